@@ -15,7 +15,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.homes import Homes
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.roles import Roles
-from harness.checkers.takers import acted, chosen_in_vain, moved_by_action, off_by_itself, taken_by_action
+from harness.checkers.takers import acted, brought_by_action, chosen_in_vain, moved_by_action, off_by_itself, taken_by_action
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_key
@@ -72,7 +72,7 @@ class Rescheduled:
     promises nothing; where one that took nothing away was mended meanwhile, and the work was back in time from then on; and where no member had a
     majority for a while. So it is unknown, too, where it was in time from the end of an action on that disturbs the cluster; and where an action may
     have taken the work from a node that the fault left there, or on which it was back in time. What an action had moved, or stopped, about when the
-    fault took its node is unknown where it was back in time: that shows nothing of the fault.
+    fault took its node, or may have brought back, is unknown where it was back in time: that shows nothing of the fault.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -149,9 +149,10 @@ class Rescheduled:
         point = _judge(known.history, one, limit, self._no_home(known, one, limit), self._pinned(one))
         point = point or self._taken_before(known, one, limit)
         if point is None:
-            why = moved_by_action(known.history, one) or off_by_itself(known.history, one)
-            in_time = f"{one.key} {one.ran} {_when(one, known.history)} ({limit}), but {why}"
-            return unknown(f"{in_time} may have taken it", *one.entries) if why else None
+            history = known.history
+            why = moved_by_action(history, one) or brought_by_action(history, one) or off_by_itself(history, one)
+            in_time = f"{one.key} {one.ran} {_when(one, history)} ({limit})"
+            return unknown(f"{in_time}, but {why}", *one.entries) if why else None
         for why in (
             self._kept_down(known, one, limit),
             taken_by_action(known.history, one, limit.seconds),

@@ -1,4 +1,4 @@
-"""Who else than a fault may have taken work away: an action of the run's own, or whoever switched its machine off."""
+"""Who else than a fault may have taken work away, or brought it back: an action of the run's own, or whoever switched its machine off."""
 
 from __future__ import annotations
 
@@ -21,27 +21,62 @@ if TYPE_CHECKING:
 
 
 def moved_by_action(history: History, one: Displaced) -> str:
-    """Name an action on its node that had moved or stopped what a fault took, about when it did; nothing where none had.
+    """Say that an action on its node may have taken what a fault took, about when it did; nothing where none may have.
 
     Of a node that was left there it may have been taken a moment later, or when it stopped.
     """
     if one.band.traits.loses in {Loss.LINK, Loss.NODE}:
         # It was seen to run until then: only what was still kept from it, or from that node, may have moved it, or shortened its way.
-        every = deeds(history)
-        kept = [each for (node, _), pieces in down(every, history.end).items() if node == one.home for each in pieces]
-        kept += closed(every, history.end).get(one.home, [])
-        begun = [each.start for each in kept if each.start <= one.at <= each.end]
+        begun = [each.start for each in _kept(history, one.home) if each.start <= one.at <= each.end]
     else:
         stopped = one.at + one.ran_on
         times = [Interval(one.band.begins - AT_ONCE, one.at + AT_ONCE), Interval(stopped - AT_ONCE, stopped)]
         begun = [time for each in times if (time := acted(history, one.home, each, here=True)) is not None]
-    return f"an action on {one.home} from {at(min(begun))} on" if begun else ""
+    return f"an action on {one.home} from {at(min(begun))} on may have taken it" if begun else ""
+
+
+def brought_by_action(history: History, one: Displaced) -> str:
+    """Name an action that may have brought back what a fault took, so that it shows nothing of the cluster; nothing where none may have.
+
+    What empties its node, or stops a daemon there, makes a cluster move it at once, whatever it noticed of the loss. What upsets a cluster may do
+    anything while it is done, and for a moment after. What was over before the loss, or was begun after the cluster had said where the work goes, did
+    neither.
+    """
+    if one.running is None:
+        return ""
+    every = deeds(history)
+    decided = one.at + (one.running if one.placed is None else min(one.placed, one.running))
+    kept = {each.start for each in _kept(history, one.home) if each.start <= decided and one.at <= each.end}
+    doing = (
+        each
+        for each in every
+        if each.begun in kept
+        or (each.effect.upsets and each.begun <= decided and max(one.band.begins, decided - AT_ONCE) <= each.over(history.end))
+    )
+    first = next(doing, None)
+    if first is None:
+        return ""
+    return f"{first.name}{' on ' * bool(first.targets)}{' '.join(first.targets)} from {at(first.begun)} on may have brought it back"
+
+
+def _kept(history: History, node: str) -> list[Interval]:
+    """Return when an action had stopped a daemon on a node, or kept work from it, or may have."""
+    every = deeds(history)
+    stopped = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
+    return [*stopped, *closed(every, history.end).get(node, [])]
 
 
 def off_by_itself(history: History, one: Displaced) -> str:
-    """Say that its machine was off by nobody's fault from about when one hit it; nothing where it was not."""
+    """Say that its machine was off by nobody's fault from about when one hit it, which may have taken it; nothing where it was not."""
     around = Interval(one.band.begins - AT_ONCE, one.at + one.ran_on + OFF_LATE)
-    return next((f"{each.text}: that" for each in died(history, around) if one.home in each.nodes and around.holds(each.part.start)), "")
+    return next(
+        (
+            f"{each.text}: that may have taken it"
+            for each in died(history, around)
+            if one.home in each.nodes and around.holds(each.part.start)
+        ),
+        "",
+    )
 
 
 def taken_by_action(history: History, one: Displaced, limit: float) -> str:
@@ -86,8 +121,7 @@ def acted(history: History, node: str, around: Interval, *, here: bool = False) 
     only what was done on that node counts, or on none.
     """
     every = deeds(history)
-    times = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
-    times += closed(every, history.end).get(node, [])
+    times = _kept(history, node)
     done = [each for each in every if each.effect.upsets and not (here and each.targets and node not in each.targets)]
     times += [Interval(each.begun, each.over(history.end)) for each in done]
     return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)

@@ -282,7 +282,7 @@ def test_an_instance_that_came_by_an_action_can_be_lost() -> None:
 @pytest.mark.parametrize(("back", "verdict"), [(49, Verdict.HELD), (70, Verdict.UNKNOWN), (78, Verdict.BROKEN)])
 def test_a_recovery_that_an_action_upsets_may_have_its_time_from_then_on(back: float, verdict: Verdict) -> None:
     """Thirty seconds from when it was done, and not one more; but nobody knows whether it was the action that took the time."""
-    story = _lost(back=back).action(40, 45, "service.restart", "n1", effect=Effect(starts=("fleetd",)))
+    story = _lost(back=back).action(40, 43, "service.restart", "n1", effect=Effect(starts=("fleetd",)))
     assert Rescheduled("web", within=30).check(story.done(100).history()).verdict is verdict
 
 
@@ -549,6 +549,77 @@ def test_work_that_an_action_had_moved_already_shows_nothing_of_a_fault(action: 
     finding = Rescheduled("web", within=25).check(story.done(100).history())
     assert finding.verdict is verdict, finding.summary
     assert ("an action on n2 from 16.0 s on may have taken it" in finding.summary) == (verdict is Verdict.UNKNOWN), finding.summary
+
+
+@pytest.mark.parametrize(
+    ("action", "back", "placed", "verdict"),
+    [
+        (None, 25, None, Verdict.HELD),
+        ((22, 22.5, "n2", Effect(moves=True)), 25, None, Verdict.UNKNOWN),
+        ((22, 22.5, "n2", Effect(moves=True)), 38, None, Verdict.UNKNOWN),
+        ((22, 22.5, "n2", Effect(moves=True)), 25, 21, Verdict.HELD),
+        ((22, 22.5, "n4", Effect(moves=True)), 38, None, Verdict.HELD),
+        ((22, 26, "n1", Effect(disturbs=True)), 25, None, Verdict.UNKNOWN),
+        ((22, 26, "", Effect(disturbs=True)), 25, None, Verdict.UNKNOWN),
+        ((22, 23, "n3", Effect(stops=("docker",), starts=("docker",))), 25, None, Verdict.UNKNOWN),
+        ((15, 80, "n1", Effect(disturbs=True)), 25, None, Verdict.UNKNOWN),
+        ((22, 26, "n1", Effect(disturbs=True)), 38, None, Verdict.HELD),
+        ((22, 26, "n1", Effect(disturbs=True)), 25, 21, Verdict.HELD),
+        ((26, 27, "n1", Effect(disturbs=True)), 25, None, Verdict.HELD),
+        ((18, 19, "n1", Effect(disturbs=True)), 23, None, Verdict.HELD),
+        ((22, 22.5, "", Effect(runs={"web": 3})), 25, None, Verdict.HELD),
+        ((22, 22.5, "n2", Effect(moves=True)), 60, None, Verdict.BROKEN),
+    ],
+    ids=[
+        "none",
+        "its node was drained",
+        "long after that",
+        "the cluster had placed it before",
+        "another node was drained, long before",
+        "in a command",
+        "in a command for all",
+        "a daemon was restarted just before",
+        "in a command that was there before the loss",
+        "long after a command",
+        "the cluster had placed it before the command",
+        "before a command",
+        "the command was over before the loss",
+        "its app was scaled",
+        "it was late all the same",
+    ],
+)
+@pytest.mark.parametrize("loses", [Loss.NODE, Loss.LINK])
+def test_work_that_an_action_may_have_brought_back_shows_nothing_of_a_fault(
+    loses: Loss, action: tuple[float, float, str, Effect] | None, back: float, placed: float | None, verdict: Verdict
+) -> None:
+    """What the run itself does between the loss and the way back may be what brought it back, and not what is promised after a loss."""
+    story = _taken_by(Traits(loses, apart=loses is Loss.LINK)).node(back, "n3", "web@2")
+    if placed is not None:
+        story.api(placed, "n1", "n1 n3 n4", {"web@1": "n1", "web@2": "n3"})
+    if action is not None:
+        story.action(action[0], action[1], "some.action", action[2], effect=action[3], was={"web": 2} if action[3].runs else {})
+    finding = Rescheduled("web", within=25).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+    told = action is not None and f"from {action[0]:.1f} s on may have brought it back" in finding.summary
+    assert told == (verdict is Verdict.UNKNOWN), finding.summary
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(25, Verdict.UNKNOWN), (38, Verdict.HELD)])
+def test_work_of_a_node_that_lost_a_daemon_may_have_been_brought_back_by_an_action(back: float, verdict: Verdict) -> None:
+    """As that of one that was lost: by what is done on another node when it runs again."""
+    story = _taken_by(Traits(Loss.PROCESS, ("fleetd",))).node(20.5, "n2").node(back, "n3", "web@2")
+    story.action(22, 26, "some.action", "n1", effect=Effect(disturbs=True))
+    finding = Rescheduled("web", within=25).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+def _taken_by(kind: Traits) -> Story:
+    """Tell of web@2 on n2, from which a fault takes something at 20 s for 70 s; to be gone on with."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(99, NODES)
+    story.fault("a.fault", "n2", decided=20, in_force=20, healing=90, healed=91, traits=kind, lost="n2")
+    if kind.loses is Loss.NODE:
+        story.off(20, "n2").node(91, "n2")
+    return story.api(1, "n1", NODES, {"web@1": "n1", "web@2": "n2"})
 
 
 def test_a_node_that_was_emptied_is_no_home() -> None:
