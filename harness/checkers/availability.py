@@ -138,7 +138,7 @@ class Availability:
         more = unmade + missing
         if good + more < self.share * (made + more) and whole(history):
             late = (self.share * made - good) / made * window.length
-            return [missed(text, over=watched(history, window), by=late)]
+            return [missed(text, over=watched(history, window), by=late, spread=True)]
         if more and good < self.share * (made + more):
             why = f"some {unmade:.0f} more that were due were never made"
             return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]

@@ -91,7 +91,7 @@ class Bystanders:
             return unknown(f"{text}; but {one.node} {state}", one.entry)
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
-        point = missed(text, one.entry, seen.entry, over=[over], itself=True)
+        point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
         return doubted(point, _by_action(history, one.node, gap.start))
 
 

@@ -30,7 +30,8 @@ class Point:
 
     What was *seen* convicts by itself. What *did not happen*, or happened too late, convicts only if somebody looked and the machines were let run
     `over` all that time: `conclude` asks, for every checker alike. `by` is by how many seconds it is beyond what was allowed, `work` how many seconds
-    of it were work that slowness makes longer, and `itself` tells what happens without anybody's doing, too, where slowness is beyond all timers.
+    of it were work that slowness makes longer, and `spread` says that they lie anywhere in that time. `itself` is when something happened that
+    happens without anybody's doing, too, where slowness is beyond all timers.
     """
 
     verdict: Verdict
@@ -39,7 +40,8 @@ class Point:
     over: tuple[Interval, ...] = ()
     by: float = math.inf
     work: float = math.inf
-    itself: bool = False
+    spread: bool = False
+    itself: Interval | None = None
     excuse: troubles.Excuse | None = None  # why it convicts nobody after all
 
     @property
@@ -65,13 +67,19 @@ def broken(text: str, *evidence: int) -> Point:
 
 
 def missed(
-    text: str, *evidence: int, over: Sequence[Interval], by: float = math.inf, work: float = math.inf, itself: bool = False
+    text: str,
+    *evidence: int,
+    over: Sequence[Interval],
+    by: float = math.inf,
+    work: float = math.inf,
+    spread: bool = False,
+    itself: Interval | None = None,
 ) -> Point:
     """Make a point that convicts by what did not happen in time; unknown where that is the doing of whoever stood still, or of a slow machine.
 
     See `harness.checkers.troubles.why_not`. Infinite `by` is for what no lateness explains.
     """
-    return Point(Verdict.BROKEN, text, evidence, tuple(over), by, work, itself)
+    return Point(Verdict.BROKEN, text, evidence, tuple(over), by, work, spread, itself)
 
 
 def unknown(text: str, *evidence: int) -> Point:
@@ -140,7 +148,7 @@ def _weighed(point: Point, history: History) -> Point:
         return doubted(point, why)
     if not point.over:
         return point
-    why_not = troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself)
+    why_not = troubles.why_not(history, point.over, point.by, work=point.work, spread=point.spread, itself=point.itself)
     return point if why_not is None else replace(point, verdict=Verdict.UNKNOWN, excuse=why_not)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,7 @@ from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
 from harness.history.bands import Band, biting
 from harness.history.events import History, MemberSeen, Watching
-from harness.history.intervals import Interval, Span, common, span_at, united
+from harness.history.intervals import Interval, Span, common, span_at, united, without
 from harness.history.leaders import led_by
 from harness.history.reigns import Leadership, Reign, reign_at
 
@@ -56,6 +57,7 @@ class _Bite:
     every: Sequence[Reign]
     gone: Sequence[Away]
     disturbed: Disturbance
+    nobody: Sequence[Interval]  # when surely no member had a majority
 
     @property
     def bitten(self) -> Interval:
@@ -86,6 +88,10 @@ class _Bite:
         nobody = [reign for reign in self.every if reign.leader is None]
         return [(reign, part) for reign in nobody for part in common([Interval(reign.start, reign.end)], [self.all_taken])]
 
+    def took(self, old: Reign) -> bool:
+        """Whether a leadership ended since the fault took its leader away by itself."""
+        return _takes(self.band, old.leader, self.promised.expected.voters.daemon) and old.end >= self.taking.start
+
     def unled(self, gone: Sequence[Away]) -> list[Interval]:
         """Return when nobody led, once all was lost, where these could not lead."""
         nobody = [Interval(each.start, each.end) for each in led_by(self.every, gone) if each.leader is None]
@@ -100,13 +106,17 @@ def judge_leadership(
     every: Sequence[Reign],
     gone: Sequence[Away],
     disturbed: Disturbance,
+    nobody: Sequence[Interval] = (),
 ) -> Report:
-    """Judge what became of leadership under one fault; `every` says whom a majority followed when, and `gone` who surely could not lead."""
+    """Judge what became of leadership under one fault; `every` says whom a majority followed when, and `gone` who surely could not lead.
+
+    `nobody` are the times in which surely no member had a majority: no slowness kept a leader from being elected then.
+    """
     held = band.held(history.end)
     old = reign_at(every, band.begins)
     if held is None or old is None or old.leader is None:
         return Report([unknown(f"who led when {band.name} was decided is not known")])
-    bite = _Bite(promised, history, band, old, biting(band, spans), held.end, spans, every, gone, disturbed)
+    bite = _Bite(promised, history, band, old, biting(band, spans), held.end, spans, every, gone, disturbed, nobody)
     heard = _heard(history, bite.bitten)
     points = _leaderless_points(bite) if heard else []
     over_long = _unable_for_long(bite) if heard and not points else ""
@@ -154,7 +164,9 @@ def _moved(bite: _Bite, points: list[Point], over_long: str) -> Report:
     if doubt:
         points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
     elif bite.promised.leader == "stays":
-        points.insert(0, missed(moved, new.entry, over=[Interval(start, max(start, new.start))], itself=True))
+        # Whom the fault takes has lost it to that, however slow the machine is.
+        lost = None if bite.took(early) else Interval(early.end, max(early.end, new.start))
+        points.insert(0, missed(moved, new.entry, over=[Interval(start, max(start, new.start))], itself=lost))
     told = _nobody_led(bite.unled(bite.gone))
     return Report(points, f"{moved}; {told}" if told else moved)
 
@@ -186,8 +198,7 @@ def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:
     # It was lost before another was elected.
     others = bite.disturbed.may_have_set_off(old.end)
     if bite.promised.leader == "moves":
-        own = _takes(bite.band, old.leader, bite.promised.expected.voters.daemon) and old.end >= bite.taking.start
-        return others[0].what if others and not own else ""
+        return others[0].what if others and not bite.took(old) else ""
     return next(
         (each.what for each in others if not (each.judged and each.band and _answers_for(each.band, move, bite.every, bite.history.end))),
         "",
@@ -247,7 +258,8 @@ def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Poin
     mute = sorted({name for _, names in doubts for name in names})
     if mute and sure.length <= election:
         return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
-    return missed(text, nobody.entry, over=until_late(history, [sure], election), by=sure.length - election)
+    by = sure.length - election if without([sure], bite.nobody) else math.inf
+    return missed(text, nobody.entry, over=until_late(history, [sure], election), by=by)
 
 
 def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:

@@ -84,7 +84,7 @@ class QuorumSurvived:
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 promised = leadership.Promised(self.leader, self.election, self.expected)
-                report = leadership.judge_leadership(promised, history, band, spans, every, absent, disturbed)
+                report = leadership.judge_leadership(promised, history, band, spans, every, absent, disturbed, absence.nobody)
                 strange = leadership.strange(promised, band, every, impossible, history.end)
                 points += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)

@@ -10,13 +10,14 @@ from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
+from harness.checkers.troubles import endurance
 from harness.checkers.waits import in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
 from harness.history.bands import fault_bands
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import NodeSeen, Wholeness
-from harness.history.intervals import Interval, neat, never_seen, node_spans, span_at
+from harness.history.intervals import Interval, neat, never_seen, node_spans, span_at, stays
 
 if TYPE_CHECKING:
     from harness.core.values import Finding, Json
@@ -104,7 +105,7 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             f"{node} was off at the end, after the cluster had been whole at {at(entry.time)}",
             span.entry,
             over=[Interval(span.start, span.start)],
-            itself=True,
+            itself=Interval(span.start, span.start),
         )
         for node, span in off
     ]
@@ -128,8 +129,10 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
         else:
             text = f"{gone} ran nowhere at the end, after the cluster had been whole at {at(entry.time)}"
+            stopped = max(entry.time, min(max(each.end for each in stays(spans) if each.instance == name) for name in must))
+            since = max(entry.time, stopped - endurance(history).recovery)
             over = Interval(entry.time, history.end)
-            points.append(missed(text, entry.index, over=[over], itself=True))
+            points.append(missed(text, entry.index, over=[over], itself=Interval(since, stopped)))
     return points
 
 

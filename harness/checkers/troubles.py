@@ -8,22 +8,22 @@ and no timers, took longer; or so much longer that timers ran out by it.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from harness.checkers.slowness import Slowness, done_at, samples, slowness, worst
+from harness.checkers.unled import ALONE, unled, waited
 from harness.core.figures import at, given, lasted
-from harness.core.traits import moved
 from harness.core.values import Endurance, Loss, NodeState, Patience, Phase
 from harness.history.bands import fault_bands
-from harness.history.events import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
+from harness.history.events import HARNESS, MACHINE, Endures, Stalled, Watching
 from harness.history.intervals import Interval, common, first, node_spans, total, united, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from harness.history.events import History
 
@@ -51,25 +51,13 @@ UNHEARD = 8.0
 WORTH_A_LINE = 1.5
 """A machine on which work took less than so many times as long, at the mean over a run, is an ordinary one."""
 
-MOST_WAITED = 0.95
-"""Work is taken to be at most twenty times as long for what it waits: a share of waiting that is nearly all of the time says no more than that."""
-
 MOST_SECONDS = 1e8
 """No stall is longer: a run is not (`harness.history.chain.LONGEST`)."""
-
-MOST_READY = 1e6
-"""Processes that wanted to run, above which a figure was counted by nobody."""
 
 BEAT = 0.06
 """Seconds of work between two words of a leader that is heard in time: how much of a timer slowness takes is so many seconds for each time slower.
 
 With thirty processes on two cores (15 times slower) machines were seen to stand still for 0.7 s, which is 0.047 s each.
-"""
-
-ALONE = 5.0
-"""How many times longer work takes, at the mean over a recovery, where leaders lose their followers by that alone, for each second of a timer.
-
-With an election timeout of 1 s, and ten processes on two cores, members were seen to elect eight times in six seconds, no fault being there.
 """
 
 DECIDING = 1.0
@@ -214,7 +202,7 @@ def died(history: History, within: Interval, after: float = AFTER) -> list[Died]
     for each in sorted(found, key=lambda each: (each.part.start, each.nodes)):
         last = together[-1] if together else None
         if last and all(abs(early - late) <= AT_ONE_MOMENT for early, late in zip(_edges(last), _edges(each), strict=True)):
-            together[-1] = dataclasses.replace(last, nodes=(*last.nodes, *each.nodes))
+            together[-1] = replace(last, nodes=(*last.nodes, *each.nodes))
         else:
             together.append(each)
     return together
@@ -230,19 +218,6 @@ def _wide(interval: Interval) -> Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Slowness:
-    """How much longer work took, at the mean over some time, since there was more of it than the machine could do."""
-
-    factor: float  # 1: as long as alone
-    why: str  # what was too much, as the first part of a sentence
-
-    @property
-    def text(self) -> str:
-        """Say it in a sentence's part."""
-        return f"{self.why}, so work took {self.factor:.1f} times as long"
-
-
-@dataclass(frozen=True, slots=True)
 class Excuse:
     """Why something convicts nobody, in words for a verdict's first line, and the sum behind it for who wants to know."""
 
@@ -253,109 +228,23 @@ class Excuse:
 BUSY = "this machine was too busy then to blame the cluster; one with less to do would tell"
 """Why lateness that slow work explains convicts nobody."""
 
-USUAL = Slowness(1.0, "nothing was recorded of this machine")
 
-
-_WAITED = {
-    "ready": "{mean:.1f} processes wanted {cores} cores then",
-    "cpu": "somebody waited for a processor for {mean:.0%} of that time",
-    "io": "somebody waited for disks for {mean:.0%} of that time",
-    "memory": "somebody waited for memory for {mean:.0%} of that time",
-    "steal": "the machine's own host took {mean:.0%} of that time",
-}
-"""What work waits for, by the fields of `Pressure`, in words. The first counts where several do alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """One recorded pressure, when it was, and how many times longer work took for each of `_WAITED`."""
-
-    at: Interval
-    event: Pressure
-    factors: Mapping[str, float]
-
-    @property
-    def factor(self) -> float:
-        """How many times longer work took: what was waited for most counts, and time that the machine's own host took comes on top."""
-        return max(1.0, *(factor for name, factor in self.factors.items() if name != "steal")) * self.factors["steal"]
-
-
-def slowness(history: History, over: Sequence[Interval]) -> Slowness:
-    """Return how slow the harness's machine was over some time, at the mean; where nothing was recorded it was as fast as it is."""
-    parts = [(part, each) for each in _samples(history) if (part := total(common(over, [each.at]))) > 0.0]
-    return _slowness(parts, total(over))
-
-
-def worst(history: History, over: Sequence[Interval]) -> Slowness:
-    """Return how slow it was in the worst sample of some time, or of just before, which may have set off what was seen at its very start."""
-    time = [Interval(each.start - SILENT, each.end) for each in over]
-    peak = max((each for each in _samples(history) if common(time, [each.at])), key=lambda each: each.factor, default=None)
-    return USUAL if peak is None else _slowness([(1.0, peak)], 1.0)
-
-
-def _slowness(parts: Sequence[tuple[float, _Sample]], length: float) -> Slowness:
-    """Return the mean over samples, each with the seconds that it counts for, of so many seconds in all."""
-    covered = sum(part for part, _ in parts)
-    if covered <= 0.0:
-        return USUAL
-    most = max(_WAITED, key=lambda name: sum(part * each.factors[name] for part, each in parts))
-    mean = sum(part * float(getattr(each.event, most)) for part, each in parts) / covered
-    heavy = sum(part * each.factor for part, each in parts)
-    length = max(length, covered)
-    return Slowness((heavy + length - covered) / length, _WAITED[most].format(mean=mean, cores=max(1, parts[-1][1].event.cores)))
-
-
-def done_at(history: History, begun: float, work: float) -> float:
-    """Return when so many seconds of work were done that began at some time, by how slow the machine was from then on."""
-    now, left = begun, work
-    for each in sorted(_samples(history), key=lambda each: each.at):
-        if each.at.end <= now:
-            continue
-        free = max(0.0, each.at.start - now)
-        if left <= free:
-            break
-        now, left = now + free, left - free
-        if left * each.factor <= each.at.end - now:
-            return now + left * each.factor
-        now, left = each.at.end, left - (each.at.end - now) / each.factor
-    return now + left
-
-
-def _samples(history: History) -> list[_Sample]:
-    """Return what was recorded of the machine.
-
-    Who waits for a disk or for memory for a share of the time has only the rest of it. That somebody waits for a processor says of all others only
-    that there is one too many: how many there are, `ready` says. What a fault moves by itself (`harness.core.traits.moved`) is told of nobody.
-    """
-    faults = [(band.life(history.end), own) for band in fault_bands(history) if (own := moved(band.traits))]
-    found = []
-    for entry, seen in history.each(Pressure):
-        at = Interval(entry.time - seen.seconds, entry.time)
-        nothing: dict[str, Any] = {name: 0.0 for life, own in faults if common([life], [at]) for name in own}
-        event = dataclasses.replace(seen, **nothing)
-        factors = {
-            "ready": min(event.ready, MOST_READY) / max(1, event.cores),
-            "cpu": 1.0 + max(0.0, event.cpu),
-            "io": 1.0 / _left(event.io),
-            "memory": 1.0 / _left(event.memory),
-            "steal": 1.0 / _left(event.steal),
-        }
-        found.append(_Sample(at, event, factors))
-    return found
-
-
-def _left(waited: float) -> float:
-    """Return the share of the time that is left to work, where so much of it is waited."""
-    return 1.0 - min(max(waited, 0.0), MOST_WAITED)
-
-
-def why_not(history: History, over: Sequence[Interval], by: float, *, work: float = math.inf, itself: bool = False) -> Excuse | None:
+def why_not(
+    history: History,
+    over: Sequence[Interval],
+    by: float,
+    *,
+    work: float = math.inf,
+    spread: bool = False,
+    itself: Interval | None = None,
+) -> Excuse | None:
     """Say why something that did not happen `over` some time, or `by` so many seconds too late, convicts nobody; None if it does.
 
     What of that time we stood still is taken off, and the rest convicts if it is too late by itself. Lateness that slow work explains is forgiven:
-    all that a recovery is of it, or only `work` seconds, at the mean pace of that time; or as the end of it, at the pace of what came then. With
-    `itself` something happened that also happens by itself once slowness is more than the timers stand. What was missed while a machine was off that
-    no fault took away, or had not been back for long, convicts nobody either.
+    all that a recovery is of it, or only `work` seconds, at the mean pace of that time; or as the end of it, at the pace of what came then. So is
+    what was waited for a leader where leadership was seen to be lost by load alone (`harness.checkers.unled`); of what is `spread` over all of that
+    time so much as was so. With `itself` something happened in that time that also happens by itself once slowness is more than the timers stand.
+    What was missed while a machine was off that no fault took away, or had not been back for long, convicts nobody either.
     """
     still = [stall for stall in stalls(history) if stall.who in {HARNESS, MACHINE} and common(over, [_wide(stall.interval)])]
     seen = without(over, [_wide(stall.interval) for stall in still])
@@ -369,27 +258,66 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     for off in died(history, Interval(0.0, history.end)):
         if common([_wide(each) for each in over], [Interval(off.part.start, off.part.end + able.recovery)]):
             return Excuse(f"{off.text}: what is missed may be its doing")
-    if itself:
-        return _comes_by_itself(history, over, able)
-    slow = slowness(history, seen)
-    forgiven = min(able.work, work) * (slow.factor - 1.0)
+    if itself is not None:
+        return _comes_by_itself(history, itself, able)
+    slow, forgiven = _worked(history, seen, max(each.end for each in over), min(able.work, work))
+    if slow.factor > 1.0 and forgiven >= late:
+        return Excuse(BUSY, _sum(slow, forgiven, late))
+    return _no_leader(history, over, late, min(able.work, work), able, spread=spread)
+
+
+def _worked(history: History, over: Sequence[Interval], up: float, work: float) -> tuple[Slowness, float]:
+    """Return how slow work was in some time, and how many seconds so much of it took longer by that."""
+    slow = slowness(history, over)
+    forgiven = work * (slow.factor - 1.0)
     # Work that was under way when the time was up went on at the pace of what came then.
-    up = max(each.end for each in over)
-    begun = up - min(able.work, work)
+    begun = up - work
     if (done := done_at(history, begun, up - begun)) - up > forgiven:
         slow, forgiven = slowness(history, [Interval(begun, done)]), done - up
-    if slow.factor > 1.0 and forgiven >= late:
-        return Excuse(BUSY, f"{slow.text}, which may be the reason for {lasted(forgiven)}, and {lasted(late)} were too many")
-    return None
+    return slow, forgiven
 
 
-def _comes_by_itself(history: History, over: Sequence[Interval], able: Endurance) -> Excuse | None:
-    """Say that a machine was so slow in some time that what happened then also happens without anybody's doing; None where it was not."""
-    peak, mean = worst(history, over), slowness(history, over)
+def _sum(slow: Slowness, forgiven: float, late: float) -> str:
+    return f"{slow.text}, which may be the reason for {lasted(forgiven)}, and {lasted(late)} were too many"
+
+
+def _no_leader(history: History, over: Sequence[Interval], late: float, work: float, able: Endurance, *, spread: bool) -> Excuse | None:
+    """Say that what was so much too late may have waited for a leader that a load kept away; None where it did not, or not for so long.
+
+    Of all that comes after it some seconds are `work`, as ever.
+    """
+    begun, up = min(each.start for each in over), max(each.end for each in over)
+    if spread:
+        parts = [part for each in unled(history, able) for part in each.parts]
+        lost = common([Interval(each.start, each.end + able.recovery) for each in parts], over)
+        last, more = (lost[-1], total(lost)) if lost else (None, 0.0)
+    else:
+        more, last = waited(history, able, over)
+        if last is not None:
+            more += _worked(history, [Interval(last.end, up + more)], up + more, work)[1]
+    if last is None or more < late:
+        return None
+    why = f"leadership was lost, or not won, until {at(last.end)} on a machine with too much to do to blame the cluster"
+    slow = slowness(history, [Interval(begun, max(last.end, up))])
+    return Excuse(f"{why}; one with less to do would tell", _sum(slow, more, late))
+
+
+def _comes_by_itself(history: History, when: Interval, able: Endurance) -> Excuse | None:
+    """Say that a machine was so slow in some time that what happened then also happens without anybody's doing; None where it was not.
+
+    It was for a moment, or at the mean; or for some seconds in which a leader was seen to be lost by that.
+    """
+    peak, mean = worst(history, [when]), slowness(history, [when])
     if BEAT * peak.factor > able.shortest.seconds:
         return Excuse(f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}")
-    often = mean.factor >= ALONE * able.shortest.seconds
-    return Excuse(f"{mean.text}: leaders are lost by that alone") if often else None
+    if mean.factor >= ALONE * able.shortest.seconds:
+        return Excuse(f"{mean.text}: leaders are lost by that alone")
+    lost = [each.interval.start for each in unled(history, able) if each.by_load and when.start <= each.interval.start <= when.end]
+    if not lost:
+        return None
+    return Excuse(
+        f"{worst(history, [Interval(lost[-1], lost[-1])]).text} when leadership was lost at {at(lost[-1])}: leaders are lost by that alone"
+    )
 
 
 def _too_slow(able: Endurance, seconds: float) -> str:
@@ -479,18 +407,18 @@ def told(history: History) -> list[str]:
         less = counts[who] - 1
         more = f", and {'once' if less == 1 else f'{less} times'} for less" if less else ""
         lines.append(f"{stall.text}{more}{f': {_too_slow(able, stall.seconds)}' if who in serious else ''}")
-    samples = [each for each in _samples(history) if each.factor > 1.0]
-    seen = united(Interval(max(0.0, each.at.start), each.at.end) for each in samples)
+    slow = [each for each in samples(history) if each.factor > 1.0]
+    seen = united(Interval(max(0.0, each.at.start), each.at.end) for each in slow)
     if seen and slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE:
-        cores = max(1, samples[0].event.cores)
-        most = max(each.event.ready for each in samples)
+        cores = max(1, slow[0].event.cores)
+        most = max(each.event.ready for each in slow)
         named = {
             "steal": "taken by its own host",
             "cpu": "waiting for a processor",
             "io": "waiting for disks",
             "memory": "waiting for memory",
         }
-        waits = {name: max(getattr(each.event, name) for each in samples) for name in named}
+        waits = {name: max(getattr(each.event, name) for each in slow) for name in named}
         rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= NOTABLE_SHARE)
         lines.append(f"this machine was overloaded for {lasted(total(seen))}: up to {most:.1f} processes on {cores} cores{rest}")
     return lines

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.checkers import Availability, Conflicts, QuorumSurvived, Rescheduled, Settled, troubles
+from harness.checkers.slowness import slowness
 from harness.core.values import Call, Endurance, Loss, Outcome, Patience, Traits, Verdict
 from harness.history.events import MACHINE, Endures, History, Pressure, Stalled
 from harness.history.intervals import Interval
@@ -472,7 +473,7 @@ def test_what_excuses_several_things_is_told_once_and_its_sums_are_in_the_detail
 )
 def test_slowness_says_what_was_waited_for_most(shares: dict[str, float], said: str) -> None:
     """And how many times longer work took by it."""
-    assert troubles.slowness(waiting(killed(), **shares).history(), [Interval(5, 60)]).text.endswith(said)
+    assert slowness(waiting(killed(), **shares).history(), [Interval(5, 60)]).text.endswith(said)
 
 
 @pytest.mark.parametrize(
