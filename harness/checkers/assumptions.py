@@ -112,7 +112,7 @@ class Assumptions:
             *_node_truth(history, bands, spans, self.slack),
             *_observers(history, bands, spans, self.slack),
             *_calls(history, bands),
-            *silent_callers(history),
+            *silent_callers(history, self.expected),
             *too_late_answers(history, self.expected),
             *wrong_clocks(history),
             *follows,

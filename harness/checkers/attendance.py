@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, plural, unknown
-from harness.checkers.troubles import blind, stalls, unasked
+from harness.checkers.troubles import blind, pace, stalls, unasked
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
@@ -198,25 +198,48 @@ def stood_still(history: History) -> list[Point]:
     ]
 
 
-def silent_callers(history: History) -> list[Point]:
-    """Find callers that made no call for a while: each of a workload, and of an app that is called, each instance."""
+def silent_callers(history: History, expected: Expected | None = None) -> list[Point]:
+    """Find callers that made no call for a while: each of a workload, and of an app that is called, each instance.
+
+    Those as well that an action asked for: they are called from then on.
+    """
     window = to_be_watched(history)
     begun: dict[tuple[str, str], list[float]] = {}
     for op in ops(history):
         begun.setdefault((op.workload, op.call.key if op.workload == "http" else ""), []).append(op.begun)
-    still = blind(history)
-    wanted = Wanted.of(deeds(history))
+    still, wanted = blind(history), Wanted.of(deeds(history))
+    # Of an app that nobody calls at all, it is told elsewhere.
+    called_apps = {app_of(key) for workload, key in begun if workload == "http"}
+    more = {("http", key) for app in wanted.changes if app in called_apps for key in _ever_called(wanted, app, expected)}
     points = []
-    for (workload, key), asked in sorted(begun.items()):
-        called = Interval(max(window.start, asked[0]), max(window.start, asked[0], window.end))
+    for workload, key in sorted({*begun, *more}):
+        asked = begun.get((workload, key), [])
         due = wanted.due(key, window.end) if key else None
-        silences = unasked(asked, called) if due is None else common(unasked(asked, called), due)
+        if not asked and due is None:
+            continue  # who was planned and never called is told of elsewhere
+        # A caller begins when it begins; where an action asked for an instance, then.
+        first = max(window.start, asked[0]) if asked else window.start
+        called = [window] if due is None else common([window], due)
+        called = [Interval(first, max(first, each.end)) if each.start <= window.start else each for each in called]
+        # Those of one app are called in turn; by fewer calls nobody knows a pace.
+        usual = pace(asked if len(asked) >= FEWEST else _most_called(begun, workload, key))
+        silences = common(unasked(asked, Interval(window.start, max(window.start, window.end)), usual), called)
         silent = [each for each in without(silences, still) if each.length > BLIND_AFTER]
-        if silent and len(asked) >= FEWEST:
+        if silent and (len(asked) >= FEWEST or due is not None):
             longest = max(silent, key=lambda each: each.length)
             whom = f" to {key}" if key else ""
             points.append(unknown(f"the {workload} workload made no call{whom} for {lasted(longest.length)} from {at(longest.start)}"))
     return points
+
+
+def _ever_called(wanted: Wanted, app: str, expected: Expected | None) -> tuple[str, ...]:
+    """Name the instances of an app that were to be called at any time of a run."""
+    return () if expected is None else expected.calls(app, wanted.most(app, expected.count().get(app, 0)))
+
+
+def _most_called(begun: Mapping[tuple[str, str], list[float]], workload: str, key: str) -> list[float]:
+    """Return when the instance of the same app was called that was called most often."""
+    return max((times for (name, other), times in begun.items() if name == workload and app_of(other) == app_of(key)), key=len, default=[])
 
 
 def wrong_clocks(history: History) -> list[Point]:

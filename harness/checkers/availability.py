@@ -17,7 +17,7 @@ from harness.core.values import Outcome
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, Untold, ops, served, untold
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import Interval, app_of, common, neat, node_spans
+from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, neat, node_spans, total
 from harness.history.recovery import AT_ONCE, displaced
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ class Availability:
         )
         if len(made) > len(during):
             figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
-        planned = {name for name in self.expected.called if app_of(name) == self.app and _due(wanted, name, window)}
+        # An instance that was asked for only at the end may not have been called any more.
+        number = wanted.most(self.app, self.expected.count().get(self.app, 0))
+        more = {name for name in self.expected.calls(self.app, number) if total(_due(wanted, name, window)) > BLIND_AFTER}
+        planned = more | {name for name in self.expected.called if app_of(name) == self.app and _due(wanted, name, window)}
         lost = {one.instance for one in displaced(history, self.expected.voters) if app_of(one.instance) == self.app}
         # Of an instance that was to be called, and never was, as many calls are missing as others had.
         edges = sorted({window.start, *(each.over(window.end) for each in wanted.changes.get(self.app, ())), window.end})

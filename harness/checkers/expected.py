@@ -9,6 +9,9 @@ from harness.history.absence import Voters
 from harness.history.bands import MEMBER
 from harness.history.intervals import app_of
 
+MOST = 1000
+"""No app has more instances, whatever a history says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -34,7 +37,7 @@ class Expected:
     (`harness.history.bands.MEMBER` where it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of
     each workload may take at most, in seconds, each with the workload's name and the app that it calls. `awaits` is how many times steps wait until
     something is so, and `actions` are the names of those that are planned, in order. `rooms` says for how many instances of an app its rule leaves
-    homes, if it has one.
+    homes, if it has one. `capped` has each app of which workloads call so many instances at most, however many there are.
     """
 
     nodes: tuple[str, ...] = ()
@@ -51,6 +54,7 @@ class Expected:
     awaits: int = 0
     actions: tuple[str, ...] = ()
     rooms: tuple[tuple[str, int], ...] = ()
+    capped: tuple[tuple[str, int], ...] = ()
 
     @property
     def members(self) -> frozenset[str]:
@@ -65,6 +69,13 @@ class Expected:
     def count(self) -> dict[str, int]:
         """How many instances each app has by the plan."""
         return Counter(app_of(name) for name in self.instances)
+
+    def calls(self, app: str, number: int) -> tuple[str, ...]:
+        """Name the instances of an app that workloads call where so many are to run: each, unless they are `capped`, or call fewer by the plan."""
+        called = Counter(app_of(name) for name in self.called)[app]
+        every = called and called == self.count().get(app, 0)
+        most = dict(self.capped).get(app, number if every else called)
+        return tuple(f"{app}@{each}" for each in range(1, min(number, most, MOST) + 1))
 
     def homes(self, app: str, number: int) -> int:
         """How many of so many instances of an app can have a home."""

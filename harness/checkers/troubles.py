@@ -380,11 +380,16 @@ def asked_through(history: History, gap: Interval, asked: Sequence[float], untol
     return max(pieces, key=lambda each: each.length, default=Interval(gap.start, gap.start))
 
 
-def unasked(asked: Sequence[float], within: Interval) -> list[Interval]:
-    """Return the stretches of a time in which a caller made no call, though by its own pace several were due."""
-    inside = [time for time in asked if within.start <= time <= within.end]
+def pace(asked: Sequence[float]) -> float:
+    """Return how many seconds two calls of a caller stand apart; 0 where there are too few to say."""
     paces = [late - early for early, late in itertools.pairwise(asked)]
-    bearable = max(SHORTEST_SILENCE, FEWEST_PACES * median(paces)) if paces else SHORTEST_SILENCE
+    return median(paces) if paces else 0.0
+
+
+def unasked(asked: Sequence[float], within: Interval, usual: float | None = None) -> list[Interval]:
+    """Return the stretches of a time in which a caller made no call, though by its own pace, or the `usual` one, several were due."""
+    inside = [time for time in asked if within.start <= time <= within.end]
+    bearable = max(SHORTEST_SILENCE, FEWEST_PACES * (pace(asked) if usual is None else usual))
     before = max((time for time in asked if time <= within.start), default=within.start)
     after = min((time for time in asked if time >= within.end), default=within.end)
     marks = [before, *inside, after]

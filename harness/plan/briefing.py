@@ -154,6 +154,7 @@ def expectations(
         len(awaits(steps)),
         tuple(each.action.name for each in actions(steps)),
         tuple((app.name, room) for app in apps if (room := dataclasses.replace(app, instances=_ANY).homes(len(nodes))) < _ANY),
+        tuple((app.name, most) for app in apps if (most := _cap(workloads, app))),
     )
 
 
@@ -169,6 +170,12 @@ def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
 def _called(workload: Any, app: App) -> tuple[str, ...]:
     """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app."""
     return app.names[: getattr(workload, "instances", 0) or app.instances] if getattr(workload, "app", "") == app.name else ()
+
+
+def _cap(workloads: Sequence[Any], app: App) -> int:
+    """Return how many instances of an app its workloads call at most, however many there are; 0 where they call all, or none."""
+    caps = [getattr(each, "instances", 0) for each in workloads if getattr(each, "app", "") == app.name]
+    return max(caps) if caps and all(caps) else 0
 
 
 UNLUCKY = 8

@@ -190,6 +190,48 @@ def test_who_is_called_no_longer_is_not_silent() -> None:
     assert [point.verdict for point in silent_callers(quiet.history())] == [Verdict.UNKNOWN]
 
 
+@pytest.mark.parametrize(
+    ("expected", "calls", "silent"),
+    [
+        (THREE, None, "no call to web@3 for 63.8 s from 15.2 s"),
+        (THREE, (15.3, 79), ""),
+        (THREE, (30, 79), "no call to web@3 for 14.8 s from 15.2 s"),
+        (THREE, (70, 73), "no call to web@3 for 54.8 s from 15.2 s"),
+        (Expected(instances=THREE.instances, called=("web@1",)), None, ""),
+        (Expected(instances=THREE.instances, called=THREE.called, capped=(("web", 2),)), None, ""),
+        (Expected(instances=THREE.instances, called=THREE.called, capped=(("web", 3),)), None, "no call to web@3 for 63.8 s from 15.2 s"),
+        (Expected(instances=THREE.instances), None, ""),
+    ],
+    ids=["never", "all along", "late", "a few calls", "fewer are called", "no more are called", "so many are called", "it is not called"],
+)
+def test_an_instance_that_an_action_asked_for_is_called_from_then_on(
+    expected: Expected, calls: tuple[float, float] | None, silent: str
+) -> None:
+    """As the others of its app are: who calls each of them, calls that as well."""
+    story = _scaled(3).gets(2, 79, "web@1", by="n1").gets(2, 79, "web@2", by="n2").node(16, "n3", "web@3")
+    story.fault("node.kill", "n4", decided=10, in_force=10, healing=60, healed=61, traits=NODE, lost="n4").off(10, "n4").node(61, "n4")
+    if calls is not None:
+        story.gets(*calls, "web@3", by="n3")
+    history = story.phase(79, Phase.FINAL).done(80).history()
+    assert [point.text for point in silent_callers(history, expected)] == ([f"the http workload made {silent}"] if silent else [])
+    finding = Availability("web", 0.5, 40.0, expected=expected).check(history)
+    assert (finding.verdict is Verdict.HELD) == (not silent or calls == (30, 79)), finding.summary
+    assert calls is not None or not silent or "web@3 was to be called and never was" in finding.summary
+
+
+def test_an_instance_that_was_asked_for_at_the_very_end_need_not_have_been_called() -> None:
+    """Nor one that was asked for and taken away again before its turn."""
+    for story in (
+        _scaled(3, begun=75, ended=76),
+        _scaled(3).action(17, 18, "app.scale", effect=Effect({"web": 2}), was={"web": 3}, number=2),
+    ):
+        story.gets(2, 79, "web@1", by="n1").gets(2, 79, "web@2", by="n2")
+        story.fault("node.kill", "n4", decided=10, in_force=10, healing=60, healed=61, traits=NODE, lost="n4").off(10, "n4").node(61, "n4")
+        history = story.phase(79, Phase.FINAL).done(80).history()
+        assert silent_callers(history, THREE) == []
+        assert Availability("web", 0.5, 40.0, expected=THREE).check(history).verdict is Verdict.HELD
+
+
 def test_who_was_stopped_by_an_action_may_be_silent() -> None:
     """Of all others it is told that nobody explains it."""
     for effect, verdict in ((Effect(stops=("docker",)), Verdict.HELD), (Effect(), Verdict.UNKNOWN)):

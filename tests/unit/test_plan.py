@@ -184,6 +184,23 @@ def test_assumptions_know_who_was_planned() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("workloads", "called", "of_four"),
+    [
+        ("http: {app: web}", 2, 4),
+        ("http: {app: web, instances: 1}", 1, 1),
+        ("http: {app: web, instances: 3}", 2, 3),
+        ("http: {app: web, instances: 1}}, {http: {app: web}", 2, 4),
+        ("register: {}", 0, 0),
+    ],
+    ids=["each", "the first", "more than there are", "one calls each", "none"],
+)
+def test_a_plan_says_whom_its_workloads_call_where_there_are_more(workloads: str, called: int, of_four: int) -> None:
+    """An app may be scaled: who calls each instance calls the new ones, too, and who calls so many calls no more."""
+    first: Any = made(re.sub(r"^workloads: .*$", f"workloads: [{{{workloads}}}]", TEXT, flags=re.MULTILINE)).promises[0]
+    assert (len(first.expected.called), len(first.expected.calls("web", 4))) == (called, of_four)
+
+
 def test_a_plan_from_before_observers_were_written_expects_those_that_there_were() -> None:
     """One that says that there were none is believed."""
     body = made().to_json()
