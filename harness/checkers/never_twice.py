@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
+from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, unknown
 from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, not_seen, twice
+from harness.checkers.troubles import until_late
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration
 from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, united, without
@@ -38,7 +39,7 @@ class Single:
         doubles = [part for each in double_runs(history, spans) if app_of(each.names[0]) == self.app for part in _parts(each, dark)]
         same = [replace(each, names=(each.names[1], each.names[0])) for each in twice(spans, dark) if app_of(each.names[1]) == self.app]
         found = sorted([*doubles, *same], key=lambda each: (-each.interval.length, each.names))
-        points = [point for names, parts in _of(found).items() for point in self._judged(names, parts)]
+        points = [point for names, parts in _of(found).items() for point in self._judged(history, names, parts)]
         if not any(app_of(instance) == self.app for pieces in spans.values() for span in pieces for instance in span.instances):
             points.append(unknown(f"no node was ever seen to run {self.app}"))
         if silent := sorted(never_seen(history)):
@@ -52,14 +53,21 @@ class Single:
             self.name, history, points, held, {"double_runs": [_json(each) for each in found[:SHOWN]], "resolution": RESOLUTION}
         )
 
-    def _judged(self, names: tuple[str, ...], parts: Sequence[Overlap]) -> Iterator[Point]:
+    def _broken(self, history: History, text: str, one: Overlap) -> Point:
+        """Convict: of one that may not run twice at all by what was seen; of what may for a while by its length, which slowness makes longer."""
+        if not self.longest:
+            return broken(text, one.entry)
+        over = until_late(history, [one.interval], self.longest)
+        return missed(text, one.entry, over=over, by=one.interval.length - self.longest)
+
+    def _judged(self, history: History, names: tuple[str, ...], parts: Sequence[Overlap]) -> Iterator[Point]:
         """Judge each time of one instance in two places: what is sure of it convicts, and what may be more of it is unknown."""
         allowed = f" (allowed {given(self.longest)})" if self.longest else ""
         for whole in united(each.interval for each in parts):
             here = [each for each in parts if common([each.interval], [whole])]
             long = max((each for each in here if each.sure), key=lambda each: each.interval.length, default=None)
             if long is not None and self._too_long(long.interval):
-                yield broken(f"{_what(names, long.interval)} from {at(long.interval.start)}{allowed}", long.entry)
+                yield self._broken(history, f"{_what(names, long.interval)} from {at(long.interval.start)}{allowed}", long)
             elif self._too_long(whole):
                 text = f"perhaps {_what(names, whole)} from {at(whole.start)}{allowed}: not every node could be asked then"
                 yield unknown(text, *(each.entry for each in here))

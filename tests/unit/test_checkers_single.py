@@ -33,7 +33,12 @@ def _twice(start: float, end: float | None, *, then: str = "n1") -> Story:
         (_twice(30, 34.5).unreachable(29, "n1").node(40, "n1", "db@1"), 0.0, Verdict.UNKNOWN, "perhaps db@1 ran on n1 and n2 at once"),
         (_twice(30, 34.5).stalled(29.5, 36), 0.0, Verdict.UNKNOWN, "not every node could be asked then"),
         (_twice(30, 38).stalled(33, 35), 5.0, Verdict.UNKNOWN, "perhaps db@1 ran on n1 and n2 at once for 8.0 s"),
-        (_twice(30, 38).stalled(31, 33), 4.0, Verdict.BROKEN, "(allowed 4 s)"),
+        (_twice(30, 38).stalled(31, 33).endures(beats="n1 n2"), 4.0, Verdict.BROKEN, "(allowed 4 s)"),
+        (_twice(30, 38).stalled(31, 33), 4.0, Verdict.UNKNOWN, "too slow for these timers"),
+        (_twice(30, 36.0).endures().pressed(30, 40, 8.0), 5.0, Verdict.UNKNOWN, "this machine was too busy then"),
+        (_twice(30, 36.0).endures().pressed(40, 60, 8.0), 5.0, Verdict.BROKEN, "(allowed 5 s)"),
+        (_twice(30, 60.0).endures().pressed(30, 60, 8.0), 5.0, Verdict.BROKEN, "(allowed 5 s)"),
+        (_twice(30, 34.5).endures().pressed(30, 40, 80.0), 0.0, Verdict.BROKEN, "at once for 4.5 s"),
     ],
     ids=[
         "never",
@@ -48,6 +53,11 @@ def _twice(start: float, end: float | None, *, then: str = "n1") -> Story:
         "stood still",
         "stood still in the middle",
         "too long all the same",
+        "a machine stood still meanwhile",
+        "too long by slow work",
+        "slow only later",
+        "far too long on a slow machine",
+        "not once, however slow",
     ],
 )
 def test_what_must_not_run_twice_never_does(story: Story, longest: float, verdict: Verdict, words: str) -> None:
