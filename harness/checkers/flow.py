@@ -315,10 +315,14 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
         text = f"only {plural(len(before), 'write')} acknowledged before {band.name}{rest}: nothing to compare with"
         return Report([unknown(text)], details=details)
     times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"
+    before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in calm if each])
     if least >= SLOWER * usual:
+        # On a machine that was slower then than before, they may have been slow by that.
+        meanwhile = slowness(history, [held])
+        by_load = during and least < SLOWER * usual * max(1.0, meanwhile.factor / before_it.factor)
+        doubt = doubt or (f"{meanwhile.text} while it was in force" if by_load else "")
         return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
     # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
-    before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in calm if each])
     if most < SLOWER * usual:
         text = f"writes were not slow: {times}"
         by_itself = most * before_it.factor < SLOWER * usual

@@ -12,7 +12,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, missed, plural, too_short, unknown
 from harness.checkers.mandate import members_planned
 from harness.checkers.roles import not_all_along, unheard_members
-from harness.checkers.troubles import until_late
+from harness.checkers.troubles import by_itself, until_late
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
@@ -91,6 +91,10 @@ class _Bite:
     def took(self, old: Reign) -> bool:
         """Whether a leadership ended since the fault took its leader away by itself."""
         return _takes(self.band, old.leader, self.promised.expected.voters.daemon) and old.end >= self.taking.start
+
+    def struck(self, old: Reign) -> bool:
+        """Whether a leader was lost that the fault had hit, before an election was over since: that is its doing, whatever else there was."""
+        return old.leader in self.band.targets and 0.0 <= old.end - self.taking.start <= self.promised.election
 
     def unled(self, gone: Sequence[Away]) -> list[Interval]:
         """Return when nobody led, once all was lost, where these could not lead."""
@@ -193,12 +197,18 @@ def _unable_for_long(bite: _Bite) -> str:
 
 
 def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:
-    """Say what other fault may have moved leadership, so that it is not known whether this one did; nothing where it did."""
-    old, _ = move
+    """Say what else may have moved leadership, so that it is not known whether this fault did: another, or machines that ailed; nothing where it did.
+
+    What machines do excuses a leadership that was to stay elsewhere (`missed`).
+    """
+    old, new = move
     # It was lost before another was elected.
     others = bite.disturbed.may_have_set_off(old.end)
     if bite.promised.leader == "moves":
-        return others[0].what if others and not bite.took(old) else ""
+        if bite.took(old) or others:
+            return others[0].what if others and not bite.took(old) else ""
+        lost = Interval(old.end, max(old.end, new.start))
+        return "" if bite.struck(old) else by_itself(bite.history, lost, bite.promised.election)
     return next(
         (each.what for each in others if not (each.judged and each.band and _answers_for(each.band, move, bite.every, bite.history.end))),
         "",

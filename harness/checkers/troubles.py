@@ -23,7 +23,7 @@ from harness.history.events import HARNESS, MACHINE, Endures, Stalled, Watching
 from harness.history.intervals import Interval, common, first, node_spans, total, united, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from harness.history.events import History
 
@@ -140,16 +140,17 @@ def _blind(every: Iterable[Stall]) -> list[Interval]:
     return [stall.interval for stall in every if stall.who in {HARNESS, MACHINE}]
 
 
-def beyond(history: History) -> tuple[Stall, ...]:
+def beyond(history: History, aside: Collection[Loss] = ASIDE) -> tuple[Stall, ...]:
     """Return the stalls of the cluster's machines that were longer than its shortest timer stands, and that no fault explains.
 
-    A stall of the harness alone (nodes measured their own lateness, and had none then) harms no cluster, and is not among them.
+    A stall of the harness alone (nodes measured their own lateness, and had none then) harms no cluster, and is not among them. Faults that take what
+    is `aside` explain none.
     """
     bearable = endurance(history).shortest.seconds
     measured = any(event.beats for _, event in history.each(Endures))
     excused: dict[str, list[Interval]] = {}
     for band in fault_bands(history):
-        if band.traits.loses not in ASIDE:
+        if band.traits.loses not in aside:
             life = band.life(history.end)
             for target in band.targets:
                 excused.setdefault(target, []).append(Interval(life.start, life.end + AFTER))
@@ -318,6 +319,26 @@ def _comes_by_itself(history: History, when: Interval, able: Endurance) -> Excus
     return Excuse(
         f"{worst(history, [Interval(lost[-1], lost[-1])]).text} when leadership was lost at {at(lost[-1])}: leaders are lost by that alone"
     )
+
+
+def by_itself(history: History, when: Interval, election: float) -> str:
+    """Say what trouble of the machines' own may have made members elect in some time; nothing where none may have.
+
+    What stood still, or was off, until an election before counts, as with another fault.
+    """
+    able = endurance(history)
+    around = Interval(when.start - election, when.end)
+
+    def near(trouble: Interval) -> bool:
+        return trouble.start <= around.end and around.start <= trouble.end
+
+    # A fault that takes nothing may have slowed a machine; that the machine stood still by it nobody knows.
+    if stall := next((each for each in beyond(history, {*ASIDE, Loss.NOTHING}) if near(each.interval)), None):
+        return f"{stall.text}, {_too_slow(able, stall.seconds)}"
+    if off := next((each for each in died(history, Interval(0.0, history.end)) if near(each.part)), None):
+        return off.text
+    excuse = _comes_by_itself(history, when, able)
+    return "" if excuse is None else excuse.text
 
 
 def _too_slow(able: Endurance, seconds: float) -> str:

@@ -181,6 +181,81 @@ def test_what_is_gone_at_the_end_since_a_load_lost_the_leader_convicts_nobody(tr
     assert found[0] is verdict, found[1]
 
 
+# ---------------------------------------------------------------- what a promise wants to happen, and happens by itself, too
+
+
+SLOWED = Traits(parts=("disk",))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "moved", "verdict"),
+    [
+        (lambda story: story, 46, HELD),
+        (lambda story: story.pressed(40, 50, TEN), 46, UNKNOWN),
+        (lambda story: story.pressed(20, 30, TEN), 46, HELD),
+        (lambda story: story.pressed(0, 99, 8.0), 46, HELD),
+        (lambda story: story.pressed(0, 99, TEN), 46, UNKNOWN),
+        (lambda story: story.pressed(0, 99, TEN), 14, HELD),
+        (lambda story: story.stalled(42, 46, "machine"), 46.5, UNKNOWN),
+        (lambda story: story.stalled(42, 46, "n1"), 46, UNKNOWN),
+        (lambda story: story.stalled(12, 16, "n1"), 46, HELD),
+        (lambda story: story.stalled(48, 52, "n1"), 46, HELD),
+        (lambda story: story.stalled(42, 42.8, "n1"), 46, HELD),
+        (lambda story: story.stalled(42, 46, "harness"), 46.5, HELD),
+        (lambda story: story.off(40, "n2").node(48, "n2"), 46, UNKNOWN),
+        (lambda story: story.off(12, "n2").node(20, "n2"), 46, HELD),
+    ],
+    ids=[
+        "none",
+        "a burst of load",
+        "a burst long before",
+        "less load",
+        "load all along",
+        "load all along, and just after the bite",
+        "the machine stood still",
+        "the leader's node did",
+        "long before",
+        "after it",
+        "for a moment",
+        "the harness did",
+        "a node was off by itself",
+        "long before it was",
+    ],
+)
+def test_leadership_that_machines_may_have_moved_by_themselves_is_no_evidence_that_a_fault_moves_it(
+    trouble: Callable[[Story], Story], moved: float, verdict: Verdict
+) -> None:
+    """A slow disk of the leader may cost it that, and soon; what comes half a minute later, when machines ailed, may be that."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1").node(0, "n2").node(0, "n3").members(0.5, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n1", decided=10, in_force=10, healing=70, healed=71, traits=SLOWED)
+    story.watched(99, "n1 n2 n3").endures(beats="n1 n2 n3").members(moved, "n1 n2 n3", 3, "n3")
+    found = judged(QuorumSurvived(leader="moves"), trouble(story))
+    assert found[0] is verdict, found[1]
+
+
+def test_leadership_that_a_fault_takes_has_moved_by_that_whatever_machines_did() -> None:
+    """The leader was killed."""
+    story = killed("n1").members(12, "n2 n3 n4 n5", 3, "n2").pressed(0, 99, 60.0).stalled(11, 14, "n2")
+    assert judged(QuorumSurvived(leader="moves"), story)[0] is HELD
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "took", "verdict"),
+    [(0, 0, 0.08, HELD), (10, 70, 0.08, UNKNOWN), (0, 70, 0.08, HELD), (10, 70, 1.0, HELD), (0, 10, 0.08, HELD)],
+    ids=["no load", "a load meanwhile", "the same load before", "far slower than by the load", "a load before"],
+)
+def test_writes_that_a_load_may_have_made_slow_are_no_evidence_that_a_fault_does(
+    start: float, end: float, took: float, verdict: Verdict
+) -> None:
+    """Eight times as long as before, on a machine on which work took ten times as long while the fault was there."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1").node(0, "n2").node(0, "n3").members(0.5, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n1", decided=10, in_force=10, healing=70, healed=71, traits=SLOWED).watched(99, "n1 n2 n3").endures()
+    story.writes(2, 10).writes(10.3, 69, took=took).writes(72, 98).pressed(start, end, TEN)
+    found = judged(QuorumSurvived("slow"), story)
+    assert found[0] is verdict, found[1]
+    assert verdict is HELD or "which may have slowed them" in found[1]
+
+
 # ---------------------------------------------------------------- what waits for a leader
 
 
