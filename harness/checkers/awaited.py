@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.contradictions import led_all_the_same, not_led, not_recovered, not_whole, recovered_all_the_same
+from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, plural, unknown
 from harness.checkers.waits import in_vain
@@ -38,6 +39,9 @@ class CameInTime:
 
     def check(self, history: History) -> Finding:
         """Return held with how long each took, broken or unknown with what was missing; details have each of them."""
+        return either_way(history, self._check)
+
+    def _check(self, history: History) -> Finding:
         told: dict[int, list[tuple[Entry, Awaited]]] = {}
         for entry, event in history.each(Awaited):
             told.setdefault(event.number, []).append((entry, event))
@@ -100,7 +104,7 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
         return [unknown(text, entry.index)]
     lives = [(band, band.life(history.end)) for band in fault_bands(history) if band.traits.loses is Loss.NODE]
     away = {node for band, life in lives for node in band.targets if common([life], [time])}
-    point = in_vain(history, text, entry, time, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)
+    point = in_vain(history, text, entry, time, lacking, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)
     return [doubted(point, _all_the_same(history, time.end, event, expected))]
 
 

@@ -1,4 +1,4 @@
-"""What is held only if an action was done of which nobody knows whether it was: that is unknown."""
+"""What is held, or broken, only if an action was done, or was not, of which nobody knows whether it was: that is unknown."""
 
 from __future__ import annotations
 
@@ -15,26 +15,33 @@ if TYPE_CHECKING:
 
 
 def either_way(history: History, check: Callable[[History], Finding]) -> Finding:
-    """Return what is found, but for what is held only since an action in doubt may have asked for other instances: that is unknown.
+    """Return what is found, but for what is so only if an action in doubt was done, which asked for other instances, or only if not: that is unknown.
 
-    What need not run by an action that was not done, after all, must run.
+    What need not run by an action that was not done, after all, must run; and what must run if it was not done need not if it was.
     """
     finding = check(history)
     doubt = {each.number: each for each in deeds(history) if each.outcome is Outcome.UNKNOWN and each.effect.runs}
-    if finding.verdict is not Verdict.HELD or not doubt:
+    if finding.verdict not in _OTHERWISE or not doubt:
         return finding
-    other = check(_undone(history, doubt))
-    if other.verdict is Verdict.HELD:
+    other = check(_ended(history, doubt, _OTHERWISE[finding.verdict]))
+    if other.verdict is finding.verdict:
         return finding
     first = min(doubt.values(), key=lambda each: each.begun)
-    why = f"{other.summary}; but whether {first.name} at {at(first.begun)} was done is not known, and if it was that is none of it"
+    doubtful = f"whether {first.name} at {at(first.begun)} was done is not known, and"
+    if finding.verdict is Verdict.BROKEN:
+        return replace(finding, verdict=Verdict.UNKNOWN, summary=f"{finding.summary}; but {doubtful} that is so only if it was not")
+    why = f"{other.summary}; but {doubtful} if it was that is none of it"
     return Finding(other.checker, Verdict.UNKNOWN, why, other.details, (*other.evidence, *first.entries))
 
 
-def _undone(history: History, numbers: Collection[int]) -> History:
-    """Return the same history with these actions not done."""
+_OTHERWISE = {Verdict.HELD: Outcome.FAIL, Verdict.BROKEN: Outcome.OK}
+"""What, of an action that makes something so by having been in doubt, must be tried beside it."""
+
+
+def _ended(history: History, numbers: Collection[int], outcome: Outcome) -> History:
+    """Return the same history with these actions ended otherwise."""
     entries = [
-        replace(entry, event=replace(event, outcome=Outcome.FAIL))
+        replace(entry, event=replace(event, outcome=outcome))
         if isinstance(event := entry.event, Acted) and event.number in numbers and event.outcome is not None
         else entry
         for entry in history.entries

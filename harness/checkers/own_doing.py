@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import endurance
 from harness.core.figures import at
-from harness.core.values import NodeState
+from harness.core.values import NodeState, Outcome
 from harness.history.absence import Absence
 from harness.history.bands import MEMBER
-from harness.history.deeds import closed, deeds, down, under_way
+from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.events import ApiSeen
 from harness.history.intervals import Interval, app_of, common, node_spans, span_at
 from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.history.events import History
+
+_COUNTED = re.compile(r"\b([0-9]{1,9}) of ([0-9]{1,9}) instances of (\S+) run\b", re.ASCII)
+_INSTANCE = re.compile(r"[^\s,@]+@[0-9]{1,9}\b", re.ASCII)
+"""How `harness.history.situation.Situation` tells what is missing."""
 
 
 def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: str = MEMBER) -> str:
@@ -46,6 +53,28 @@ def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: 
     if shut and _too_few(history, shut, time.end):
         return f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before"
     return ""
+
+
+def in_doubt(history: History, then: float, lacking: Sequence[str]) -> str:
+    """Say that all that was missing may be what an action in doubt took away; nothing where something else was missing, or none is in doubt.
+
+    Who waits goes by what was surely asked for. What is missing says of whom: an instance, or how many of an app ran of so many.
+    """
+    wanted = Wanted.of(deeds(history))
+    doubtful = [each for changes in wanted.changes.values() for each in changes if each.outcome is Outcome.UNKNOWN and each.begun <= then]
+    if not doubtful or not lacking or not all(_need_not_be(wanted, then, each) for each in lacking):
+        return ""
+    return f"whether {doubtful[-1].name} at {at(doubtful[-1].begun)} was done is not known, and if it was that need not have been so"
+
+
+def _need_not_be(wanted: Wanted, then: float, missing: str) -> bool:
+    """Whether what is told to be missing need not have been there, by an action that may have been done."""
+    if counted := _COUNTED.search(missing):
+        ran, number, app = int(counted[1]), int(counted[2]), counted[3]
+        return app in wanted.changes and ran >= wanted.least(app, then, number)
+    names = _INSTANCE.findall(missing)
+    due = [wanted.due(name, then) for name in names]
+    return bool(names) and all(times is not None and not any(each.holds(then) for each in times) for times in due)
 
 
 def _newly_placed(history: History, time: Interval) -> set[str]:

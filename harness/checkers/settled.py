@@ -81,6 +81,7 @@ class Settled:
                             text,
                             entry,
                             Interval(max(0.0, entry.time - seconds), entry.time),
+                            lacking,
                             whole=True,
                             daemon=self.expected.voters.daemon,
                         )

@@ -420,6 +420,69 @@ def test_what_is_held_only_if_an_action_in_doubt_was_done_is_unknown(
 
 
 @pytest.mark.parametrize(
+    ("runs", "outcome", "missing", "verdict"),
+    [
+        (1, Outcome.UNKNOWN, ("web@2 runs nowhere",), Verdict.UNKNOWN),
+        (1, Outcome.UNKNOWN, ("1 of 2 instances of web run",), Verdict.UNKNOWN),
+        (1, Outcome.UNKNOWN, ("1 of 2 instances of web run on nodes that are left", "web@2 does not answer"), Verdict.UNKNOWN),
+        (1, Outcome.UNKNOWN, ("0 of 2 instances of web run",), Verdict.BROKEN),
+        (1, Outcome.UNKNOWN, ("web@1 does not answer",), Verdict.BROKEN),
+        (1, Outcome.UNKNOWN, ("1 of 2 instances of db run",), Verdict.BROKEN),
+        (1, Outcome.UNKNOWN, ("web@2 runs nowhere", "n3 is off"), Verdict.BROKEN),
+        (1, Outcome.FAIL, ("web@2 runs nowhere",), Verdict.BROKEN),
+        (2, Outcome.UNKNOWN, ("web@2 runs nowhere",), Verdict.BROKEN),
+        (3, Outcome.UNKNOWN, ("web@3 runs nowhere",), Verdict.UNKNOWN),
+        (3, Outcome.UNKNOWN, ("web@2 runs nowhere",), Verdict.BROKEN),
+        (3, Outcome.OK, ("web@3 runs nowhere",), Verdict.BROKEN),
+    ],
+    ids=[
+        "an instance",
+        "their number",
+        "both",
+        "fewer than either",
+        "one that must run either way",
+        "another app",
+        "something else as well",
+        "it was not done",
+        "as many as before",
+        "one more",
+        "not that one",
+        "it was done",
+    ],
+)
+@pytest.mark.parametrize("asked", ["settled", "recovered", "steady"])
+def test_what_the_run_waited_for_in_vain_that_an_action_in_doubt_may_have_taken_away_convicts_nobody(
+    asked: str, runs: int, outcome: Outcome, missing: tuple[str, ...], verdict: Verdict
+) -> None:
+    """Who waits goes by what was surely asked for: a cluster that did what it was told lacks that, and rightly."""
+    story = (
+        Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(32, "n2").watched(99, "n1 n2 n3")
+    )
+    story.fault("net.delay", "n3", decided=10, in_force=10, healing=20, healed=21, traits=Traits(Loss.NOTHING)).members(
+        0.5, "n1 n2 n3", 2, "n1"
+    )
+    story.action(30, 31, "app.scale", effect=Effect({"web": runs}), was={"web": 2}, outcome=outcome, may_fail=True).whole(2, "before")
+    if asked == "settled":
+        story.whole(60, "after", *missing, seconds=29)
+    else:
+        story.awaited(31, 60, asked, "web" if asked == "recovered" else "", Outcome.FAIL, missing=missing)
+    finding = (Settled() if asked == "settled" else CameInTime()).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.BROKEN or "whether app.scale at 30.0 s was done is not known" in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"), [(Outcome.OK, Verdict.HELD), (Outcome.UNKNOWN, Verdict.UNKNOWN), (Outcome.FAIL, Verdict.UNKNOWN)]
+)
+def test_what_came_only_if_an_action_in_doubt_was_done_is_unknown(outcome: Outcome, verdict: Verdict) -> None:
+    """Web had recovered, with one instance that ran: as many as were to run, perhaps."""
+    story = _lost(back=None).action(12, 13, "app.scale", effect=Effect({"web": 1}), was={"web": 2}, outcome=outcome, may_fail=True)
+    story.awaited(22, 30, "recovered", "web")
+    finding = CameInTime(Expected(instances=THREE.instances)).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
     ("back", "on", "placed", "verdict"),
     [
         (55, "n4", "", Verdict.UNKNOWN),
