@@ -81,7 +81,8 @@ def sweep_command(ctx: click.Context, *, kept: bool, forget: str | None) -> None
     """Remove everything that dead runs left: machines, mounts, loop devices, namespaces; on hosts of an inventory faults, apps and claims.
 
     Runs that are under way are left alone. Whatever cannot be removed is named, with the reason; the command then ends with an error, and the next
-    sweep tries again. With --forget nothing is swept: by your word that nothing of RUN is on its hosts, its record is removed.
+    sweep tries again. With --forget nothing is swept: by your word that nothing of RUN is on its hosts, its record is removed and its ledger closed.
+    Of a run that this machine has no record of, RUN is its folder of results.
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 

@@ -152,6 +152,10 @@ class NoSuchRun(HarnessError):
     """No results, or no provider records, are kept under that run id."""
 
 
+class Unreadable(HarnessError):
+    """A record that is there, or was, cannot be read: nobody can tell what it says. Never to be read as "there is none"."""
+
+
 class UnknownRun(NoSuchRun):
     """The user named a run that is not there (exit status 2, as any other mistake on a command line)."""
 

@@ -152,7 +152,10 @@ class Provider(Protocol):
         """Create the nodes together: a cluster boots in parallel. On any error all of them are destroyed before it is raised."""
 
     def adopt(self, run_id: str) -> Sequence[Node]:
-        """Return the nodes of a run that another process created, from the provider's own records. Raises `NoSuchRun`."""
+        """Return the nodes of a run that another process created, from the provider's own records.
+
+        Raises `NoSuchRun` where it has none of such a run, and any other `HarnessError` where they cannot be read: then nobody can tell.
+        """
 
     def destroy(self, run_id: str) -> None:
         """Remove all that was made for a run. Twice is fine; works from another process, after half a `create`, and without records."""

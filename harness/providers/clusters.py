@@ -129,7 +129,17 @@ def _tidy() -> None:
 
 def remove_folder(run_id: str) -> None:
     """Remove a cluster's folder, its record last: it says whose the rest is, for whoever goes on if we are killed. What cannot be removed stays."""
+    _remove_folder(folder(run_id))
+
+
+def forget(run_id: str) -> None:
+    """Do `unregister`, and then `remove_folder`: where a cluster is registered its folder was there, and whoever removed that was not us."""
     where = folder(run_id)
+    unregister(run_id)
+    _remove_folder(where)
+
+
+def _remove_folder(where: Path) -> None:
     with suppress(OSError):
         for each in where.iterdir():
             if each.name != RECORD:

@@ -329,8 +329,14 @@ def _by_hand(run_id: str) -> str:
 def forget(run_id: str) -> list[str]:
     """Let go of a run's hosts by the word of who runs them that nothing of it is on them: its claims go where a host answers, and so does the record.
 
+    Then its ledger shows nothing as broken any more. Where no record is on this machine `run_id` may be the run's folder of results, for that alone.
     Returns what was done, in sentences. Raises `UnknownRun`, and `HarnessError` for a run that goes on and for nodes that end with their run.
     """
+    folder = Path(run_id)
+    if run_id not in clusters.registered() and os.path.lexists(folder / "ledger.jsonl"):
+        if folder.name not in clusters.registered():
+            return _written_off(folder) or [f"{folder.name}: nothing is known as broken of it"]
+        run_id = folder.name
     name = clusters.provider_of(run_id) if run_id in clusters.registered() else None
     if name is None:
         there = sorted(each for each in clusters.registered() if _outlives(clusters.provider_of(each)))
@@ -346,13 +352,34 @@ def forget(run_id: str) -> list[str]:
     if isinstance(provider, Disposable):
         raise HarnessError(f"{run_id} is not forgotten: its nodes are of this machine, and `whalefall sweep` removes them")
     said = []
+    noted = None
+    with contextlib.suppress(HarnessError):  # then no ledger of it is known
+        noted = provider.results(run_id) if isinstance(provider, Claiming) else None
     try:
         provider.destroy(run_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told: that is what was known of the hosts
         said.append(f"{run_id}: not all of its hosts could be asked: {in_words(error)}")
-    clusters.remove_folder(run_id)
-    clusters.unregister(run_id)
-    return [*said, f"{run_id}: it is forgotten, and nothing is known of its hosts any more"]
+    clusters.forget(run_id)
+    said.append(f"{run_id}: it is forgotten, and nothing is known of its hosts any more")
+    return [*said, *(_written_off(noted) if noted is not None else [])]
+
+
+def _written_off(folder: Path) -> list[str]:
+    """Close what the ledger in a folder of results shows as broken on nodes that outlive their run, by the word of who runs them."""
+    path = folder / "ledger.jsonl"
+    said = []
+    for line in ledger.unsettled(path):
+        who = minder(line)
+        if who or not _outlives(line.provider):
+            said.append(f"{folder.name}: {line.name} is left alone: {who.words if who else 'its nodes end with their cluster'}")
+            continue
+        try:
+            ledger.settle(path, [line.number], "forget", SystemClock())
+        except OSError as error:
+            said.append(f"{folder.name}: that {_what(line)} is forgotten cannot be written to {path}: {error.strerror}")
+        else:
+            said.append(f"{folder.name}: {_what(line)} is forgotten: no heal looks for it any more")
+    return said
 
 
 def _outlives(provider: str | None) -> bool:
@@ -448,6 +475,9 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
                 yield f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`"
                 continue
         except NoSuchRun:
+            if _outlives(line.provider):  # who is not known here goes on somewhere else
+                yield f"{run_id}: {what} could NOT be healed from here: {_elsewhere(line.run_id, ledger_path)}"
+                continue
             yield f"{run_id}: {what} is gone with its cluster"
         except Exception as error:  # noqa: BLE001 - the other faults are mended all the same
             yield f"{run_id}: {what} could NOT be healed: {in_words(error)}"
@@ -459,6 +489,15 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
             ledger.settle(ledger_path, [line.number], "heal", SystemClock())
         except OSError as error:
             yield f"{run_id}: that cannot be written to {ledger_path}: {error.strerror}; the next heal does it again, which is harmless"
+
+
+def _elsewhere(cluster: str, ledger_path: Path) -> str:
+    """Say what to do with hosts that this machine knows nothing of: they outlive their run, and what was broken on them may be broken still."""
+    given_up = command("whalefall", "sweep", "--forget", as_path(ledger_path.parent.absolute()))
+    return (
+        f"no record of the hosts of {in_line(cluster)} is here; heal it on the machine that made the run, with the WHALEFALL_STATE that it had; "
+        f"where nothing is broken there any more, `{given_up}` takes your word for it"
+    )
 
 
 def _disarm(cluster: Cluster, number: int) -> list[str]:
@@ -604,7 +643,8 @@ def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tup
             provider.destroy(run_id)
             told = [f"{run_id}: removed"]
     except Exception as error:  # noqa: BLE001 - the other runs are swept all the same
-        return False, [f"{run_id}: could NOT be removed: {in_words(error)}"]
+        more = "" if isinstance(provider, Disposable) else f"; {_by_hand(run_id)}"
+        return False, [f"{run_id}: could NOT be removed: {in_words(error)}{more}"]
     try:
         return run_id not in provider.runs(), told
     except Exception as error:  # noqa: BLE001 - same

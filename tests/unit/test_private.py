@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.errors import HarnessError, Unreadable
 from harness.disk import fuse_connection
 from harness.host import marks, private, state
 from harness.host.processes import Process, start_time
@@ -464,7 +464,7 @@ def test_a_record_that_could_be_somebody_elses_hangs_nobody_and_is_not_believed(
     for name in ("cluster.json", "hosts.json", "results.json", "fleet.json", "nodes/n1/machine.json", "nodes/n1/disk.connection"):
         make(where / name)
     for ask in (nspawn_records.read_cluster, vagrant_records.read_cluster, inventory_records.read):
-        with pytest.raises(NoSuchRun, match="cannot be read"):
+        with pytest.raises(Unreadable, match="cannot be read"):
             ask(RUN)
     with pytest.raises(HarnessError, match="cannot be read"):
         inventory_records.results(RUN)

@@ -30,6 +30,8 @@ from harness.host.processes import Process
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS, clusters
+from harness.providers.inventory import InventoryProvider, inventory_records
+from harness.providers.inventory.hosts import Host
 from harness.registry.entries import PlugIns
 from harness.testing.bare import BareMode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
@@ -571,6 +573,84 @@ def test_hosts_that_are_still_broken_are_not_let_go(tmp_path: Path, monkeypatch:
     assert swept.failed == ("run-1",)
     assert reaper.sweep().failed == ()
     assert STORE.runs == {}
+
+
+def test_hosts_that_outlive_a_run_are_not_gone_where_nothing_is_known_of_them(tmp_path: Path, call: Callable[..., Result]) -> None:
+    """On another machine than the run's, or with another state folder, nobody can tell: whoever knows better says so, and then it is closed."""
+    path = _broken(tmp_path, Lasting)
+    (tmp_path / "run-1" / "plan.json").write_text("{}")
+    del STORE.runs["run-1"]
+    for _ in range(2):
+        found = call("heal", "--results", str(tmp_path))
+        assert (found.exit_code, "could NOT be healed from here: no record of the hosts of run-1 is here" in found.output) == (4, True)
+        assert [line.number for line in unsettled(path)] == [1]
+    assert f"`whalefall sweep --forget {tmp_path / 'run-1'}` takes your word for it" in found.output
+    found = call("sweep", "--forget", str(tmp_path / "run-1"))
+    assert (found.exit_code, found.output) == (0, "run-1: node.kill on n1 is forgotten: no heal looks for it any more\n")
+    assert unsettled(path) == []
+    assert call("heal", "--results", str(tmp_path)).exit_code == 0
+    assert call("sweep", "--forget", str(tmp_path / "run-1")).output == "run-1: nothing is known as broken of it\n"
+
+
+def test_what_ends_with_its_cluster_or_goes_on_is_not_forgotten(tmp_path: Path, call: Callable[..., Result]) -> None:
+    """Only who runs hosts can have looked at them."""
+    for path in (_broken(tmp_path, Passing), _broken(tmp_path, Lasting, "run-2", dead=False)):
+        assert "is left alone: it" in call("sweep", "--forget", str(path.parent)).output
+        assert [line.number for line in unsettled(path)] == [1]
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "others may write it": lambda path: path.chmod(0o666),
+    "cut": lambda path: path.write_text('{"hosts": {"n1": {'),
+    "of another version": lambda path: path.write_text('{"hosts": {"n1": {"mood": 1}}, "at_once": 1, "only": {}}'),
+    "a link": lambda path: path.rename(path.with_name("real")).parent.joinpath("hosts.json").symlink_to("real"),
+    "gone": Path.unlink,
+    "gone with its folder": lambda path: shutil.rmtree(path.parent),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_hosts_whose_record_cannot_be_read_are_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result], damage: str
+) -> None:
+    """Neither mended nor let go, which is said; whoever repairs the record, or says that nothing is there, has them done with."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(processes.Process, "alive", False)
+    for name in list(PROVIDERS):
+        if name != "inventory":
+            monkeypatch.delitem(PROVIDERS, name)
+    inventory_records.open_record("inventory", inventory_records.Record("run-1", {"n1": Host("a", "a", address="10.0.0.1")}, 1, {}))
+    path = tmp_path / "results" / "run-1" / "ledger.jsonl"
+    path.parent.mkdir(parents=True)
+    Ledger(path, "run-1", "inventory", "bare", SystemClock()).open(1, NodeKill(), ("n1",))
+    inventory_records.note_results("run-1", path.parent)
+    record = state.run_folder("run-1") / "hosts.json"
+    DAMAGE[damage](record)
+    healed = call("heal", "--results", str(tmp_path / "results"))
+    assert (healed.exit_code, "could NOT be healed: the record " in healed.output) == (4, True), healed.output
+    for _ in range(2):
+        swept = call("sweep")
+        assert (swept.exit_code, "`whalefall sweep --forget run-1` forgets it" in swept.output) == (4, True), swept.output
+        assert ("run-1" in clusters.registered(), [line.number for line in unsettled(path)]) == (True, [1])
+    assert call("sweep", "--forget", "run-1").exit_code == 0
+    assert (clusters.registered(), unsettled(path), record.parent.exists()) == (set(), [], False) or damage == "gone with its folder"
+    assert clusters.registered() == set()
+
+
+def test_a_run_of_which_nothing_was_noted_yet_holds_no_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was killed between the register and the record had claimed nothing; and whoever was while it was forgotten had let go."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    clusters.open_cluster("run-1", "inventory", {"nodes": ["n1"]})
+    InventoryProvider().destroy("run-1")
+    assert clusters.registered() == set()
+    inventory_records.open_record("inventory", inventory_records.Record("run-1", {"n1": Host("a", "a", address="10.0.0.1")}, 1, {}))
+    inventory_records.note_results("run-1", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(clusters, "forget", _crash)
+        with pytest.raises(RuntimeError):
+            inventory_records.forget("run-1")
+    InventoryProvider().destroy("run-1")
+    assert (clusters.registered(), state.run_folder("run-1").exists()) == (set(), False)
 
 
 def test_sweep_leaves_hosts_of_living_and_kept_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1201,7 +1281,7 @@ def test_a_run_that_cannot_be_asked_for_does_not_keep_others_from_being_swept(tm
     monkeypatch.setattr(Claimed, "is_kept", _crash)
     swept = reaper.sweep(kept=True)
     assert (swept.failed, list(STORE.runs)) == (("run-1",), ["run-1"])
-    assert "run-1: could NOT be removed: RuntimeError: a bug" in swept.said
+    assert "run-1: could NOT be removed: RuntimeError: a bug; where they are gone for good" in swept.said[0]
 
 
 def test_a_sweep_lets_a_reaper_go_on_that_somebody_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.errors import HarnessError, NoSuchRun, Unreadable
 from harness.core.values import NodeSpec
 from harness.host import state
 from harness.host.processes import Process
@@ -80,11 +80,11 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_a_damaged_record_is_no_cluster(folder: Path, case: str) -> None:
-    """Its file is named, with what removes the rest."""
+def test_a_damaged_record_is_not_read_as_none(folder: Path, case: str) -> None:
+    """Its file is named, with what removes the rest: there may be a cluster, of which nobody can tell."""
     folder.mkdir(parents=True)
     (folder / "cluster.json").write_bytes(DAMAGED[case])
-    with pytest.raises(NoSuchRun, match=r"cluster\.json cannot be read: .*`whalefall sweep` removes what is left"):
+    with pytest.raises(Unreadable, match=r"cluster\.json cannot be read: .*`whalefall sweep` removes what is left"):
         nspawn_records.read_cluster(RUN)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.core import pace
-from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unsupported
+from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unreadable, Unsupported
 from harness.core.protocols import Disks, Disposable, Links, Node, Outliving, Pausing, Power, Preparing, Slower, Snapshots
 from harness.core.values import Latency, NodeSpec, Result
 from harness.host import box, state
@@ -247,14 +247,14 @@ def test_a_machine_whose_host_key_cannot_be_read_is_said(folder: Path, odd: Call
     path = folder / "nodes" / "n2" / "ssh_host_ed25519_key.pub"
     path.unlink()
     odd(path)
-    with pytest.raises(NoSuchRun, match=r"the host key of n2 cannot be read: .*`whalefall sweep` removes that run"):
+    with pytest.raises(Unreadable, match=r"the host key of n2 cannot be read: .*`whalefall sweep` removes that run"):
         VagrantProvider().adopt(RUN)
 
 
 def test_a_machine_without_its_host_key_was_only_half_made(folder: Path) -> None:
     """Nobody is talked to without a key to know them by."""
     (folder / "nodes" / "n2" / "ssh_host_ed25519_key.pub").unlink()
-    with pytest.raises(NoSuchRun, match=r"n2 has no host key: .*half made"):
+    with pytest.raises(Unreadable, match=r"n2 has no host key: .*half made"):
         VagrantProvider().adopt(RUN)
 
 
@@ -483,6 +483,18 @@ def test_elsewhere_the_records_stay_until_all_is_gone(provider: VagrantProvider,
     elsewhere.refuses.clear()
     provider.destroy(RUN)
     assert not folder.exists()
+
+
+def test_elsewhere_the_records_stay_where_they_cannot_be_read(provider: VagrantProvider, elsewhere: Libvirt, folder: Path) -> None:
+    """Machines may be there, of which nobody can tell. A run that had a libvirtd of its own has none there, and is removed."""
+    elsewhere.states.update({"wf-cut-1-n1": "running"})
+    (folder / "cluster.json").chmod(0o666)
+    with pytest.raises(Unreadable, match=rf"machines of it may be in another libvirt: look there, then `rm -r {folder}`"):
+        provider.destroy(RUN)
+    assert (folder.exists(), clusters.registered()) == (True, {RUN})
+    own_libvirt.home(folder).mkdir()
+    provider.destroy(RUN)
+    assert (folder.exists(), clusters.registered()) == (False, set())
 
 
 def test_elsewhere_what_is_only_called_as_a_runs_stays(

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.errors import HarnessError, NoSuchRun, Unreadable
 from harness.host import private
 from harness.providers import clusters
 from harness.providers.inventory.hosts import Host, Switch
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 FILE = "hosts.json"
 RESULTS = "results.json"
+_BY_HAND = "mend that, or look at the hosts and remove what is left on them by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def open_record(provider: str, record: Record) -> None:
 
 
 def read(run_id: str) -> Record:
-    """Read a run's hosts. Raises `NoSuchRun`."""
+    """Read a run's hosts. Raises `NoSuchRun` where none were noted, and `Unreadable` where they were and nobody can tell which."""
     path = _path(run_id)
     try:
         body: dict[str, Any] = private.record(path)
@@ -60,10 +63,21 @@ def read(run_id: str) -> Record:
             {name: tuple(faults) for name, faults in body["only"].items()},
         )
     except FileNotFoundError as error:
-        raise NoSuchRun(f"no hosts of {run_id} are noted: {path} does not exist; they were let go, or never claimed") from error
-    except (OSError, HarnessError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # Not the error's own words: they may hold a part of a command.
-        raise NoSuchRun(f"the record {path} cannot be read ({type(error).__name__}); remove what it claims on the hosts by hand") from error
+        if _was_there(run_id):
+            raise Unreadable(f"the record {path} of its hosts is gone, though they were not let go; {_BY_HAND}") from error
+        raise NoSuchRun(f"no hosts of {run_id} are noted here: {path} does not exist; they were let go, or never claimed") from error
+    except OSError as error:
+        raise Unreadable(f"the record {path} cannot be read ({error.strerror}); {_BY_HAND}") from error
+    except (HarnessError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # Of another's error not its own words: they may hold a part of a command.
+        why = str(error) if isinstance(error, HarnessError) else f"{path} is damaged ({type(error).__name__})"
+        raise Unreadable(f"the record of its hosts cannot be read: {why}; {_BY_HAND}") from error
+
+
+def _was_there(run_id: str) -> bool:
+    """Whether hosts were noted and not let go, where they are not noted now; see the order in which `forget` removes what tells of them."""
+    where = clusters.folder(run_id)
+    return os.path.lexists(where / RESULTS) or (run_id in clusters.registered() and not where.exists())
 
 
 def note_results(run_id: str, folder: Path) -> None:
@@ -87,10 +101,18 @@ def results(run_id: str) -> Path | None:
 
 
 def forget(run_id: str) -> None:
-    """Remove all that is noted of a run here. Twice is fine."""
-    if clusters.recorded(run_id):
-        clusters.remove_folder(run_id)
-    clusters.unregister(run_id)
+    """Remove all that is noted of a run here. Twice is fine.
+
+    In such an order that whoever is killed in its middle leaves a run that has its record, or one that says that nothing of it was noted.
+    """
+    if not clusters.recorded(run_id):
+        clusters.unregister(run_id)
+        return
+    where = clusters.folder(run_id)
+    for name in (RESULTS, FILE):
+        with suppress(OSError):
+            (where / name).unlink()
+    clusters.forget(run_id)
 
 
 def _path(run_id: str) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.errors import HarnessError, NoSuchRun, Unreadable
 from harness.core.values import NodeSpec
 from harness.host import private
 from harness.host.processes import Process
@@ -35,7 +35,7 @@ def open_cluster(run_id: str, layers: Sequence[Path], specs: Sequence[NodeSpec])
 
 
 def read_cluster(run_id: str) -> NspawnCluster:
-    """Read a cluster's record. Raises `NoSuchRun`."""
+    """Read a cluster's record. Raises `NoSuchRun` where there is none, and `Unreadable`."""
     path = clusters.folder(run_id) / "cluster.json"
     try:
         body: dict[str, Any] = private.record(path)
@@ -48,7 +48,7 @@ def read_cluster(run_id: str) -> NspawnCluster:
     except FileNotFoundError as error:
         raise NoSuchRun(f"no cluster of {run_id} is there: {path} does not exist; it was destroyed, or never created") from error
     except (OSError, HarnessError, ValueError, KeyError, TypeError) as error:
-        raise NoSuchRun(f"the record {path} cannot be read: {error}; `whalefall sweep` removes what is left of that run") from error
+        raise Unreadable(f"the record {path} cannot be read: {error}; `whalefall sweep` removes what is left of that run") from error
 
 
 @dataclass(frozen=True, slots=True)

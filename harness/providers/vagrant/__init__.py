@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 from harness.core import pace, stops
 from harness.core.clock import Clock, SystemClock, wait_until
-from harness.core.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
+from harness.core.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unreadable, Unsupported
 from harness.core.figures import lasted
+from harness.core.plain import as_path, command
 from harness.core.protocols import Node
 from harness.core.values import Json, Latency, NodeSpec, Term, Unavailable
 from harness.host import box, private, state
@@ -414,9 +415,9 @@ class VagrantProvider(NftLinks):
         try:
             pinned = private.read(machine.folder / f"{HOST_KEY}.pub").decode("ascii").strip()
         except FileNotFoundError as error:
-            raise NoSuchRun(f"{run_id}: {machine.name} has no host key: {error}; its cluster was only half made") from error
+            raise Unreadable(f"{run_id}: {machine.name} has no host key: {error}; its cluster was only half made") from error
         except (OSError, HarnessError, UnicodeDecodeError) as error:
-            raise NoSuchRun(
+            raise Unreadable(
                 f"{run_id}: the host key of {machine.name} cannot be read: {error}; `whalefall sweep` removes that run"
             ) from error
         access = Access(
@@ -434,6 +435,8 @@ class VagrantProvider(NftLinks):
             return self.network(run_id)
         except NoSuchRun as error:
             raise Unreachable(name, "SSH", f"its cluster is gone: {error}") from error
+        except Unreadable as error:
+            raise Unreachable(name, "SSH", str(error)) from error
 
     def _booted(self, nodes: Sequence[Node]) -> None:
         """Wait until all answer `run`. Raises `Expired` with what a machine's console said last."""
@@ -469,7 +472,7 @@ class VagrantProvider(NftLinks):
         try:
             with self.network(run_id):
                 socket.create_connection((machine.management, 22), timeout=_KNOCK_SECONDS).close()
-        except (OSError, NoSuchRun):
+        except (OSError, NoSuchRun, Unreadable):
             return False
         return True
 
@@ -544,11 +547,20 @@ def _must_reach(nodes: Sequence[Node]) -> None:
 
 
 def _elsewhere(run_id: str) -> tuple[Virsh, str] | None:
-    """Return the libvirt of somebody else, and its pool, where things of a run are, by its record. Without one nothing there is proven its own."""
+    """Return the libvirt of somebody else, and its pool, where things of a run are, by its record. Without one nothing there is proven its own.
+
+    Raises `Unreadable` for a run of ours whose record cannot be read, unless a libvirtd of its own was made for it: then it has nothing there.
+    """
     try:
         record = vagrant_records.read_cluster(run_id)
     except NoSuchRun:
         return None
+    except Unreadable as error:
+        folder = clusters.folder(run_id)
+        if own_libvirt.home(folder).is_dir() or not clusters.recorded(run_id):
+            return None
+        by_hand = command("rm", "-r", as_path(folder))
+        raise Unreadable(f"{error}; machines of it may be in another libvirt: look there, then `{by_hand}`") from error
     return None if record.private else (Virsh(record.uri, run_id), record.pool)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.errors import HarnessError, NoSuchRun, Unreadable
 from harness.core.values import NodeSpec
 from harness.host import private
 from harness.providers import clusters
@@ -86,7 +86,7 @@ def machines(run_id: str, nodes: Sequence[NodeSpec]) -> list[VirtualMachine]:
 
 
 def machine(run_id: str, name: str) -> VirtualMachine:
-    """Return one machine of a recorded cluster. Raises `NoSuchRun`."""
+    """Return one machine of a recorded cluster. Raises as `read_cluster`."""
     for each in machines(run_id, read_cluster(run_id).nodes):
         if each.name == name:
             return each
@@ -107,7 +107,7 @@ def open_cluster(record: VmCluster) -> None:
 
 
 def read_cluster(run_id: str) -> VmCluster:
-    """Read a cluster's record. Raises `NoSuchRun`."""
+    """Read a cluster's record. Raises `NoSuchRun` where there is none, and `Unreadable`."""
     path = clusters.folder(run_id) / "cluster.json"
     try:
         body: dict[str, Any] = private.record(path)
@@ -127,4 +127,4 @@ def read_cluster(run_id: str) -> VmCluster:
     except NoSuchRun:
         raise
     except (OSError, HarnessError, ValueError, KeyError, TypeError) as error:
-        raise NoSuchRun(f"the record {path} cannot be read: {error!r}; `whalefall sweep` removes what is left of that run") from error
+        raise Unreadable(f"the record {path} cannot be read: {error!r}; `whalefall sweep` removes what is left of that run") from error
