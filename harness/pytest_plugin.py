@@ -42,6 +42,7 @@ SUFFIXES = (".yaml", ".yml")
 _SEED = pytest.StashKey[int]()
 _STANDING: pytest.StashKey[Standing] = pytest.StashKey()
 _WORKER_SEED = "whalefall_seed"
+_UNREMOVED_THERE = "whalefall_unremoved"
 _LENDS: pytest.StashKey[bool] = pytest.StashKey()
 """Whether our own `cluster` was asked for by a test."""
 _LENT: pytest.StashKey[Session] = pytest.StashKey()
@@ -54,6 +55,10 @@ _PROPERTY = "whalefall"
 """Name of the property of a report that holds what was found where nothing was promised."""
 _OURS = "whalefall"
 """Attribute of a test's report, also of one from a worker, that says that it is of a run of ours. Names of fixtures and properties are anybody's."""
+_MISUSE = "whalefall_misuse"
+"""Attribute of a report from a worker that says what is wrong with the command line."""
+_UNREMOVED: pytest.StashKey[list[str]] = pytest.StashKey()
+"""What workers could not remove at their end, a sentence each."""
 _UNCLOSED = "unclosed <socket"
 """The Docker SDK leaves the socket of a connection that failed to the garbage collector. Where warnings are errors, a node that was killed on purpose
 must not fail the test by that."""
@@ -133,6 +138,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "control: a scenario on a cluster misconfigured on purpose, which must be convicted")
     config.addinivalue_line("markers", f"whalefall({', '.join(_WISHES)}): what the `cluster` fixture makes")
     config.pluginmanager.register(_Conforming(), "whalefall-junit")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Foreman(), "whalefall-foreman")
     worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     given = config.getoption("--wf-seed")
     config.stash[_SEED] = worker.get(_WORKER_SEED, secrets.randbelow(SEEDS) if given is None else given)
@@ -191,15 +198,38 @@ def _options(config: pytest.Config) -> Options:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove the cluster that the last run left for another. Where that fails the session has failed, and what to do is said."""
-    standing = session.config.stash.get(_STANDING, None)
-    if standing is None:
-        return
-    try:
-        standing.close()
-    except HarnessError as error:
-        sys.stderr.write(f"\nwhalefall: the cluster could NOT be removed: {below(error)}; `whalefall sweep` tries again\n")
+    """Remove the cluster that the last run left for another. Where that fails the session has failed, and what to do is said.
+
+    The status of a worker of pytest-xdist is nobody's: it tells the session that started it.
+    """
+    config = session.config
+    failed = config.stash.get(_UNREMOVED, [])
+    standing = config.stash.get(_STANDING, None)
+    if standing is not None:
+        try:
+            standing.close()
+        except HarnessError as error:
+            failed.append(f"whalefall: the cluster could NOT be removed: {below(error)}; `whalefall sweep` tries again")
+    if hasattr(config, "workerinput"):
+        getattr(config, "workeroutput", {})[_UNREMOVED_THERE] = failed
+    elif failed:
+        sys.stderr.write("".join(f"\n{each}\n" for each in failed))
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+class _Foreman:
+    """What the session that started workers of pytest-xdist hears of them: nobody reads what they raise, nor their status."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Raise `pytest.UsageError` for what a worker found wrong with the command line, once for all of them."""
+        if said := getattr(report, _MISUSE, ""):
+            raise pytest.UsageError(said)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear what a worker could not remove."""
+        node.config.stash.setdefault(_UNREMOVED, []).extend(getattr(node, "workeroutput", {}).get(_UNREMOVED_THERE, []))
 
 
 # -- scenario files
@@ -288,17 +318,42 @@ def _first_told(config: pytest.Config, error: BadPlugIns) -> str:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Raise `pytest.UsageError` where scenario files could not be read since plug-ins cannot be used: once, and not for each of the files.
-
-    And for an inventory that no run would use: what is broken would be another cluster than the one that was named.
-    """
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Raise `pytest.UsageError` where scenario files could not be read since plug-ins cannot be used: once, and not for each of the files."""
     if (unfit := config.stash.get(_UNFIT, ())) and not hasattr(config, "workerinput"):
         raise pytest.UsageError(*unfit)
-    used = {item.plan.provider for item in items if isinstance(item, ScenarioItem)}
-    used |= {marker.kwargs.get("provider", "") for item in items for marker in item.iter_markers("whalefall")}
-    if config.getoption("--wf-inventory") and used and "inventory" not in {*used, _chosen(config, "provider")}:
-        raise pytest.UsageError("--wf-inventory names hosts for --wf-provider inventory, and no scenario takes its nodes from there")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Raise `pytest.UsageError` for an inventory that no run would use: what is broken would be another cluster than the one that was named.
+
+    Asked of what is left to run. A worker of pytest-xdist has nobody who reads what it raises: it reports to the session that started it.
+    """
+    config = session.config
+    if not config.getoption("--wf-inventory"):
+        return
+    used = [provider for item in session.items if (provider := _provider_of(item)) is not None]
+    if not used or "inventory" in used:
+        return
+    said = "--wf-inventory names hosts for --wf-provider inventory, and no scenario takes its nodes from there"
+    if not hasattr(config, "workerinput"):
+        raise pytest.UsageError(said)
+    report = pytest.CollectReport(nodeid="", outcome="failed", longrepr=said, result=[])
+    setattr(report, _MISUSE, said)
+    session.ihook.pytest_collectreport(report=report)
+    session.items = []
+
+
+def _provider_of(item: pytest.Item) -> object:
+    """Return from where a test takes its nodes; None for one that has none of ours."""
+    if isinstance(item, ScenarioItem):
+        return item.plan.provider
+    markers = list(item.iter_markers("whalefall"))  # the nearest one first
+    if not markers and not ("cluster" in getattr(item, "fixturenames", ()) and _is_lent_by_us(item)):
+        return None
+    asked = next((marker.kwargs["provider"] for marker in markers if "provider" in marker.kwargs), _WISHES["provider"])
+    return _chosen(item.config, "provider") or asked
 
 
 def _beside(problem: Problem, path: Path) -> str:
@@ -563,14 +618,14 @@ _WISHES: dict[str, Any] = {
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a test that our `cluster` is lent to run in each of several modes that were asked for."""
     modes = _modes(metafunc.config)
-    if len(modes) > 1 and "cluster" in metafunc.fixturenames and _is_lent_by_us(metafunc):
+    if len(modes) > 1 and "cluster" in metafunc.fixturenames and _is_lent_by_us(metafunc.definition):
         metafunc.parametrize("cluster", modes, indirect=True)
 
 
-def _is_lent_by_us(metafunc: pytest.Metafunc) -> bool:
+def _is_lent_by_us(node: pytest.Item) -> bool:
     """Whether the `cluster` of a test is ours, or one of somebody's that asks for ours."""
-    fixtures: Any = metafunc.config.pluginmanager.get_plugin("funcmanage")
-    for each in reversed(fixtures.getfixturedefs("cluster", metafunc.definition) or ()):
+    fixtures: Any = node.config.pluginmanager.get_plugin("funcmanage")
+    for each in reversed(fixtures.getfixturedefs("cluster", node) or ()):
         if each.func.__module__ == __name__:
             return True
         if "cluster" not in each.argnames:
@@ -754,7 +809,9 @@ def _placed(request: pytest.FixtureRequest) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        place = (_near(request.path), request.function.__code__.co_firstlineno, 1)
+        path, line, _ = request.node.reportinfo()  # of the test itself, whatever decorators stand around it
+        hidden = line is None or line < 0 or Path(path) != request.path  # behind a decorator that says nothing of what it stands around
+        place: tuple[str, int, int] = (_test(request.node), 0, 0) if hidden else (_near(request.path), line + 1, 1)
         raise BadInput(
             [each if each.line else Problem(*place, f"{each.file}: {each.found}", each.expected, each.hint) for each in error.problems]
         ) from error

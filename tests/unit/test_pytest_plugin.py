@@ -847,6 +847,53 @@ def test_a_misspelt_app_of_a_marker_is_told_before_a_cluster_is_formed(bench: Be
     assert bench.conductor.lending == []
 
 
+def test_what_is_wrong_with_a_marker_is_told_at_the_test_whatever_decorators_stand_around_it(bench: Bench) -> None:
+    """And not at a line of whoever wrote the decorator; of one that hides the test, by the test's name."""
+    bench.pytester.mkpydir("lib").joinpath("deco.py").write_text(
+        """\
+import functools
+
+
+def shy(test):
+    def inner(cluster):
+        return test(cluster)
+    return inner
+
+
+def plain(test):
+    return functools.wraps(test)(lambda cluster: test(cluster))
+"""
+    )
+    bench.pytester.makepyfile(
+        """
+        import os
+        import pytest
+        from unittest import mock
+        from lib.deco import plain, shy
+
+        @plain
+        @pytest.mark.whalefall(nodes="x")
+        def test_wrapped(cluster):
+            pass
+
+        @pytest.mark.whalefall(nodes="x")
+        @mock.patch("os.getcwd", os.getcwd)
+        def test_patched(cluster):
+            pass
+
+        @pytest.mark.whalefall(nodes="x")
+        @shy
+        def test_hidden(cluster):
+            pass
+        """
+    )
+    result = bench.run()
+    result.assert_outcomes(errors=3)
+    name = "test_what_is_wrong_with_a_marker_is_told_at_the_test_whatever_decorators_stand_around_it.py"
+    places = [line.partition(" the cluster: nodes 'x'")[0] for line in result.outlines if " the cluster: nodes 'x'" in line]
+    assert places == [f"{name}:6:1:", f"{name}:11:1:", f"{name}::test_hidden:"]
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -1032,16 +1079,72 @@ def test_what_is_run_again_keeps_nothing_of_its_first_run(bench: Bench) -> None:
     assert sorted(properties) == sorted(set(properties))
 
 
-@pytest.mark.parametrize(("args", "fine"), [((), False), (("--wf-provider", "inventory"), True)], ids=["nspawn", "inventory"])
-def test_an_inventory_that_no_scenario_would_use_is_bad_usage(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], fine: bool
-) -> None:
-    """The cluster that was broken would be another one than what was named."""
+PLAIN = "def test_plain():\n    pass\n"
+LENT = "def test_lent(cluster):\n    pass\n"
+THEIRS = "import pytest\n\n@pytest.fixture\ndef cluster():\n    return 1\n\n" + LENT
+FROM_THERE = "import pytest\n\n@pytest.mark.whalefall(provider='inventory')\n" + LENT
+USERS = {
+    "a scenario file": ("", (), False),
+    "asked for": ("", ("--wf-provider", "inventory"), True),
+    "a test without a marker": (LENT, ("test_it.py",), False),
+    "a test that says so": (FROM_THERE, ("test_it.py",), True),
+    "a test that says so, in vain": (FROM_THERE, ("test_it.py", "--wf-provider", "nspawn"), False),
+    "a test with a cluster of its own": (THEIRS, ("test_it.py",), True),
+    "nobody": (PLAIN, ("test_it.py",), True),
+    "nobody who is chosen": (PLAIN, ("-k", "plain"), True),
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_an_inventory_that_no_scenario_would_use_is_bad_usage(bench: Bench, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    """The cluster that was broken would be another one than what was named. Asked of what is left to run."""
     monkeypatch.setenv("WHALEFALL_INVENTORY", "")  # it is left there for workers
+    text, args, fine = USERS[user]
     bench.scenario("held")
-    result = bench.run("--wf-inventory", "hosts.ini", "--collect-only", *args, "scenarios")
+    bench.pytester.makepyfile(test_it=text)
+    result = bench.run("--wf-inventory", "hosts.ini", "--collect-only", *args)
     said = "--wf-inventory names hosts for --wf-provider inventory" in "\n".join([*result.outlines, *result.errlines])
     assert (result.ret == pytest.ExitCode.USAGE_ERROR, said) == (not fine, not fine)
+
+
+def test_what_workers_find_wrong_with_the_command_line_is_told_once(bench: Bench) -> None:
+    """By pytest-xdist nobody hears what they raise: the session that started them says it, in the words and with the status of one without."""
+    pytest.importorskip("xdist")
+    bench.scenario("held")
+    bench.pytester.makeconftest(WORKER)
+    bench.pytester.makepyfile(PLAIN)
+    result = bench.run_apart("--wf-inventory", "hosts.ini", "-n", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = [line for line in [*result.outlines, *result.errlines] if "--wf-inventory names hosts for" in line]
+    assert said == ["ERROR: --wf-inventory names hosts for --wf-provider inventory, and no scenario takes its nodes from there"]
+    assert not [line for line in [*result.outlines, *result.errlines] if "INTERNALERROR" in line or "Traceback" in line]
+    assert not (bench.pytester.path / "seeds").exists(), "nothing was run"
+
+
+UNREMOVABLE = """
+from types import SimpleNamespace
+
+from harness import pytest_plugin
+from harness.core.errors import HarnessError
+
+def close():
+    raise HarnessError("n1 does not end")
+
+def pytest_runtest_setup(item):
+    item.config.stash[pytest_plugin._STANDING] = SimpleNamespace(close=close)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "workers"])
+def test_a_session_whose_last_cluster_could_not_be_removed_has_failed(bench: Bench, workers: tuple[str, ...]) -> None:
+    """Also where a worker had it, whose status is nobody's; and what to do is said."""
+    pytest.importorskip("xdist")
+    bench.pytester.makeconftest(UNREMOVABLE)
+    bench.pytester.makepyfile(PLAIN)
+    result = bench.run_apart(*workers)
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    said = [line for line in result.errlines if "could NOT be removed" in line]
+    assert said == ["whalefall: the cluster could NOT be removed: n1 does not end; `whalefall sweep` tries again"]
 
 
 FIXTURES = """
