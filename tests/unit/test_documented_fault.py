@@ -90,7 +90,9 @@ CHOSEN = "Port or not test_contracts"
 def test_one_new_file_is_all_that_it_takes(tmp_path: Path) -> None:
     """In a copy of the tree every test that goes through all faults passes with the file there, and has tried it; the command knows it as ours."""
     for part in PARTS:
-        shutil.copytree(documented.REPO / part, tmp_path / part)  # also what Python has made of the modules: it looks whether that is still so
+        shutil.copytree(
+            documented.REPO / part, tmp_path / part
+        )  # also what Python has made of the modules: it looks whether that is still so
     for each in documented.REPO.iterdir():
         if each.is_file() and not each.is_symlink():
             shutil.copy(each, tmp_path)
