@@ -99,14 +99,20 @@ TRUTH = {
 def told(base: str) -> tuple[Timed, ...]:
     """The events of a base. "good" is `node_kill`: n2 loses power at 10 s, web@2 runs on n3 at 40.2 s, all is whole at 58 s, and it ends at 70 s.
 
-    "acted" is the same with an await of web from 12 s to 42 s, and with web scaled to three at 58.5 s, of which the third runs on n2 from 59.5 s on.
+    "acted" is the same with an await of web from 12 s to 42 s, and with web scaled to three at 58.5 s, of which the third
+    runs on n2 from 59.5 s on, and is called.
     """
     if base not in {"good", "acted"}:
         return tuple(timed(History.load(FOLDER / f"{base}.jsonl")))
     story = node_kill()
     if base == "acted":
         story.endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web")
-        story.action(58.5, 58.7, "app.scale", effect=Effect({"web": 3}), was={"web": 2}).node(59.5, "n2", "web@3")
+        story.action(58.5, 58.7, "app.scale", effect=Effect({"web": 3}), was={"web": 2}).node(59.5, "n2", "web@3").gets(
+            62.6,
+            69.0,
+            "web@3",
+            by="n2",  # from when a mutant has it run, too: what does not run answers nobody
+        )
     # One HTTP call of four is enough, and quicker.
     return tuple(
         numbered(drop(lambda _, each: isinstance(each, Invoked | Answered) and each.workload == "http" and each.op % 4 > 0))(
