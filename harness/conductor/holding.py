@@ -91,8 +91,8 @@ class Holding:
             try:
                 if self.dead_man is not None:
                     self.dead_man.arm(self.number, self.fault, self._nodes)
-                self.fault.inject(self.cluster, self._nodes)
-                self._tell(Stage.INJECTED)
+                said = self.fault.inject(self.cluster, self._nodes)
+                self._tell(Stage.INJECTED, _words(said))
                 self._await_force()
             except HarnessError as error:
                 self._tell(Stage.FAILED, str(error))
@@ -194,7 +194,7 @@ class Holding:
         last: HarnessError | None = None
         for _ in range(HEAL_TRIES):
             try:
-                self.fault.heal(self.cluster, self._nodes)
+                said = self.fault.heal(self.cluster, self._nodes)
                 wait_until(
                     lambda: len(self._missing()) == len(self._nodes),
                     awaited=f"nothing of {self.fault.name} to be left",
@@ -205,11 +205,16 @@ class Holding:
             except HarnessError as error:
                 last = error
             else:
-                self._tell(Stage.HEALED)
+                self._tell(Stage.HEALED, _words(said))
                 return
         self._tell(Stage.FAILED, f"could not be healed: {last}")
         names = ", ".join(self.hit)
         raise FaultFailed(f"{self.fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
+
+
+def _words(said: object) -> str:
+    """Return what a fault said, where it said anything: a fault of somebody else's may return whatever it likes."""
+    return said if isinstance(said, str) else ""
 
 
 class _Look:

@@ -14,7 +14,7 @@ from harness.core.plain import in_line
 from harness.core.protocols import CAPABILITIES, Limited, Needing, Running
 from harness.core.traits import taken
 from harness.faults.common import unavailable
-from harness.steps import apart, faults_made, most
+from harness.steps import apart, breaks, faults_made, most
 from harness.steps.course import part_words
 
 if TYPE_CHECKING:
@@ -36,16 +36,20 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
         step = made.step
         for refused in refusals(made, names, counts, safe, _at_once(cluster)):
             raise Unsupported(f"{step.fault.name} is refused: {refused}")
+        # Where the file says who is hit, what others lack keeps nobody from that.
+        hit = aim.fixed(targets.parse(step.targets), names) or names
         for node in cluster.nodes:
             if node.name not in safe:
-                _must_be_none(_refusal(cluster, node.name, step.fault) or unavailable(step.fault, cluster, node), step.fault, node)
+                lack = unavailable(step.fault, cluster, node) if node.name in hit else None
+                _must_be_none(_refusal(cluster, node.name, step.fault) or lack, step.fault, node)
     for each in apart(plan.steps):
         must_be_doable(cluster, each.action, each.targets)
 
 
 def must_be_at_hand(plan: Plan) -> None:
-    """Raise `BadInput` with all that actions of a plan need of this process, and that is not there, before anything is made."""
-    lacking = dict.fromkeys(each.action.lack() for each in apart(plan.steps) if isinstance(each.action, Needing))
+    """Raise `BadInput` with all that faults and actions of a plan need of this process, and that is not there, before anything is made."""
+    every = [*(each.fault for each in breaks(plan.steps)), *(each.action for each in apart(plan.steps))]
+    lacking = dict.fromkeys(each.lack() for each in every if isinstance(each, Needing))
     problems = [Problem(plan.file, 0, 0, in_line(why), "") for why in lacking if why]
     if problems:
         raise BadInput(problems)

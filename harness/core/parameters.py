@@ -2,6 +2,8 @@
 
 Faults, workloads and checkers are frozen dataclasses; their fields are their parameters. What comes from a file is checked against the fields'
 types by pydantic, strictly: ``"2"`` is not a number and 1 is not true. What a plan fills in itself (`OURS`) can not be set from a file.
+
+A parameter is named as its field is, or by an alias of that (``Annotated[str, Field(alias="heal")]``) where the class has a method of its name.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from harness.core import units, values
 
@@ -28,7 +31,22 @@ OURS = frozenset({"apps", "budgets", "election", "expected", "slack"})
 
 def names(cls: Any) -> tuple[str, ...]:
     """Return the names of the parameters that a file may set, in order."""
-    return tuple(each.name for each in _fields(cls))
+    return tuple(fields(cls))
+
+
+def fields(cls: Any) -> Mapping[str, str]:
+    """Return the field of each parameter by the parameter's name, in order."""
+    return _by_name(cls)
+
+
+@functools.cache
+def _by_name(cls: Any) -> Mapping[str, str]:
+    hints = _hints(cls)
+    return {_alias(hints[each.name]) or each.name: each.name for each in _fields(cls)}
+
+
+def _alias(hint: Any) -> str:
+    return next((each.alias for each in getattr(hint, "__metadata__", ()) if isinstance(each, FieldInfo) and each.alias), "")
 
 
 def build(cls: Any, given: Mapping[str, Json]) -> Any:
@@ -37,7 +55,7 @@ def build(cls: Any, given: Mapping[str, Json]) -> Any:
     Raises `pydantic.ValidationError` where a value does not fit its field, and whatever `ValueError` the class raises itself.
     """
     checked = _adapter(cls).validate_json(json.dumps(dict(given)), strict=True)
-    return cls(**{name: getattr(checked, name) for name in names(cls)})
+    return cls(**{field: getattr(checked, field) for field in fields(cls).values()})
 
 
 def read(instance: Any) -> dict[str, Json]:
@@ -45,7 +63,8 @@ def read(instance: Any) -> dict[str, Json]:
     cls: Any = type(instance)
     adapter = _adapter(cls)
     # The plain field values: what a file may set is scalars, lists and mappings of them.
-    found: dict[str, Json] = adapter.dump_python(_shape(cls)(**{name: getattr(instance, name) for name in names(cls)}), mode="json")
+    held = _shape(cls)(**{name: getattr(instance, field) for name, field in fields(cls).items()})
+    found: dict[str, Json] = adapter.dump_python(held, mode="json", by_alias=True)
     return found
 
 
@@ -53,9 +72,9 @@ def spelled(instance: Any) -> dict[str, str]:
     """Return those parameters that have a unit, in the words of a scenario file: ``5s``, ``20/s``, ``90%``."""
     hints = _hints(type(instance))
     found = {}
-    for name in names(type(instance)):
-        value = getattr(instance, name)
-        for kind in _readers(hints[name]) if isinstance(value, int | float) else ():
+    for name, field in fields(type(instance)).items():
+        value = getattr(instance, field)
+        for kind in _readers(hints[field]) if isinstance(value, int | float) else ():
             if said := units.in_words(kind, value):
                 found[name] = said
     return found
@@ -74,7 +93,7 @@ def must_fit(instance: Any) -> None:
     place of what it spells, such as ``5s``.
     """
     cls: Any = type(instance)
-    given = {name: getattr(instance, name) for name in names(cls)}
+    given = {name: getattr(instance, field) for name, field in fields(cls).items()}
     try:
         text = json.dumps(given)
     except (TypeError, ValueError, RecursionError) as error:
@@ -86,7 +105,7 @@ def must_fit(instance: Any) -> None:
         except ValueError as error:
             raise ValueError(f"found {name} {value!r}, expected a number that is finite") from error
     for name, value in given.items():
-        read = getattr(checked, name)
+        read = getattr(checked, fields(cls)[name])
         if isinstance(value, str) and not isinstance(read, str):
             raise ValueError(f"found {name} {value!r}, expected {read!r}: units are for files")  # noqa: TRY004 - as all of a file's
 
@@ -111,7 +130,7 @@ def schema(cls: Any) -> dict[str, Any]:
         each.pop("title", None)
     for name, hint in _hints(cls).items():
         bounds = [bound for each in getattr(hint, "__metadata__", ()) for bound in getattr(each, "metadata", ())]
-        units.bounded(found.get("properties", {}).get(name, {}), bounds)
+        units.bounded(found.get("properties", {}).get(_alias(hint) or name, {}), bounds)
     if cls.__doc__:
         found["description"] = cls.__doc__.strip().partition("\n")[0]
     return found

@@ -572,11 +572,11 @@ class Fault(Protocol):
     def traits(self) -> Traits:
         """What kind of fault it is, by its parameters: nobody needs to know it by its name."""
 
-    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
-        """Break the targets. May raise half-way: what `heal` then undoes."""
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> str | None:
+        """Break the targets. May raise half-way: what `heal` then undoes. Returns what is worth keeping of what was said, or nothing."""
 
-    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
-        """Mend the targets. Idempotent; also after half an inject, without one, and from another process."""
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> str | None:
+        """Mend the targets. Idempotent; also after half an inject, without one, and from another process. Returns what `inject` returns."""
 
     def in_force(self, cluster: Cluster, target: Node) -> bool:
         """Whether the target is broken now. Asks the node or the kernel, never our own memory. Raises `Unreachable`."""
@@ -632,7 +632,7 @@ class Choosy(Protocol):
 
 @runtime_checkable
 class Needing(Protocol):
-    """An action that needs something of the process that the harness is, which no file and no node has."""
+    """A fault, or an action, that needs something of the process that the harness is, which no file and no node has."""
 
     def lack(self) -> str:
         """Say what of it is not there, before anything is made; empty where nothing is."""

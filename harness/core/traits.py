@@ -39,9 +39,22 @@ _WORDS = {Who.LEADER: "of the leader", Who.FOLLOWER: "of a follower", Who.OTHER:
 
 def daemon(name: str, *, in_place: bool, takes: tuple[str, ...] = (), leaves: tuple[str, ...] = (), stops: tuple[str, ...] = ()) -> Traits:
     """Return the traits of a fault that takes away one daemon, by any of the names that a mode knows it by."""
-    part = _SAME.get(name, name)
-    blinds = WITH_DOCKER if part in RUNTIME else ORCHESTRATOR
-    return Traits(Loss.PROCESS, (part,), in_place=in_place, blinds=blinds, takes=takes, leaves=leaves, stops=stops)
+    part = known_as(name)
+    return Traits(Loss.PROCESS, (part,), in_place=in_place, blinds=blinded(Loss.PROCESS, (part,)), takes=takes, leaves=leaves, stops=stops)
+
+
+def known_as(name: str) -> str:
+    """Return by which name a daemon stands among `Traits.parts`, whichever one a mode or a user knows it by."""
+    return _SAME.get(name, name)
+
+
+def blinded(loses: Loss, parts: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return which observers cannot ask where this is lost; of a fault that takes nothing away, none."""
+    if loses is Loss.NODE:
+        return EVERYBODY
+    if loses is Loss.NOTHING:
+        return ()
+    return WITH_DOCKER if RUNTIME & set(parts) else ORCHESTRATOR
 
 
 def taken(of: Traits) -> frozenset[str]:
@@ -90,20 +103,28 @@ def from_history(body: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]] | N
     return read, _names(body.get("lost"))
 
 
-def budget_key(name: str, of: Traits, who: Who | None = None) -> str:
+def budget_key(name: str, of: Traits, who: Who | None = None, *, apart: bool = False) -> str:
     """Return under which name a fault's budget stands in a plan.
 
     Its own, for a daemon which one, and, where it hangs on that, who is lost: e.g. ``process.kill docker of a follower``. Without `who` it is the one
-    for whoever may be lost.
+    for whoever may be lost. With `apart` it says all of what is lost, so that two faults of one name which lose several things have two.
     """
-    key = f"{name} {' and '.join(of.parts)}" if of.loses is Loss.PROCESS else name
+    parts = " and ".join(of.parts)
+    key = f"{name} {parts}" if of.loses is Loss.PROCESS else name
+    if apart and of.loses is not Loss.PROCESS:
+        key = f"{name} ({' of '.join(filter(None, (f'a {of.loses}' if of.loses is not Loss.NOTHING else str(of.loses), parts)))})"
     return key if who is None else f"{key} {_WORDS[who]}"
 
 
 def budget_among(budgets: Mapping[str, Budget], name: str, of: Traits, who: Who | None = None) -> Budget | None:
     """Return a fault's budget: for who is lost, or else for whoever may be. Plans from before the traits have it by the fault's name alone."""
-    keys = (budget_key(name, of, who), budget_key(name, of), name)
+    keys = (*budget_keys(name, of, who), name)
     return next((budgets[key] for key in keys if key in budgets), None)
+
+
+def budget_keys(name: str, of: Traits, who: Who | None = None) -> tuple[str, ...]:
+    """Return the keys under which a fault's budget may stand in a plan, in the order in which they count."""
+    return tuple(budget_key(name, of, each, apart=apart) for apart in (True, False) for each in dict.fromkeys((who, None)))
 
 
 def _names(value: Json) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Band:
     healing: float | None = None
     healed: float | None = None
     failed: float | None = None
-    detail: str = ""  # of the last stage after the decision that had something to say
+    detail: str = ""  # of the last stage that says why something went wrong
     parameters: Mapping[str, Json] = field(default_factory=dict)
     entries: tuple[int, ...] = ()  # indices into the history
     traits: Traits = field(default_factory=Traits)
@@ -170,6 +170,8 @@ class Life:
     """
 
     WHOLE: ClassVar[frozenset[Stage]] = frozenset({Stage.IN_FORCE, Stage.HEALED})
+    TOLD: ClassVar[frozenset[Stage]] = frozenset({Stage.DECIDED, Stage.INJECTED, Stage.HEALED})
+    """Stages whose detail explains nothing: the target expression of a decision, and what was said while the fault was made and mended."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -195,7 +197,7 @@ class Life:
         self._parameters = self._parameters or event.parameters
         if not from_history(self._traits):
             self._traits = event.traits
-        if event.detail and event.stage is not Stage.DECIDED:  # a decision's detail is the target expression: it explains nothing
+        if event.detail and event.stage not in self.TOLD:
             self._detail = event.detail
         if event.stage is Stage.FAILED:
             self.failed = event.detail or "no reason given"

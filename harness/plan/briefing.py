@@ -80,12 +80,15 @@ def budgets_for(steps: Sequence[Step], mode: Mode, observers: Mapping[str, Seque
     For each fault the longest, since who is lost is known only when it fires; and where that makes a difference, for each who may be.
     """
     found: dict[str, Budget] = {}
+    first: dict[str, tuple[Loss, tuple[str, ...]]] = {}  # by its key what the first fault loses that has it
     for fault in (step.fault for step in breaks(steps)):
-        asked = {who: mode.budget(fault.traits, who) for who in Who}
+        kind, key = fault.traits, budget_key(fault.name, fault.traits)
+        apart = first.setdefault(key, (kind.loses, kind.parts)) != (kind.loses, kind.parts)
+        asked = {who: mode.budget(kind, who) for who in Who}
         longest = max(asked.values(), key=lambda each: each.seconds)
-        found[budget_key(fault.name, fault.traits)] = longest
-        if fault.traits.loses is not Loss.NOTHING:
-            found |= {budget_key(fault.name, fault.traits, who): asked[who] for who in _who(mode, observers) if asked[who] != longest}
+        found[budget_key(fault.name, kind, apart=apart)] = longest
+        if kind.loses is not Loss.NOTHING:
+            found |= {budget_key(fault.name, kind, who, apart=apart): asked[who] for who in _who(mode, observers) if asked[who] != longest}
     return found
 
 

@@ -249,11 +249,13 @@ class Narrative:
                 how_long = "though it was never in force" if force is None else f"after {lasted(time - force)} in force"
                 yield Moment(time, f"{said} is being healed, {how_long}", "fault")
             case Stage.HEALED:
-                yield Moment(time, f"{said} is healed, {lasted(time - life.stages.get(Stage.HEALING, since))} after healing began", "fault")
+                took = lasted(time - life.stages.get(Stage.HEALING, since))
+                yield Moment(time, f"{said} is healed, {took} after healing began{_saying(event)}", "fault")
             case Stage.FAILED:
                 yield Moment(time, f"{said} FAILED: {event.detail or 'no reason given'}", "bad")
             case Stage.INJECTED:
-                pass
+                if event.detail:
+                    yield Moment(time, f"{said} is made{_saying(event)}", "quiet")
 
     def _node(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, NodeSeen):
@@ -484,6 +486,11 @@ class Narrative:
             self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)
         ):
             yield Moment(time, event.text, "quiet", about=Flap("", _NUMBERS.sub("0", event.text)))
+
+
+def _saying(event: FaultStage) -> str:
+    """Return what was said while a fault was made, or mended, after a colon."""
+    return f": {event.detail}" if event.detail else ""
 
 
 def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:

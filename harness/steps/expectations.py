@@ -53,6 +53,5 @@ def parameters_words(instance: Any) -> str:
     """Give the parameters of a fault, a workload or a checker, but for those that were left unset."""
     usual = {each.name: each.default for each in dataclasses.fields(instance)}
     found = {**parameters.read(instance), **parameters.spelled(instance)}
-    return " ".join(
-        f"{name}={worded(value)}" for name, value in found.items() if getattr(instance, name) or getattr(instance, name) != usual[name]
-    )
+    held = {name: (getattr(instance, field), usual[field]) for name, field in parameters.fields(type(instance)).items()}
+    return " ".join(f"{name}={worded(value)}" for name, value in found.items() if held[name][0] or held[name][0] != held[name][1])

@@ -188,7 +188,7 @@ def heal_after_half_an_inject(case: Case, error: type[BaseException]) -> None:
     _after_half_an_inject(case, error, lambda: case.fault.heal(case.cluster, case.targets), "heal")
 
 
-def _after_half_an_inject(case: Case, error: type[BaseException], mend: Callable[[], None], what: str) -> None:
+def _after_half_an_inject(case: Case, error: type[BaseException], mend: Callable[[], object], what: str) -> None:
     before = case.look()
     step = 0
     interrupted = True

@@ -469,7 +469,7 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
             cluster = Cluster(line.run_id, nodes, provider, _mode(line.mode), fault=line.number)
             fault = line.fault
             targets = [cluster.node(name) for name in line.targets]
-            fault.heal(cluster, targets)
+            said = fault.heal(cluster, targets)
             still = [node.name for node in targets if fault.in_force(cluster, node)]
             if still:
                 yield f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`"
@@ -483,7 +483,7 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
             yield f"{run_id}: {what} could NOT be healed: {in_words(error)}"
             continue
         else:
-            yield f"{run_id}: {what} was healed"
+            yield f"{run_id}: {what} was healed" + (f"; it said: {in_line(said)}" if isinstance(said, str) and said else "")
             yield from _disarm(cluster, line.number)
         try:
             ledger.settle(ledger_path, [line.number], "heal", SystemClock())

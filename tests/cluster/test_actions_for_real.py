@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from harness.actions.draining import Drain, Undrain
-from harness.actions.own_command import SAID_BYTES, RunCommand
+from harness.actions.own_command import RunCommand
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
@@ -21,6 +21,7 @@ from harness.core.protocols import Cluster, Node, Reaping, Viewing
 from harness.core.values import App, NodeSpec, Outcome, View
 from harness.modes.fleet import Fleet
 from harness.modes.swarm import Swarm
+from harness.nodes.users_command import SAID_BYTES
 from harness.providers import PROVIDERS
 from harness.testing.action_contract import ACTION, ActionCase
 from harness.testing.bare import BareMode

@@ -24,6 +24,7 @@ from harness.core.values import Result, Stage
 from harness.faults import FAULTS
 from harness.faults.hang import Hang
 from harness.faults.nothing import Nothing
+from harness.faults.own_fault import OwnFault
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
@@ -37,6 +38,7 @@ from harness.steps import Hold
 from harness.undo.deadman import DeadMan, disarm, unit
 from harness.undo.fingerprint import differences, fingerprint
 from harness.undo.ledger import Ledger, unsettled
+from tests.usual import OWN
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-deadman")]
 
@@ -108,6 +110,7 @@ REMEDIED: list[tuple[Fault, tuple[str, ...], set[str]]] = [
     (Hang("both"), ("n1", "n2"), {"n1", "n2"}),
     (Kill("victim", restart=True), ("n2",), {"n2"}),
     (Kill("victim", restart=False), ("n2", "n3"), {"n2", "n3"}),
+    (parameters.build(OwnFault, OWN), ("n1", "n3"), {"n1", "n3"}),
 ]
 UNREMEDIED: list[tuple[Fault, tuple[str, ...]]] = [(Slow(fsync=0.2), ("n1",)), (NodeKill(), ("n3",)), (Nothing(), ("n1",))]
 _TOLD = {fault.name for fault, _, _ in REMEDIED} | {fault.name for fault, _ in UNREMEDIED}

@@ -22,6 +22,7 @@ from harness.core.protocols import Cluster, Disks, Fault, Laddered, Links, Node,
 from harness.core.values import Latency, NodeSpec, Rung, Traits
 from harness.faults import FAULTS
 from harness.faults.hang import Hang
+from harness.faults.own_fault import OwnFault
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
@@ -35,6 +36,7 @@ from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from harness.testing.sshd import let_in
+from tests.usual import OWN
 
 PROVIDERS_UNDER_TEST: dict[str, Callable[[], Callable[[], Provider]]] = {
     # name → a function that returns a way to get the same provider again and again, as if from several processes
@@ -62,6 +64,8 @@ CASES: list[tuple[Fault, tuple[str, ...], bool]] = [
     (Partition("bridge"), ("n1",), True),
     (Slow(fsync=0.25), ("n2",), False),
     (Slow(fsync=0.25), ("n1", "n2"), False),
+    (parameters.build(OwnFault, OWN), ("n2",), False),
+    (parameters.build(OwnFault, OWN), ("n1", "n3"), False),
 ]
 ON_NODES: list[tuple[Fault, tuple[str, ...], bool]] = [
     # those that need a real node's systemd; the unit tests run their scripts against a stand-in

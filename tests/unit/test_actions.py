@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from harness import registry
-from harness.actions import ACTIONS, own_command
+from harness.actions import ACTIONS
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
 from harness.actions.scaling import Scale
@@ -35,6 +35,7 @@ from harness.history.events import Acted, History, Note
 from harness.modes.fleet import Fleet
 from harness.modes.fleet.unit_files import UnitFile
 from harness.modes.swarm import Swarm
+from harness.nodes import users_command
 from harness.nodes.namespaced import ENVIRON
 from harness.nodes.together import together
 from harness.plan import Plan, plan
@@ -831,7 +832,7 @@ def test_a_command_keeps_the_contract_in_memory(session: Session, promise: Calla
 )
 def test_of_what_a_command_says_the_end_comes_from_a_node_and_its_own_status(command: str, status: int, said: str) -> None:
     """One that talks without an end would fill our memory."""
-    argv = ["sh", "-c", own_command._BOUNDED, "sh", command, "1000"]
+    argv = ["sh", "-c", users_command._BOUNDED, "sh", command, "1000"]
     done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
     assert done.returncode == status
     assert done.stdout.decode().endswith(said)
@@ -884,22 +885,22 @@ def test_of_a_commands_secret_the_name_alone_is_kept(session: Session, monkeypat
 @pytest.mark.parametrize("name", ["value", "HOME", "x", "said", "PS1", "MAIL"])
 def test_a_secret_may_have_any_name_that_a_shell_leaves_to_others(name: str) -> None:
     """The command has its value, and nothing of ours has the same name; what a shell keeps for itself is refused."""
-    argv = ["sh", "-c", own_command._BOUNDED, "sh", f'printf "[%s]" "${name}"', "1000", name]
+    argv = ["sh", "-c", users_command._BOUNDED, "sh", f'printf "[%s]" "${name}"', "1000", name]
     done = subprocess.run(argv, input=b" a\\b  \n", capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, b"[ a\\b  ]")
     for kept in ("IFS", "PATH", "PPID", "UID", "_"):
         with pytest.raises(ValueError, match=f"a shell has {kept} for itself"):
-            RunCommand("true", secret=kept)
+            parameters.must_fit(RunCommand("true", secret=kept))
 
 
 @pytest.mark.parametrize("front", [0, 1, 9])
 def test_of_a_secret_that_was_cut_in_two_nothing_is_kept(front: int) -> None:
     """Of what is long only the end is read: what it begins with may be the end of one. Of what is short all is there."""
     secret = b"hunter2hunter3"
-    long = secret[front:] + b"-" * own_command.SAID_BYTES
-    assert own_command._hidden(long, secret).startswith(b"***-")
-    assert own_command._hidden(b"r3 is the room, " + secret, secret) == b"r3 is the room, ***"
-    assert own_command._hidden(long, b"") == long
+    long = secret[front:] + b"-" * users_command.SAID_BYTES
+    assert users_command._hidden(long, secret).startswith(b"***-")
+    assert users_command._hidden(b"r3 is the room, " + secret, secret) == b"r3 is the room, ***"
+    assert users_command._hidden(long, b"") == long
 
 
 @pytest.mark.parametrize("value", [None, "", "two\nlines"])

@@ -35,6 +35,7 @@ from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
+from tests.usual import USUAL
 
 
 def memory(count: int = 3, *, faultable: bool = True) -> tuple[Cluster, MemoryProvider, list[MemoryNode]]:
@@ -51,7 +52,7 @@ def memory(count: int = 3, *, faultable: bool = True) -> tuple[Cluster, MemoryPr
 @pytest.mark.parametrize(("name", "kind"), FAULTS.items(), ids=[*FAULTS])
 def test_every_fault_is_a_frozen_dataclass_named_as_in_its_table(name: str, kind: type[Fault]) -> None:
     """Names agree, and equal parameters make equal faults: heal in another process needs that."""
-    body = {"fsync": "1s"} if name == "disk.slow" else {}
+    body = USUAL.get(name, {})
     adapter: TypeAdapter[Fault] = TypeAdapter(kind)
     one, other = adapter.validate_python(body), adapter.validate_python(body)
     assert one.name == name

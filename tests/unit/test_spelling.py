@@ -60,6 +60,7 @@ STRANGE: list[Any] = ["3", "", ["web"], {"a": 1}, None, True, -1, math.nan, 10**
 
 
 USUAL: dict[str, Any] = {"app": "web", "instances": 2, "to": 2, "within": 9.0, "service": "etcd", "run": "true", "share": 0.5, "gap": 9.0}
+USUAL |= {"breaking": "true", "mending": "true", "asking": "true"}
 """Good values of parameters that have no default."""
 
 
@@ -68,8 +69,8 @@ def test_a_value_of_another_type_is_refused_in_words_whatever_a_class_asks_of_it
     """Not where the instance is made, by an error of Python's own that says nothing; and nobody looks again at what does not fit."""
     known: dict[str, Any] = dict(getattr(registry.known(), kind))
     for cls in known.values():
-        usual = {name: value for name, value in USUAL.items() if name in parameters.names(cls)}
-        for name in parameters.names(cls):
+        usual = {name: value for name, value in USUAL.items() if name in parameters.fields(cls).values()}
+        for name in parameters.fields(cls).values():
             for value in STRANGE:
                 try:
                     made = cls(**{**usual, name: value})

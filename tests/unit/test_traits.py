@@ -22,6 +22,7 @@ from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.histories import Story
 from harness.testing.memory_provider import MemoryProvider
+from tests.usual import USUAL
 
 DOCKER, ETCD = traits.daemon("docker", in_place=False), traits.daemon("etcd", in_place=True)
 
@@ -38,7 +39,7 @@ def cluster(count: int, *off: str) -> Cluster:
 
 def made(name: str) -> Fault:
     """Return a fault as it comes."""
-    fault: Fault = parameters.build(FAULTS[name], {"fsync": "1s"} if name == "disk.slow" else {})
+    fault: Fault = parameters.build(FAULTS[name], USUAL.get(name, {}))
     return fault
 
 
@@ -132,7 +133,7 @@ def test_who_is_lost_to_all_other_faults_is_who_was_hit() -> None:
     hit = [made.node("n3"), made.node("n1")]
     for name, lost in (("node.kill", ("n1", "n3")), ("daemon.hang", ("n1", "n3")), ("none", ())):
         assert common.lost(parameters.build(FAULTS[name], {}), made, hit) == lost
-    assert common.lost(parameters.build(FAULTS["disk.slow"], {"fsync": "1s"}), made, hit) == ()
+    assert common.lost(parameters.build(FAULTS["disk.slow"], USUAL["disk.slow"]), made, hit) == ()
 
 
 def test_a_budget_goes_by_the_daemon_that_is_lost() -> None:

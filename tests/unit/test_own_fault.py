@@ -1,0 +1,425 @@
+"""A fault of the user's own commands: what is run where, what is known of it, what is kept, and what a file may say.
+
+That it keeps the contract of faults is in tests/contract, and that a node mends itself of it in tests/cluster.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.actions.own_command import RunCommand
+from harness.conductor import Session, lending, permission
+from harness.conductor.rehearsal import rehearse
+from harness.core import parameters
+from harness.core.errors import BadInput, FaultFailed, HarnessError, Unreachable
+from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, budget_among
+from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Who
+from harness.faults import common
+from harness.faults.own_fault import LEAVES, OwnFault
+from harness.history.bands import fault_bands
+from harness.history.events import FaultStage, History
+from harness.modes.fleet import Fleet
+from harness.modes.swarm import Swarm
+from harness.nodes import users_command
+from harness.nodes.namespaced import ENVIRON
+from harness.plan import Plan, briefing, plan
+from harness.reports.prose import describe
+from harness.scenario import loads
+from harness.steps import Break, Hold
+from harness.testing.memory_node import MemoryNode
+from harness.undo import deadman, fingerprint, reaper
+from tests.unit.sessions import in_memory
+
+NAME = "DB_PASSWORD"
+WORD = "hunter2 $(id) 'a\" \\ "
+
+
+class Machine:
+    """A node's shell: this machine's own, in a folder of the node's."""
+
+    def __init__(self, folder: Path, node: MemoryNode) -> None:
+        self.folder = folder
+        folder.mkdir()
+        node.programs["sh"] = self.sh
+
+    def sh(self, argv: Sequence[str], stdin: bytes) -> Result:
+        """Run it as it was handed over."""
+        done = subprocess.run(argv, input=stdin, env=ENVIRON, cwd=self.folder, capture_output=True, timeout=60, check=False)
+        return Result(tuple(argv), done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """Lend a session over three nodes whose shells are real."""
+    with in_memory(tmp_path) as made:
+        for node in made.cluster.nodes:
+            assert isinstance(node, MemoryNode)
+            Machine(tmp_path / node.name, node)
+        yield made
+
+
+def marking(**more: Any) -> OwnFault:
+    """Return a fault that leaves a file in the node's folder."""
+    return dataclasses.replace(OwnFault("touch mark; echo broken", "rm -f mark; echo mended", "test -e mark"), **more)
+
+
+def stages(session: Session) -> dict[Stage, str]:
+    """Return each stage of the only fault with its detail."""
+    return {event.stage: event.detail for _, event in History.load(session.recorder.path).each(FaultStage)}
+
+
+# ---------------------------------------------------------------- what is run, and what is known
+
+
+def test_a_run_breaks_holds_and_mends_by_the_users_commands_and_keeps_what_they_say(session: Session) -> None:
+    """In the history, the report's moments, and nowhere else."""
+    session.break_(marking(), "n1", Hold(5.0))
+    told = stages(session)
+    assert [*told] == [Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED]
+    assert (told[Stage.INJECTED], told[Stage.HEALED]) == ("n1: broken", "n1: mended")
+    (band,) = fault_bands(History.load(session.recorder.path))
+    assert band.detail == "", "what was said is no reason for anything"
+
+
+@pytest.mark.parametrize(("status", "known"), [(0, True), (1, False), *((each, None) for each in (2, 3, 124, 126, 127, 137, 255))])
+def test_whether_it_bites_is_yes_no_or_not_known(session: Session, status: int, known: bool | None) -> None:
+    """A program that is not there, one that was killed and one that ends in its own trouble have said nothing."""
+    fault = marking(asking=f"echo the words >&2; exit {status}")
+    node = session.cluster.nodes[0]
+    if known is None:
+        with pytest.raises(Unreachable, match=rf"n1: no answer to in_force, .*: status {status}, which is neither .*: the words"):
+            fault.in_force(session.cluster, node)
+    else:
+        assert fault.in_force(session.cluster, node) is known
+
+
+@pytest.mark.parametrize("asking", ["exit 3", "no-such-program"])
+def test_a_question_that_cannot_be_asked_breaks_nothing(session: Session, asking: str, tmp_path: Path) -> None:
+    """It is asked before anything is broken, so that the run says so at once, and nothing is left of it."""
+    with pytest.raises(FaultFailed, match="could not be healed"):  # nobody knows that either
+        session.break_(marking(asking=asking, breaking="touch broken"), "n1", Hold(5.0))
+    assert "asking whether it is in force already failed on 1 of 1 node" in _first_failure(session)
+    assert not (tmp_path / "n1" / "broken").exists()
+
+
+@pytest.mark.parametrize("asking", ["exit 0", "exit 3", "no-such-program"])
+def test_a_question_without_an_answer_is_a_mistake_of_the_scenario(session: Session, asking: str) -> None:
+    """Told before anything is broken; one that only the nodes can answer that may be hit is asked of those alone."""
+    made = dataclasses.replace(session.plan, steps=(Break(marking(asking=asking), "any", Hold(5.0)),))
+    with pytest.raises(BadInput, match=r"in_force ended with status \d+ on n1 before anything was broken"):
+        permission.must_be_possible(made, session.cluster)
+    for name, node in {each.name: each for each in session.cluster.nodes}.items():
+        node.run("sh", "-c", f"echo 'exit {int(name == 'n3')}' >asked")
+    by_node = marking(asking=". ./asked")
+    permission.must_be_possible(dataclasses.replace(made, steps=(Break(by_node, "n3", Hold(5.0)),)), session.cluster)
+    with pytest.raises(BadInput, match="status 0 on n1"):
+        permission.must_be_possible(dataclasses.replace(made, steps=(Break(by_node, "n1", Hold(5.0)),)), session.cluster)
+
+
+def _first_failure(session: Session) -> str:
+    every = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
+    return next(event.detail for event in every if event.stage is Stage.FAILED)
+
+
+def test_what_is_so_before_anything_was_done_is_no_fault(session: Session) -> None:
+    """A question whose answer is always yes would make every run's fault one that bites."""
+    cluster, nodes = session.cluster, session.cluster.nodes
+    nodes[1].run("sh", "-c", "touch mark")
+    with pytest.raises(FaultFailed, match="in force on n2 before anything was done"):
+        marking().inject(cluster, nodes[:2])
+    assert not marking().in_force(cluster, nodes[0])
+
+
+def test_an_inject_that_ends_badly_is_told_with_its_words_and_mended(session: Session, tmp_path: Path) -> None:
+    """Also what it had done by then."""
+    session.break_(marking(breaking="touch mark; echo no luck; exit 7"), "n1", Hold(5.0))
+    told = stages(session)
+    assert Stage.IN_FORCE not in told
+    assert "'sh -c touch mark; echo no luck; exit 7' exited with status 7: no luck" in told[Stage.FAILED]
+    assert not (tmp_path / "n1" / "mark").exists()
+
+
+def test_each_command_has_a_deadline_of_its_own(session: Session) -> None:
+    """And one that is not over by then is no answer."""
+    asked: list[tuple[str, float]] = []
+
+    class Timed:
+        name, address = "n1", "10.77.0.11"
+
+        def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+            asked.append((argv[4], timeout))
+            return Result(argv, 0 if argv[4] != "test -e mark" or len(asked) > 2 else 1, b"", b"")
+
+    node: Any = Timed()
+    fault = marking(inject_within=21.0, heal_within=400.0, in_force_within=3.0)
+    fault.inject(session.cluster, [node])
+    fault.heal(dataclasses.replace(session.cluster, provider=object()), [node])  # type: ignore[arg-type]  # one without a power switch
+    assert asked == [("test -e mark", 3.0), ("touch mark; echo broken", 21.0), ("rm -f mark; echo mended", 400.0)]
+    (late, *_) = session.cluster.nodes
+    assert isinstance(late, MemoryNode)
+    late.delay = 3.0
+    with pytest.raises(Unreachable, match=r"n1: no answer to test -e mark: no end of it after 3 s"):
+        fault.in_force(session.cluster, late)
+
+
+def test_a_node_that_is_off_is_whole_and_is_not_asked(session: Session) -> None:
+    """What a command leaves must end with the machine."""
+    node = session.cluster.nodes[0]
+    assert isinstance(node, MemoryNode)
+    node.on = False
+    assert marking().heal(session.cluster, [node]) == ""
+    assert not marking().in_force(session.cluster, node)
+    with pytest.raises(FaultFailed, match="n1: no answer"):
+        marking().inject(session.cluster, [node])
+
+
+QUOTED = """printf '%s' "a 'b' \\"c\\" $HOME `echo d`" >out; : ; $(: ';rm -rf /') # " '"""
+
+
+def test_the_text_of_a_command_is_no_part_of_any_script(session: Session, tmp_path: Path) -> None:
+    """Whatever stands in it, the same arrives at the node's shell, and in the timer of a node that lost us."""
+    node = session.cluster.nodes[0]
+    bare = subprocess.run(["/bin/sh", "-c", f"{QUOTED}\ncat out"], cwd=tmp_path, env=ENVIRON, capture_output=True, check=True).stdout
+    fault = marking(mending=QUOTED)
+    fault.heal(session.cluster, [node])
+    assert node.run("sh", "-c", "cat out").out == bare
+    (tmp_path / "n1" / "out").unlink()
+    argv = deadman.command("whalefall-deadman-x-1", 30.0, fault.remedy(session.cluster, node))
+    subprocess.run(["/bin/sh", "-c", argv[-1]], cwd=tmp_path / "n1", env=ENVIRON, capture_output=True, check=False)
+    assert (tmp_path / "n1" / "out").read_bytes() == bare
+
+
+def test_a_node_that_mends_itself_ends_what_does_not_end(session: Session) -> None:
+    """Then its timer tries again, in place of waiting for good."""
+    fault = marking(mending="sleep 600", heal_within=0.05)
+    done = subprocess.run(fault.remedy(session.cluster, session.cluster.nodes[0]), env=ENVIRON, timeout=60, check=False)
+    assert done.returncode == 124
+
+
+def test_all_commands_of_a_fault_know_which_one_they_are_of(session: Session) -> None:
+    """So that what two faults leave on a node can be told apart: also by another process, and by a node alone."""
+    made = marking(breaking='echo "$WHALEFALL_FAULT"', mending='echo "$WHALEFALL_FAULT"')
+    nodes = session.cluster.nodes[:1]
+    seen = set()
+    for number in (1, 2):
+        cluster = dataclasses.replace(session.cluster).of(number)
+        alone = subprocess.run(made.remedy(cluster, nodes[0]), env=ENVIRON, capture_output=True, timeout=60, check=True).stdout
+        told = {str(made.inject(cluster, nodes)), str(made.heal(cluster, nodes)), f"n1: {alone.decode().strip()}"}
+        asked = marking(asking=f'test "n1: $WHALEFALL_FAULT" = "{next(iter(told))}"')
+        assert asked.in_force(cluster, nodes[0])
+        assert len(told) == 1
+        seen |= told
+    assert len(seen) == 2
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_of_a_faults_secret_only_what_breaks_has_the_value_and_nobody_keeps_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What mends is done by nodes and processes that have none; where anything prints it as it is, it is hidden."""
+    monkeypatch.setenv(NAME, WORD)
+    fault = marking(
+        breaking='touch mark; echo "it is <$DB_PASSWORD>"; printf %s "$DB_PASSWORD" >kept',
+        mending='rm -f mark; echo "[$DB_PASSWORD]"; cat kept',
+        asking='cat kept; echo "[$DB_PASSWORD]"; test -e mark || exit 1; test -z "$DB_PASSWORD"',
+        secret=NAME,
+    )
+    session.break_(fault, "n1", Hold(5.0))
+    told = stages(session)
+    assert told[Stage.INJECTED] == "n1: it is <***>"
+    assert told[Stage.HEALED] == "n1: []\n***"
+    (node, *_) = session.cluster.nodes
+    assert isinstance(node, MemoryNode)
+    ledger = (session.folder / "ledger.jsonl").read_text(encoding="utf-8")
+    assert "hunter2" not in repr([told, node.calls, fault.remedy(session.cluster, node), ledger])
+    with pytest.raises(Unreachable) as caught:
+        dataclasses.replace(fault, asking="cat kept; exit 9").in_force(session.cluster, node)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, "", "two\nlines"])
+def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
+    session: Session, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    """And what has none mends all the same."""
+    monkeypatch.delenv(NAME, raising=False)
+    if value is not None:
+        monkeypatch.setenv(NAME, value)
+    fault = marking(secret=NAME)
+    lacking = dataclasses.replace(session.plan, steps=(Break(fault, "n1", Hold(5.0)),))
+    for begin in (rehearse, lambda plan: lending.lent(plan, session.options).__enter__()):
+        with pytest.raises(BadInput, match=f"the variable {NAME} of the environment"):
+            begin(lacking)
+    with pytest.raises(HarnessError, match=NAME):
+        fault.inject(session.cluster, session.cluster.nodes)
+    assert fault.heal(session.cluster, session.cluster.nodes[:1]) == "n1: mended"
+
+
+def test_one_that_talks_without_an_end_fills_nobodys_memory(session: Session) -> None:
+    """The end of it is kept."""
+    said = marking(breaking="yes | head -c 3000000; echo the end").inject(session.cluster, session.cluster.nodes[:1])
+    assert said is not None
+    assert said.endswith("y\nthe end")
+    assert len(said) < 1100
+
+
+# ---------------------------------------------------------------- mended by others
+
+
+def test_another_process_mends_by_the_ledger_alone(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the reaper does after SIGKILL, and says what was said."""
+    fault, nodes = marking(), list(session.cluster.nodes[:2])
+    session._ledger.open(3, fault, ["n1", "n2"])
+    fault.inject(session.cluster.of(3), nodes)
+    monkeypatch.setattr(reaper, "_provider", lambda _: session.cluster.provider)
+    monkeypatch.setattr(reaper, "_mode", lambda _: session.cluster.mode)
+    monkeypatch.setattr(reaper, "minder", lambda _: None)
+    told = list(reaper._mend("run-1", session.folder / "ledger.jsonl"))
+    assert told == ["run-1: command on n1 and n2 was healed; it said: n1: mended; n2: mended"] or "was healed; it said" in told[0]
+    assert not any((tmp_path / node.name / "mark").exists() for node in nodes)
+
+
+# ---------------------------------------------------------------- what it is for everybody else
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({}, Traits(blinds=(), leaves=LEAVES)),
+        ({"takes": ("disk",)}, Traits(parts=("disk",), blinds=(), leaves=LEAVES)),
+        ({"loses": "node"}, Traits(Loss.NODE, blinds=EVERYBODY, leaves=LEAVES)),
+        ({"loses": "node", "in_place": True, "blinds": ()}, Traits(Loss.NODE, in_place=True, blinds=(), leaves=LEAVES)),
+        ({"loses": "process", "takes": ("dockerd",)}, Traits(Loss.PROCESS, ("docker",), blinds=WITH_DOCKER, leaves=LEAVES)),
+        ({"loses": "process", "takes": ("etcd", "fleetd")}, Traits(Loss.PROCESS, ("etcd", "fleetd"), blinds=ORCHESTRATOR, leaves=LEAVES)),
+        ({"loses": "link"}, Traits(Loss.LINK, blinds=ORCHESTRATOR, apart=True, leaves=LEAVES)),
+        ({"blinds": ("host", "docker")}, Traits(blinds=("docker", "host"), leaves=LEAVES)),
+    ],
+    ids=str,
+)
+def test_nothing_is_excused_but_what_the_scenario_says(said: dict[str, Any], kind: Traits) -> None:
+    """By default nobody is lost to it, and nobody is blind."""
+    assert marking(**said).traits == kind
+
+
+def test_what_it_leaves_may_be_anything_that_is_looked_for() -> None:
+    """A run must look as it did before all the same."""
+    assert set(LEAVES) == set(fingerprint.ASPECTS)
+
+
+@pytest.mark.parametrize(("loses", "lost"), [("nothing", ()), ("process", ("n1",)), ("node", ("n1",)), ("link", ("n1",))])
+def test_who_is_lost_is_who_was_hit_by_what_it_says_that_is_lost(session: Session, loses: Any, lost: tuple[str, ...]) -> None:
+    """Of links, who reaches no majority then: of two that are cut off, all three."""
+    fault = marking(loses=loses, takes=("docker",) if loses == "process" else ())
+    assert common.lost(fault, session.cluster, session.cluster.nodes[:1]) == lost
+    if loses == "link":
+        assert common.lost(fault, session.cluster, session.cluster.nodes[:2]) == ("n1", "n2", "n3")
+
+
+HEAD = "scenario: x\nwhy: y\ncluster: {nodes: 3}\napps: [{name: web, instances: 2}]\npromises: [conflicts]\nsteps:\n"
+GOOD = "inject: 'true', heal: 'true', in_force: 'false'"
+
+
+def _file(given: str) -> str:
+    return f"{HEAD}  - {{fault: command, with: {{{given}}}, on: n1, hold: 5s}}\n"
+
+
+WRONG: dict[str, tuple[str, list[str]]] = {
+    "nothing": ("", ["7:", "'inject' is missing; expected what breaks a target", "'heal' is missing", "'in_force' is missing"]),
+    "empty ones": (
+        "inject: '', heal: ' ', in_force: \"\"",
+        ["s.yaml:7:37: ''; expected a command for a shell", "s.yaml:7:47: ' '; expected", "s.yaml:7:62: ''; expected"],
+    ),
+    "several at once": (
+        "inject: 3, heal: [a], in_force: 'x', loses: disk, blinds: [dock], inject_within: 11m, in_force_within: 0s, secret: a-b, takes: ['']",
+        [
+            "s.yaml:7:37: 3; expected what breaks a target",
+            "s.yaml:7:46: a list of 1; expected what mends it",
+            "'disk'; expected one of nothing, process, node, link",
+            "'dock'; expected one of docker, host, membership, placement; did you mean 'docker'?",
+            "'11m'; expected how long it may take: a duration above 0, 10m at most",
+            "'0s'; expected how long it may take: a duration above 0, 10s at most",
+            "'a-b'; expected the name of a variable of the environment",
+            "''; expected a list of names: daemons, or",
+        ],
+    ),
+    "a slip": ("inject: a, heel: b, in_force: c", ["s.yaml:7:40: an unknown key 'heel'", "did you mean 'heal'?"]),
+    "the names of Python": ("breaking: a, heal: b, in_force: c", ["an unknown key 'breaking'", "'inject' is missing"]),
+    "too long": (f"inject: {'x' * 4097}, heal: b, in_force: c", ["belongs into a file on the nodes", "4096 characters at most"]),
+    "a shell's own": (f"{GOOD}, secret: PATH", ["'PATH'; expected the name of a variable", "a shell has PATH for itself"]),
+    "ours": (f"{GOOD}, secret: WHALEFALL_FAULT", ["a shell has WHALEFALL_FAULT for itself"]),
+    "a daemon without its name": (f"{GOOD}, loses: process", ["found nothing that it takes, expected the daemons that are lost"]),
+    "a daemon that nobody knows": (
+        f"{GOOD}, loses: process, takes: [nginx]",
+        ["the loss of the process 'nginx'; expected a daemon that the fleet mode stands on", "fleetd"],
+    ),
+    "a part of all": (f"{GOOD}, loses: node, takes: [docker]", ["takes is for a daemon, or a part of a node"]),
+    "in place of nothing": (f"{GOOD}, in_place: true", ["in_place is for a node or a daemon that comes back"]),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_bad_commands_are_all_told_at_once_with_their_places(kind: str) -> None:
+    """Before anything is made."""
+    given, expected = WRONG[kind]
+    with pytest.raises(BadInput) as caught:
+        loads(_file(given), "s.yaml")
+    told = [str(each) for each in caught.value.problems]
+    missing = [each for each in expected if not any(each in line for line in told)]
+    assert not missing, told
+    assert all(line.startswith("s.yaml:7:") for line in told)
+
+
+def test_a_file_says_it_and_a_plan_keeps_it() -> None:
+    """By the names that the file has, in words and on disk."""
+    text = _file(f"{GOOD}, inject_within: 90s, loses: process, takes: [dockerd], blinds: [docker], secret: TOKEN")
+    made = plan(loads(text, "s.yaml"), mode=Fleet(), provider="nspawn", seed=1)
+    (step,) = made.breaks
+    assert parameters.read(step.fault)["inject"] == "true"
+    again = Plan.from_json(made.to_json())
+    assert again.breaks == made.breaks
+    assert "command inject=true heal=true in_force=false inject_within=90s" in describe(made).replace("1m30s", "90s")
+
+
+# ---------------------------------------------------------------- two faults of one name
+
+
+def test_two_faults_of_one_name_that_lose_several_things_have_a_budget_each() -> None:
+    """In whichever order they stand; no verdict goes by the other's."""
+    kinds = [marking(), marking(loses="node"), marking(takes=("disk",)), marking(loses="link")]
+    for order in (kinds, kinds[::-1]):
+        steps = [Break(each, "n1", Hold(5.0)) for each in order]
+        for mode in (Fleet(), Swarm()):
+            made = plan(_scenario(), mode=mode, provider="nspawn", seed=1)
+            found = briefing.budgets_for(steps, mode, made.observers)
+            for fault in order:
+                longest = max((mode.budget(fault.traits, who) for who in Who), key=lambda each: each.seconds)
+                assert budget_among(found, "command", fault.traits) == longest
+
+
+def _scenario() -> Any:
+    return loads(_file(GOOD), "s.yaml")
+
+
+def test_a_budget_of_an_older_plan_counts_where_it_says_no_more() -> None:
+    """It has one for each name."""
+    budget = Budget((Term("x", 1.0, "a test"),))
+    assert budget_among({"node.kill": budget}, "node.kill", Traits(Loss.NODE), Who.FOLLOWER) is budget
+
+
+# ---------------------------------------------------------------- the action beside it
+
+
+def test_what_may_stand_in_a_command_is_said_once() -> None:
+    """The action's and the fault's are the same."""
+    for wrong in ("", "  ", "a\0b", "x" * 5000):
+        assert users_command.no_command(wrong)
+        with pytest.raises(ValueError, match="a command"):
+            RunCommand(wrong)
+        with pytest.raises(ValueError, match="expected a command"):
+            parameters.must_fit(OwnFault(wrong, "true", "true"))
