@@ -29,6 +29,8 @@ LEAVES = ("containers", "disk", "dropins", "marks", "mounts", "nft_tables", "qdi
 """What may be found of it while it is in force: whatever there is to be found (`harness.undo.fingerprint.ASPECTS`)."""
 
 _BITES, _DOES_NOT = 0, 1
+_NO_PROGRAM = frozenset({126, 127})
+"""Statuses of a shell that finds no such program, or cannot run it (POSIX)."""
 
 _Breaking: TypeAlias = Annotated[Line, Field(alias="inject", description=f"what breaks a target: {LINE}")]
 _Mending: TypeAlias = Annotated[Line, Field(alias="heal", description=f"what mends it, again and again if need be: {LINE}")]
@@ -128,12 +130,15 @@ class OwnFault:
         return bool(live(cluster, [target])) and self._bites(cluster, target)
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
-        """Need nothing: every node has a shell. Raises `BadInput` where the question has no answer, or has a yes before anything is done."""
+        """Need nothing: every node has a shell. Raises `BadInput` where the question cannot be asked there, as where it has a slip in it.
+
+        What it answers counts only when the fault is made: no app may run yet.
+        """
         status, said = self._asked(cluster, target)
-        if status == _DOES_NOT:
+        if status not in _NO_PROGRAM:
             return None
-        found = f"in_force ended with status {status} on {target.name} before anything was broken: {said or '(it said nothing)'}"
-        raise BadInput([Problem(f"the fault {self.name}", 0, 0, found, "status 1, for it does not bite yet, and 0 where it does")])
+        found = f"in_force ended with status {status} on {target.name}: {said or '(it said nothing)'}"
+        raise BadInput([Problem(f"the fault {self.name}", 0, 0, found, "what the node can run: status 0 where it bites, and 1 where not")])
 
     def lost(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[str]:
         """Return who is lost: nobody, the targets, or, of links, who reaches no majority when each target reaches nobody else."""
