@@ -15,6 +15,7 @@ from harness.checkers.bystanders import Bystanders
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.never_twice import Single
+from harness.checkers.probed import Probed
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
 from harness.checkers.scaled import Scaled
@@ -37,6 +38,7 @@ CHECKERS: Mapping[str, type[Checker]] = {
         Checks,
         Clean,
         Conflicts,
+        Probed,
         QuorumSurvived,
         Rescheduled,
         Scaled,
@@ -56,6 +58,7 @@ __all__ = [
     "Checks",
     "Clean",
     "Conflicts",
+    "Probed",
     "QuorumSurvived",
     "Rescheduled",
     "Scaled",

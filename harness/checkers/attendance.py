@@ -11,7 +11,7 @@ from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
-from harness.history.calls import ops
+from harness.history.calls import PROBE, ops, whom
 from harness.history.deeds import Wanted, deeds, number_of
 from harness.history.events import (
     HARNESS,
@@ -206,7 +206,8 @@ def silent_callers(history: History, expected: Expected | None = None) -> list[P
     window = to_be_watched(history)
     begun: dict[tuple[str, str], list[float]] = {}
     for op in ops(history):
-        begun.setdefault((op.workload, op.call.key if op.workload == "http" else ""), []).append(op.begun)
+        if op.workload != PROBE:  # how often those are asked is the user's to say, and what is missing their own promise judges
+            begun.setdefault((op.workload, whom(op.workload, op.call)), []).append(op.begun)
     still, wanted = blind(history), Wanted.of(deeds(history))
     # Of an app that nobody calls at all, it is told elsewhere.
     called_apps = {app_of(key) for workload, key in begun if workload == "http"}
@@ -227,8 +228,8 @@ def silent_callers(history: History, expected: Expected | None = None) -> list[P
         silent = [each for each in without(silences, still) if each.length > BLIND_AFTER]
         if silent and (len(asked) >= FEWEST or due is not None):
             longest = max(silent, key=lambda each: each.length)
-            whom = f" to {key}" if key else ""
-            points.append(unknown(f"the {workload} workload made no call{whom} for {lasted(longest.length)} from {at(longest.start)}"))
+            to = f" to {key}" if key else ""
+            points.append(unknown(f"the {workload} workload made no call{to} for {lasted(longest.length)} from {at(longest.start)}"))
     return points
 
 

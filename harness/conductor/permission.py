@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from harness.actions.own_command import RunCommand
 from harness.core import aim, targets
 from harness.core.aim import TakenAlready
 from harness.core.errors import BadInput, Problem, Unsupported
@@ -16,6 +17,7 @@ from harness.core.traits import taken
 from harness.faults.common import unavailable
 from harness.steps import apart, breaks, faults_made, most
 from harness.steps.course import part_words
+from harness.workloads.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -42,8 +44,18 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
             if node.name not in safe:
                 lack = unavailable(step.fault, cluster, node) if node.name in hit else None
                 _must_be_none(_refusal(cluster, node.name, step.fault) or lack, step.fault, node)
-    for each in apart(plan.steps):
-        must_be_doable(cluster, each.action, each.targets)
+    for action, on in done_to(plan):
+        must_be_doable(cluster, action, on)
+
+
+def done_to(plan: Plan) -> list[tuple[Action, str]]:
+    """Return what is done to whom: by steps, and by probes that run commands, which whoever runs the nodes must allow as any other command."""
+    commands: list[tuple[Action, str]] = [
+        (RunCommand(each.command, disturbs=False), each.on)
+        for each in plan.workloads
+        if isinstance(each, Probe) and each.command is not None
+    ]
+    return [*((each.action, each.targets) for each in apart(plan.steps)), *commands]
 
 
 def must_be_at_hand(plan: Plan) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor.permission import must_be_at_hand, reach, refusals, too_lasting, unmarked, untouchable
+from harness.conductor.permission import done_to, must_be_at_hand, reach, refusals, too_lasting, unmarked, untouchable
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
 from harness.reports.prose import describe
-from harness.steps import apart, faults_made, most
+from harness.steps import faults_made, most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,8 +50,7 @@ def rehearse(plan: Plan) -> str:
         lines += mode.remarks
     steps, refused = _steps(plan, seen)
     names = [node.name for node in seen.nodes]
-    for each in apart(plan.steps):
-        action, on = each.action, each.targets
+    for action, on in done_to(plan):
         lasting = too_lasting(provider, action)
         refused += (
             [lasting] if lasting else [*untouchable(action, on, names, seen.spared), *unmarked(action, names, seen.spared, seen.why_not)]

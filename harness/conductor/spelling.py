@@ -18,7 +18,7 @@ from harness.history.awaits import ELSES, GOALS
 from harness.history.awaits import RECOVERED as AWAITED_APP
 from harness.host import contexts
 from harness.registry import fitness
-from harness.scenario import models, problems
+from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
@@ -62,9 +62,14 @@ def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloa
     _told(found)
 
 
-def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str]) -> None:
-    """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give."""
-    _told([*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps)])
+def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = ()) -> None:
+    """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give.
+
+    And with every probe that is asked of none of `nodes`, where those are known, or has the name of another one.
+    """
+    wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps)]
+    sound = [each for each in workloads if parameters.fits(each)]
+    _told([*wrong, *(Problem(f"the probe {sound[each.number].called}", 0, 0, *each[2:5]) for each in probes.slips(sound, nodes))])  # type: ignore[attr-defined]
 
 
 LISTS: Mapping[str, str] = {

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+HTTP, PROBE = "http", "probe"
+"""The workloads of which each call is of somebody by name, and judged by that: an instance that is called, a question that is asked."""
+
 LEFT_BEHIND = 10.0
 """Seconds for which a call may have been under way when nobody listened any more: drivers do not wait for ever when they stop."""
 
@@ -53,6 +56,11 @@ def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
     An answer to no known call is left out. A call with two answers that differ is unknown. Worked out once for each history: most checkers ask.
     """
     return history.once((ops, workload), lambda: tuple(_ops(history, workload)))
+
+
+def whom(workload: str, call: Call) -> str:
+    """Return whom a call is of, as its callers are told apart: an instance, a probe's name, or nobody by name."""
+    return call.key if workload in {HTTP, PROBE} else ""
 
 
 def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:

@@ -164,8 +164,7 @@ class Plan:
         steps = tuple(step.slowed(more) for step in self.steps)
         election = self.election + more
         # The calls, too, are work for the machines: fewer, with more time each, or the load would be the fault.
-        workloads: list[Any] = list(self.workloads)
-        calm = [dataclasses.replace(each, rate=each.rate / CALMER, deadline=each.deadline * CALMER) for each in workloads]
+        calm = [briefing.calmer(each, CALMER) for each in self.workloads]
         promises = [briefing.lengthened(promise, more) for promise in self.promises]
         calmer = dataclasses.replace(self, workloads=tuple(calm))
         return dataclasses.replace(

@@ -13,6 +13,7 @@ from harness.core import aim, parameters, protocols, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_among, budget_key
 from harness.core.values import App, Budget, Loss, Term, Who
+from harness.history.calls import PROBE
 from harness.history.situation import WRITES
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
@@ -113,6 +114,15 @@ def longer(budgets: Mapping[str, Budget], term: Term) -> dict[str, Budget]:
     return {name: Budget((*budget.terms, term)) if budget.terms else budget for name, budget in budgets.items()}
 
 
+def calmer(workload: Workload, times: float) -> Workload:
+    """Return a workload that calls so many times less often, and waits as much longer for each, as far as its parameters say anything of that."""
+    instance: Any = workload
+    by = {"rate": 1.0 / times, "every": times, "deadline": times}
+    changed = {each.name: getattr(instance, each.name) * by[each.name] for each in dataclasses.fields(instance) if each.name in by}
+    made: Workload = dataclasses.replace(instance, **changed)
+    return made
+
+
 _IN_SECONDS = ("gap", "within")
 """Parameters of promises that say how long recovery may take."""
 
@@ -144,7 +154,7 @@ def expectations(
     """
     return Expected(
         tuple(nodes),
-        tuple((each.name, getattr(each, "app", "")) for each in workloads),
+        tuple((each.name, _of(each)) for each in workloads),
         tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
         tuple((name, tuple(watched)) for name, watched in observers.items()),
         tuple(faults),
@@ -153,7 +163,7 @@ def expectations(
         tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
         mode.member() if isinstance(mode, type) and issubclass(mode, Quorum) else "",
         file.endswith(".py"),
-        tuple((each.name, getattr(each, "app", ""), float(getattr(each, "deadline", math.inf))) for each in workloads),
+        tuple((each.name, _of(each), float(getattr(each, "deadline", math.inf))) for each in workloads),
         len(awaits(steps)),
         tuple(each.action.name for each in actions(steps)),
         tuple((app.name, room) for app in apps if (room := dataclasses.replace(app, instances=_ANY).homes(len(nodes))) < _ANY),
@@ -163,6 +173,11 @@ def expectations(
 
 _ANY = 1_000_000
 """More instances than any app has."""
+
+
+def _of(workload: Any) -> str:
+    """Return the app that a workload calls, or the name of a probe; nothing where it is about nobody by name."""
+    return str(getattr(workload, "called" if workload.name == PROBE else "app", ""))
 
 
 def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.checkers import Conflicts
+from harness.checkers.outages import FEWEST
 from harness.core import targets
 from harness.core.plain import in_line
 from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
 from harness.core.values import Loss
 from harness.history.awaits import STEADY
+from harness.history.calls import PROBE
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, faults_made, flat, most
+from harness.workloads.probe import Probe
 
 if TYPE_CHECKING:
     from harness.core.values import App
@@ -46,7 +49,15 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_too_short(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made)]
+    said += [
+        *_nothing_promised(made),
+        *_too_short(made),
+        *_two_for_certain(made),
+        *_pinned(made),
+        *_seldom(made),
+        *_patient(made),
+        *_seldom_asked(made),
+    ]
     said += [*_never_whole(made), *_scaled(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
@@ -149,6 +160,17 @@ def _seldom(made: Plan) -> list[str]:
             for who, pace in slow.items()
         ]
     return said
+
+
+def _seldom_asked(made: Plan) -> list[str]:
+    """Say which probe will have fewer answers than its share needs, however long all takes."""
+    every = {each.called: each.every for each in made.workloads if isinstance(each, Probe)}
+    few = [(each.called, made.longest / every[each.called]) for each in _promises(made, PROBE) if each.called in every]
+    return [
+        f"the probe {name} is asked {counted(int(times), 'time')} at most: a share needs {FEWEST} answers, so it will be unknown; ask more often"
+        for name, times in few
+        if times < FEWEST
+    ]
 
 
 def _patient(made: Plan) -> list[str]:

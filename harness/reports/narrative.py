@@ -17,6 +17,7 @@ from harness.core.naming import listed, natural
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
 from harness.history.awaits import GO_ON, NO_FURTHER, came, had_come, in_vain, stayed_away
 from harness.history.bands import Life
+from harness.history.calls import whom
 from harness.history.events import (
     Acted,
     Answered,
@@ -372,7 +373,7 @@ class Narrative:
 
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Invoked):
-            lane = f"{event.workload} {event.call.key if event.workload == 'http' else event.call.function}"
+            lane = f"{event.workload} {whom(event.workload, event.call) or event.call.function}"
             if self.phase is Phase.FINAL:  # by then the users' calls are over
                 lane = READING_BACK
             self._ops[event.op] = lane

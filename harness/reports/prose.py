@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.units import counted, spelled
+from harness.history.calls import PROBE
 from harness.plan import CALMER
 from harness.plan.foresight import warnings, whose
 from harness.steps import flat, left_going, parameters_words
@@ -39,7 +40,10 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
         *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
         *(f"  app       {_app_words(app)}" for app in made.apps),
-        *(f"  workload  {each.name} {parameters_words(each)}".rstrip() for each in made.workloads),
+        *(
+            f"  {'probe    ' if each.name == PROBE else f'workload  {each.name}'} {parameters_words(each)}".rstrip()
+            for each in made.workloads
+        ),
     ]
     lines += ["  steps"]
     for number, step in enumerate(made.steps, 1):

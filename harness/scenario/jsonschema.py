@@ -8,6 +8,7 @@ from typing import Any
 from harness import registry
 from harness.core import parameters, targets
 from harness.core.values import AFTER, BEFORE, DURING
+from harness.history.calls import PROBE
 from harness.scenario import models
 from harness.steps import STEPS
 from harness.steps.part import model_schema
@@ -33,6 +34,7 @@ def json_schema() -> dict[str, Any]:
     properties["cluster"] = cluster
     properties["apps"] = {"type": "array", "items": model_schema(models.AppPart)}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
+    properties["probes"] = {"type": "array", "items": parameters.schema(known.workloads[PROBE])}
     properties["steps"] = {
         "type": "array",
         "minItems": 1,

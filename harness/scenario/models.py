@@ -34,7 +34,7 @@ NUMBERS: Final = frozenset({"count", "uid", "gid", "mode", "size"})
 TEXTS: Final = frozenset({"user", "group", "name", "driver", "linked_to", "contains", "content_string", "md5sum", "sha256sum"})
 """Properties that are whole numbers, and those that are text; all others are true or false."""
 
-REPLACED: Final = ("apps", "workloads", "steps", "settle", "checks", "promises", "control")
+REPLACED: Final = ("apps", "workloads", "probes", "steps", "settle", "checks", "promises", "control")
 """Keys of a file that a block in `but` may replace whole, beside the cluster's profile and timers."""
 
 NODES: Final = f"a whole number from 1 to {MOST_NODES}"
@@ -87,6 +87,7 @@ class WholeFile(Part):
     cluster: Any = Field(default_factory=dict, description="what the scenario runs on")
     apps: Any = Field(default_factory=list, description="a list of apps")
     workloads: Any = Field(default_factory=list, description="a list of workloads")
+    probes: Any = Field(default_factory=list, description="a list of probes")
     steps: Any = Field(description="a list of steps, at least one of them a fault")
     settle: Duration = Field(SETTLE, description=DURATION)
     checks: Any = Field(default_factory=list, description="a list of checks")
@@ -103,6 +104,7 @@ class ButPart(Part):
     cluster: Any = Field(None, description="profile and timers of that mode")
     apps: Any = None
     workloads: Any = None
+    probes: Any = None
     steps: Any = None
     settle: Any = None
     checks: Any = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core import targets
 from harness.core.naming import article, close, one_of, shown
 from harness.core.values import Verdict
+from harness.history.calls import PROBE
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control, actions
@@ -85,4 +86,8 @@ def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:
     called = {each.app for each in workloads if each.name == "http"}
     if promise.name == "availability" and promise.app not in called:
         said.append((f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"))
+    asked = {each.called for each in workloads if each.name == PROBE}
+    if promise.name == PROBE and promise.called not in asked:
+        there = f"the name of a probe: {', '.join(sorted(asked))}" if asked else "a probe of that name, under `probes`"
+        said.append((f"a promise of the probe {promise.called!r}, which nobody asks", there))
     return said

@@ -17,6 +17,7 @@ from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
 from harness.scenario.cluster import own_mode, read_cluster
 from harness.scenario.parsing import Draft
+from harness.scenario.probes import note_probes, read_probe
 from harness.scenario.promises import note_scaled, note_wanted, read_control, read_named
 from harness.scenario.scenario_file import NotForMode, Scenario
 from harness.steps import Step, breaks, longest, note_fewer, note_names, note_twice, read_step
@@ -109,6 +110,8 @@ def _scenario(reading: Draft) -> Scenario | None:
     read_cluster(reading, body)
     read_apps(reading, body)
     workloads = [read_named(reading, item, place, reading.known.workloads, "workload") for item, place in reading.listed(body, "workloads")]
+    workloads += [read_probe(reading, item, place) for item, place in reading.listed(body, "probes")]
+    note_probes(reading, body, workloads)
     listed = reading.listed(body, "steps")
     steps = [read_step(reading, item, place) for item, place in listed]
     note_names(reading, [item for item, _ in listed])

@@ -22,6 +22,7 @@ from harness.checkers import (
     Checks,
     Clean,
     Conflicts,
+    Probed,
     QuorumSurvived,
     Rescheduled,
     Scaled,
@@ -31,7 +32,7 @@ from harness.checkers import (
     troubles,
 )
 from harness.core import parameters
-from harness.core.values import Effect, Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
+from harness.core.values import Call, Effect, Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
 from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
 from harness.history.interfaces import Checker
 from harness.testing import checker_contract, strange
@@ -66,6 +67,15 @@ def _scaled(ran: float) -> History:
     return story.node(ran, "n1", "web@1", "web@3").history()
 
 
+def _asked(during: Outcome) -> History:
+    """Return the good run, with a question that is asked twice a second, and answered so while n2 is off."""
+    story = node_kill().endures(recovery=16.5)
+    for number in range(132):
+        begun = 2.0 + number / 2
+        story.call(begun, "probe", Call("ask", "queue"), during if 10.0 < begun < 53.0 else Outcome.OK, by="n1")
+    return story.history()
+
+
 ROWS: dict[str, Judged] = {
     # what each must hold, and what it must not; `assumptions` convicts nobody: it says whether anybody can be judged
     "assumptions": Judged(Assumptions(), GOOD, _recorded("harness-killed"), Verdict.UNKNOWN),
@@ -98,6 +108,7 @@ ROWS: dict[str, Judged] = {
             )
         ),
     ),
+    "probe": Judged(Probed("queue", 0.9, 5.0), _asked(Outcome.OK), _asked(Outcome.FAIL)),
     "quorum": Judged(QuorumSurvived("stop"), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")),
     "quorum, going on": Judged(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
     "rescheduled": Judged(Rescheduled("web", within=38.5), _recorded("node-kill"), _recorded("node-kill-too-late")),

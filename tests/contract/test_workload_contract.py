@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ import pytest
 from harness import registry
 from harness.core.clock import SystemClock
 from harness.core.protocols import Cluster, Node, Store
-from harness.core.values import App, Call, Outcome, Reply
+from harness.core.values import App, Call, Outcome, Reply, Result
 from harness.history.events import Answered, Invoked
 from harness.modes.etcd import Etcd
 from harness.testing import workload_contract
@@ -30,6 +31,7 @@ from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Se
 from harness.testing.workload_contract import WORKLOAD, Trouble, WorkloadCase
 from harness.workloads.driver import Driver
 from harness.workloads.http import Http
+from harness.workloads.probe import Probe
 from harness.workloads.register import Register
 from tests.contract.convicting import missed
 
@@ -141,7 +143,63 @@ def _register() -> Iterator[WorkloadCase]:
         yield WorkloadCase(Register(deadline=DEADLINE), cluster, {**troubles, "refused": _trouble(every, REFUSED, taken=False)})
 
 
-ROWS: Mapping[str, Callable[[], AbstractContextManager[WorkloadCase]]] = {"http": _http, "register": _register}
+@contextmanager
+def _probe() -> Iterator[WorkloadCase]:
+    with _Web(loopback(), "n1") as server:
+        probe = Probe("front", "n1", port=server.port, every=0.1, deadline=DEADLINE)
+        troubles = {name: how for name, how in WEB_TROUBLES.items() if isinstance(how, ServerTrouble) or how.status != 200}
+        yield WorkloadCase(
+            probe,
+            _cluster([server.address], BareMode()),
+            {name: _trouble([server], how, taken=False) for name, how in troubles.items()},
+        )
+
+
+def _answering(status: int, said: bytes) -> Callable[[Sequence[str], bytes], Result]:
+    return lambda argv, _: Result(tuple(argv), status, said, b"")
+
+
+@contextmanager
+def _programs(node: MemoryNode, **changed: Any) -> Iterator[None]:
+    before = {name: getattr(node, name) for name in changed}
+    for name, value in changed.items():
+        setattr(node, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(node, name, value)
+
+
+@contextmanager
+def _probe_of_a_command(**more: Any) -> Iterator[WorkloadCase]:
+    cluster = _cluster([loopback()], BareMode())
+    (node,) = cluster.nodes
+    assert isinstance(node, MemoryNode)
+    node.programs["sh"] = _answering(0, b"0.5\n")
+    troubles: dict[str, dict[str, Any]] = {
+        "a no": {"programs": {"sh": _answering(1, b"no")}},
+        "another status": {"programs": {"sh": _answering(127, b"")}},
+        "a node that is off": {"on": False},
+        "one that never ends": {"hanging": {"sh"}},
+    }
+    troubles |= (
+        {"no number": {"programs": {"sh": _answering(0, b"many")}}, "NaN": {"programs": {"sh": _answering(0, b"nan")}}} if more else {}
+    )
+    yield WorkloadCase(
+        Probe("load", "n1", "./load", every=0.1, deadline=DEADLINE, **more),
+        cluster,
+        {name: Trouble(partial(_programs, node, **how)) for name, how in troubles.items()},
+    )
+
+
+ROWS: Mapping[str, Callable[[], AbstractContextManager[WorkloadCase]]] = {
+    "http": _http,
+    "probe": _probe,
+    "probe, a command": _probe_of_a_command,
+    "probe, a value": lambda: _probe_of_a_command(between=(0.0, 1.0)),
+    "register": _register,
+}
 """By the workload's name, with more where one has several ways to call."""
 
 

@@ -37,7 +37,9 @@ ALWAYS_CLEAR = ("writes", "checks", "clean", "conflicts", "assumptions")
 """Checkers that go by what was seen alone. What did not happen in time may all be the doing of a machine that was off by itself."""
 
 
-UNASKED: Mapping[str, str] = {}
+UNASKED: Mapping[str, str] = {
+    "probe": "what a question of the user's own asks is part of no simulated cluster; it is judged by the fold of `availability`, which is asked"
+}
 """Registered checkers that are asked nothing about simulated runs, each with the reason."""
 
 

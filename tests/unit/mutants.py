@@ -15,6 +15,7 @@ from harness.checkers import (
     Checks,
     Clean,
     Conflicts,
+    Probed,
     QuorumSurvived,
     Rescheduled,
     Scaled,
@@ -22,7 +23,7 @@ from harness.checkers import (
     Writes,
 )
 from harness.checkers.expected import Asked, Expected
-from harness.core.values import Effect, Finding, Verdict
+from harness.core.values import Call, Effect, Finding, Verdict
 from harness.history.events import (
     Answered,
     History,
@@ -58,6 +59,9 @@ PLANNED = dataclasses.replace(
     deadlines=(("http", "web", 1.0), ("register", "", 2.0)),
 )
 ACTED = dataclasses.replace(PLANNED, actions=("app.scale",), awaits=1)
+ASKED = dataclasses.replace(
+    PLANNED, workloads=(*PLANNED.workloads, ("probe", "queue")), deadlines=(*PLANNED.deadlines, ("probe", "queue", 1.0))
+)
 ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
 MOVED = Rescheduled("web", within=38.5)
 SERVED = Availability("web", 0.5, 40.0)
@@ -68,6 +72,7 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
         *(MOVED, dataclasses.replace(SERVED, expected=PLANNED), QuorumSurvived("go on", "stays"), Settled(PLANNED)),
     ),
     "acted": (*(Assumptions(ACTED), Conflicts(), MOVED, Settled(ACTED)), *(Scaled("web", 3, 5.0), CameInTime(ACTED))),
+    "asked": (Assumptions(ASKED), Conflicts(), Probed("queue", 0.9, 5.0, ASKED)),
     "node-kill": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "stays")),
     "partition-heal": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
     "real-partition-minority": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
@@ -78,11 +83,12 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
     "conflicts-missing": ALWAYS,
     "acknowledged-without-quorum": (*ALWAYS, QuorumSurvived("stop")),
 }
-"""What is promised of each base. The first six are held, the others broken."""
+"""What is promised of each base. The first seven are held, the others broken."""
 
 TRUTH = {
     "good": HELD,
     "acted": HELD,
+    "asked": HELD,
     "node-kill": HELD,
     "partition-heal": HELD,
     "real-partition-minority": HELD,
@@ -100,9 +106,9 @@ def told(base: str) -> tuple[Timed, ...]:
     """The events of a base. "good" is `node_kill`: n2 loses power at 10 s, web@2 runs on n3 at 40.2 s, all is whole at 58 s, and it ends at 70 s.
 
     "acted" is the same with an await of web from 12 s to 42 s, and with web scaled to three at 58.5 s, of which the third
-    runs on n2 from 59.5 s on, and is called.
+    runs on n2 from 59.5 s on, and is called. "asked" is the same as the first with a probe that says yes twice a second.
     """
-    if base not in {"good", "acted"}:
+    if base not in {"good", "acted", "asked"}:
         return tuple(timed(History.load(FOLDER / f"{base}.jsonl")))
     story = node_kill()
     if base == "acted":
@@ -113,6 +119,8 @@ def told(base: str) -> tuple[Timed, ...]:
             "web@3",
             by="n2",  # from when a mutant has it run, too: what does not run answers nobody
         )
+    for number in range(132 if base == "asked" else 0):
+        story.call(2.0 + number / 2, "probe", Call("ask", "queue"), by="n1")
     # One HTTP call of four is enough, and quicker.
     return tuple(
         numbered(drop(lambda _, each: isinstance(each, Invoked | Answered) and each.workload == "http" and each.op % 4 > 0))(

@@ -314,7 +314,7 @@ def test_the_schema_knows_blocks() -> None:
     skipped, replaced = next(iter(but["properties"].values()))["oneOf"]
     assert (set(skipped["properties"]), skipped["required"]) == ({"because", "skip"}, ["because", "skip"])
     assert set(replaced["properties"]) == {
-        *("because", "cluster", "apps", "workloads", "steps", "settle", "checks", "promises", "control"),
+        *("because", "cluster", "apps", "workloads", "probes", "steps", "settle", "checks", "promises", "control"),
     }
     for each in replaced["properties"].values():
         reference = each.get("$ref", "#/properties/scenario").removeprefix("#/properties/")

@@ -232,6 +232,13 @@ EVENTS = [
         "writes",
         "saw nothing where a value had been read before",
     ),
+    EventMutant("a probe says no for 8 s", "asked", answers(20, 28, "ask", Outcome.FAIL, "queue"), BROKEN, "probe", "5 s were allowed"),
+    EventMutant(
+        "a probe could not be asked for 8 s", "asked", answers(20, 28, "ask", Outcome.UNKNOWN, "queue"), UNKNOWN, "probe", "too few"
+    ),
+    EventMutant(
+        "a probe says no before the fault", "asked", answers(6, 28, "ask", Outcome.FAIL, "queue"), UNKNOWN, "probe", "said no before"
+    ),
     EventMutant("a survivor's instance fails", "good", answers(12, 68, "get", Outcome.FAIL, "web@1"), BROKEN, "availability", "web@1"),
     EventMutant("gone after it was whole", "good", ran(62, 70, "n3"), BROKEN, "settled", "web@2 ran nowhere at the end"),
     EventMutant("gone for a moment after it was whole", "good", ran(62, 63, "n3"), HELD, "settled"),

@@ -95,6 +95,10 @@ EVENTS = [
     ),
     EventMutant("no member ever seen", "good", drop(of(MemberSeen)), UNKNOWN, "quorum"),
     # nobody called
+    EventMutant("nobody asked a probe for 8 s", "asked", numbered(uncalled(20, 28, "ask")), UNKNOWN, "probe", "too few"),
+    EventMutant("nobody asked a probe from the fault on", "asked", numbered(uncalled(10, 69, "ask")), UNKNOWN, "probe"),
+    EventMutant("nobody asked a probe before the fault", "asked", numbered(uncalled(0, 10, "ask")), UNKNOWN, "probe", "no answer before"),
+    EventMutant("no answer of a probe for a while", "asked", unanswered("ask", 12, 60), UNKNOWN, "probe", "answers of"),
     EventMutant("no call at all", "good", drop(CALLS), UNKNOWN, "availability"),
     EventMutant("nobody called after the fault", "good", numbered(uncalled(10, 69, "get")), UNKNOWN, "availability"),
     EventMutant("the lost instance never called", "good", numbered(uncalled(0, 70, key="web@2")), UNKNOWN, ""),

@@ -1,0 +1,209 @@
+"""When nobody was answered well, and whether that was too long, or too often: what all promises about calls share. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+from harness.checkers.judging import Point, answers_missing, missed, plural, unknown, whole
+from harness.checkers.troubles import asked_through, until_late, watched
+from harness.core.figures import at, given, lasted
+from harness.history.bands import biting, fault_bands
+from harness.history.calls import Op, Untold, served, untold
+from harness.history.deeds import deeds
+from harness.history.intervals import Interval, common, neat, node_spans
+from harness.history.recovery import AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.core.values import Json
+    from harness.history.events import History
+
+FEWEST = 20
+"""Below so many calls a share says nothing: one call more or less is 5 %."""
+
+NAMED = 3
+"""So many actions at most are named where each may be why."""
+
+SLOWED = 1.5
+"""A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
+
+
+def judge_share(
+    history: History, share: float, figures: str, counts: tuple[int, int, float, int], window: Interval, *, unsure: str = ""
+) -> list[Point]:
+    """Judge the share: by the calls that were told of, and only where those that were due and are missing could not have turned it."""
+    good, made, unmade, missing = counts
+    text = f"{figures}, {share:.1%} were promised{done_in(history, window)}"
+    # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
+    more = unmade + missing
+    if good + more < share * (made + more) and whole(history):
+        late = (share * made - good) / made * window.length
+        return [missed(text, over=watched(history, window), by=late, spread=True)]
+    if more and good < share * (made + more):
+        why = unsure or f"some {unmade:.0f} more that were due were never made"
+        return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]
+    return []
+
+
+def judge_gap(
+    history: History, allowed: float, gap: Outage, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]], window: Interval
+) -> list[Point]:
+    """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along."""
+    if gap.interval.length <= allowed:
+        return []
+    called = [
+        each
+        for found in gaps
+        if found.instance == gap.instance and found.interval.length > allowed
+        for each in [_called_all_along(history, found, of)]
+        if _witnessed(of[gap.instance], each.interval, allowed)
+    ]
+    sure = max(called, key=lambda each: each.interval.length, default=None)
+    if sure is not None and sure.interval.length > allowed:
+        text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, sure.within or sure.interval)}"
+        # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
+        decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+        begun = window.start if served(of[gap.instance], decided).refused else sure.interval.start
+        parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
+        longest = max(parts, key=lambda each: each.length)
+        during = longest.length
+        if during <= allowed:
+            why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"
+            return [unknown(f"{text}; but {why}", sure.entry)]
+        return [missed(text, sure.entry, over=until_late(history, [longest], allowed), by=during - allowed)]
+    at_most = sure.interval.length if sure is not None else 0.0
+    if missing := sum(bool(common([each.interval], [gap.interval])) for each in _untold(history, gap)):
+        return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {answers_missing(missing)}", gap.entry)]
+    few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
+    return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
+
+
+def done_in(history: History, gap: Interval) -> str:
+    """Say what actions were done in a gap, or in all of what is judged, or just before it, that may have made it; nothing where none was."""
+    around = Interval(gap.start - AT_ONCE, gap.end)
+    done = [each for each in deeds(history) if each.effect.upsets and each.begun <= around.end and around.start <= each.over(history.end)]
+    named = [f"{each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
+    more = [f"{plural(len(named) - NAMED, 'action')} more"] if len(named) > NAMED else []
+    return f" ({', and '.join([*named[:NAMED], *more])})" if named else ""
+
+
+def _called_all_along(history: History, gap: Outage, of: Mapping[str, Sequence[Op]]) -> Outage:
+    """Return the longest part of a gap in which the instance was called all along: what we did not ask is no silence of its."""
+    missing = [each.interval for each in _untold(history, gap)]
+    part = asked_through(history, gap.interval, [op.begun for op in of[gap.instance]], missing)
+    return replace(gap, interval=part, within=gap.interval, censored=gap.censored and part.end == gap.interval.end)
+
+
+def _untold(history: History, gap: Outage) -> list[Untold]:
+    """Return the calls of which lines are missing, and which may have been of whom a gap is."""
+    return [each for each in untold(history, gap.workload) if each.key in {None, gap.instance}]
+
+
+def worst_of(history: History, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]]) -> Outage | None:
+    """Return the longest gap of all, each as `_called_all_along`; None where there is none."""
+    worst: Outage | None = None
+    for gap in sorted(gaps, key=lambda gap: -gap.interval.length):
+        if worst is not None and gap.interval.length <= worst.interval.length:
+            break
+        called = _called_all_along(history, gap, of)
+        worst = called if worst is None or called.interval.length > worst.interval.length else worst
+    return worst
+
+
+def _witnessed(calls: Sequence[Op], within: Interval, allowed: float) -> bool:
+    """Whether any call in a gap was not answered well, or only after longer than is allowed: good ones may merely stand far apart."""
+    meanwhile = (op for op in calls if op.begun < within.end and (op.ended is None or op.ended > within.start))
+    return any(not op.ok or (op.latency or 0.0) > allowed for op in meanwhile)
+
+
+def under_way_in(op: Op, unseen: Sequence[Interval]) -> bool:
+    """Whether a call was under way at any moment of some time."""
+    ended = op.begun if op.ended is None else op.ended
+    return any(op.begun <= each.end and each.start <= ended for each in unseen)
+
+
+def unmade_of(of: Mapping[str, Sequence[Op]], window: Interval) -> float:
+    """Return how many calls were due in a window, by each instance's own pace, and were never made."""
+    count = 0.0
+    for calls in of.values():
+        asked = [op.begun for op in calls]
+        paces = [late - early for early, late in itertools.pairwise(asked) if late > early]
+        if not paces:
+            continue
+        pace = median(paces)
+        before = max((time for time in asked if time <= window.start), default=window.start)
+        after = min((time for time in asked if time >= window.end), default=window.end)
+        steps = [
+            part.length / pace
+            for early, late in itertools.pairwise([before, *(time for time in asked if window.start < time < window.end), after])
+            for part in common([Interval(early, late)], [window])
+        ]
+        # What was only made a little later, and then in a hurry, was made.
+        count += max(0.0, sum(step - 1 for step in steps if step > SLOWED) - sum(1 - step for step in steps if step < 1 / SLOWED))
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time without a good answer of one instance, or to one question, that a workload asked."""
+
+    workload: str
+    instance: str
+    interval: Interval
+    censored: bool  # it ran to the end of what was watched
+    entry: int
+    undue: bool = False  # it was not to run any more then
+    within: Interval | None = None  # the whole of it, where `interval` is the part in which calls were made all along
+
+    @property
+    def text(self) -> str:
+        """The gap in words: of one outage the whole, as everybody else tells it, and what of it was seen."""
+        whole = self.within or self.interval
+        end = ", until it was to run no more" if self.undue else " and was not back by the end"
+        to_the_end = end if self.censored else ""
+        seen = f", called all along for {lasted(self.interval.length)} of it"
+        part = seen if lasted(whole.length) != lasted(self.interval.length) else ""
+        return f"{self.instance} gave no good answer for {lasted(whole.length)} from {at(whole.start)}{to_the_end}{part}"
+
+    def json(self) -> Json:
+        """Give the gap as it stands in a verdict file."""
+        return {
+            "from": neat(self.interval.start),
+            "to": neat(self.interval.end),
+            "length": neat(self.interval.length),
+            "censored": self.censored,
+        }
+
+
+def judged_time(history: History) -> Interval | None:
+    """From when the first fault bit to the end of settling; None where none was in force."""
+    spans = node_spans(history)
+    begun = [biting(band, spans).start for band in fault_bands(history) if band.in_force is not None]
+    if not begun:
+        return None
+    return Interval(min(begun), max(min(begun), history.observed))
+
+
+def outages(instance: str, calls: Sequence[Op], part: Interval, window: Interval) -> list[Outage]:
+    """Return every stretch of an instance between two good answers in a part of a window, and to the part's end.
+
+    From the last good answer before the window on, where the part begins with it; where none was good before, it was gone from then on: what it was
+    before is not the fault's. Nor does what it was before count where the part begins later: it was not to run then.
+    """
+    good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and part.holds(op.ended))
+    before = [(op.ended, op.entry) for op in calls if op.ok and op.ended is not None and op.ended < part.start <= window.start]
+    marks = [max(before, default=(part.start, calls[0].entry)), *good]
+    gaps = [
+        Outage(calls[0].workload, instance, Interval(early, late), censored=False, entry=entry)
+        for (early, entry), (late, _) in itertools.pairwise(marks)
+    ]
+    gaps.append(
+        Outage(
+            calls[0].workload, instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1], undue=part.end < window.end
+        )
+    )
+    return gaps

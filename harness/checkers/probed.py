@@ -1,0 +1,110 @@
+"""Whether what a probe asks was so while things were broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.checkers.either_way import either_way
+from harness.checkers.expected import Expected
+from harness.checkers.judging import Point, conclude, plural, unknown
+from harness.checkers.outages import FEWEST, judge_gap, judge_share, judged_time, outages, under_way_in, unmade_of, worst_of
+from harness.checkers.troubles import blind
+from harness.core.figures import at, given
+from harness.core.units import Duration, Share
+from harness.core.values import Outcome
+from harness.history.bands import fault_bands
+from harness.history.calls import PROBE, Op, ops, served, untold
+from harness.history.intervals import neat
+
+if TYPE_CHECKING:
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
+    from harness.history.intervals import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Of a probe's answers from the first fault's bite to the end of settling, at least `share` were yes, and it never took longer than `gap` to one.
+
+    Only answers count: that nobody could ask is no "no", and where what is missing so could have turned the share, or lies in the gap, it is unknown.
+    So it is where the last answer before the first fault was no, or there was none: what was not so before shows nothing of a fault. A gap is judged
+    as one of `availability` is.
+    """
+
+    name: ClassVar[str] = PROBE
+    called: Annotated[str, Field(alias="name", description="the name of a probe")]
+    share: Share
+    gap: Duration
+    expected: Expected = field(default_factory=Expected)
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken, or unknown; details hold the share, the counts and the longest gap."""
+        return either_way(history, self._check)
+
+    def _check(self, history: History) -> Finding:
+        asked = [op for op in ops(history, PROBE) if op.call.key == self.called]
+        window = judged_time(history)
+        if window is None:
+            return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
+        if not asked:
+            return conclude(self.name, history, [unknown(f"the probe {self.called} was never asked")], "")
+        missing = {each.op: each for each in untold(history, PROBE) if each.key in {None, self.called}}
+        told = [op for op in asked if op.op not in missing]
+        answered = [op for op in told if op.outcome is not Outcome.UNKNOWN]
+        # Of what was asked while we stood still, we cannot say how it would have ended.
+        unseen = blind(history)
+        made = [op for op in told if window.holds(op.begun) and not under_way_in(op, unseen)]
+        during = [op for op in made if op.outcome is not Outcome.UNKNOWN]
+        good, mute = sum(op.ok for op in during), len(made) - len(during)
+        details: dict[str, Json] = {
+            "from": neat(window.start),
+            "to": neat(window.end),
+            "asked": len(made),
+            "yes": good,
+            "no": len(during) - good,
+            "unknown": mute,
+            "share": round(good / len(during), 4) if during else None,
+        }
+        if not answered:
+            none = f"the probe {self.called} had no answer: {plural(len(asked), 'question')} could not be asked"
+            return conclude(self.name, history, [unknown(none, asked[0].entry)], "", details)
+        of = {self.called: answered}
+        gaps = outages(self.called, answered, window, window)
+        longest = max(gaps, key=lambda gap: gap.interval.length)
+        details["gap"] = longest.json()
+        count = f"{plural(len(during), 'answer')} of the probe {self.called} from {at(window.start)} to {at(window.end)}"
+        figures = f"{good / len(during):.1%} of {count} were yes" if during else f"there was no answer of the probe {self.called}"
+        if mute:
+            figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
+        lines = sum(window.holds(each.interval.start) for each in missing.values())
+        more = unmade_of({self.called: asked}, window) + mute
+        if void := self._before(history, answered, window):
+            return conclude(self.name, history, void, "", details)
+        points = judge_gap(history, self.gap, longest, gaps, of, window)
+        if len(during) < FEWEST:
+            few = (
+                f"only {plural(len(during), 'answer')} of the probe {self.called} while things were broken; {FEWEST} are needed for a share"
+            )
+            points.append(unknown(few))
+        else:
+            unsure = f"to {more:.0f} more that were due there is no answer"
+            points += judge_share(history, self.share, figures, (good, len(during), more, lines), window, unsure=unsure)
+        worst = worst_of(history, gaps, of) or longest
+        return conclude(
+            self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
+        )
+
+    def _before(self, history: History, answered: list[Op], window: Interval) -> list[Point]:
+        """Say that it was not so before anything was broken, or that nobody knows."""
+        decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+        last = served(answered, decided)
+        if last.refused:
+            return [
+                unknown(f"the probe {self.called} said no before the first fault was made (at {at(decided)}): then it shows nothing of it")
+            ]
+        if last.good is None:
+            return [unknown(f"the probe {self.called} had no answer before the first fault was made (at {at(decided)})")]
+        return []

@@ -1,0 +1,59 @@
+"""The probes of a scenario: their names, and the nodes that they are asked of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.core.naming import close, range_of
+from harness.history.calls import PROBE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.core.values import Json
+    from harness.document import Place
+    from harness.scenario.parsing import Draft
+
+
+class ProbeSlip(NamedTuple):
+    """What is wrong with one probe among workloads, by its place there, and the place of another one that it goes by."""
+
+    number: int
+    key: str
+    found: str
+    expected: str
+    hint: str = ""
+    other: int | None = None
+
+
+def read_probe(reading: Draft, item: Json, place: Place) -> Any:
+    """Read an item of `probes`."""
+    return reading.built(reading.known.workloads[PROBE], item, place, PROBE, place)
+
+
+def slips(workloads: Sequence[Any], names: Sequence[str]) -> Iterator[ProbeSlip]:
+    """Say which probe is asked of none of these nodes, and which has the name of another one."""
+    seen: dict[str, int] = {}
+    for number, each in enumerate(workloads):
+        if each is None or each.name != PROBE:
+            continue
+        if names and each.on not in names:
+            yield ProbeSlip(number, "on", f"the node {each.on!r}", f"a node's name, {range_of(names)}", close(each.on, names))
+        if each.called in seen:
+            yield ProbeSlip(
+                number, "name", f"a second probe named {each.called!r}", "a name of its own for each probe", other=seen[each.called]
+            )
+        seen.setdefault(each.called, number)
+
+
+def note_probes(reading: Draft, body: dict[str, Json], workloads: Sequence[Any]) -> None:
+    """Note `slips` at their places. The probes under `workloads` come first."""
+    listed = {name: body.get(name) for name in ("workloads", "probes")}
+    places: list[Place] = [
+        (name, number, *((PROBE,) if name == "workloads" else ()))
+        for name, items in listed.items()
+        for number, _ in enumerate(items if isinstance(items, list) else [])
+    ]
+    for slip in slips(workloads, reading.names):
+        hint = slip.hint if slip.other is None else f"the first is in line {reading.doc.values[places[slip.other]].line}"
+        reading.add((*places[slip.number], slip.key), slip.found, slip.expected, hint)

@@ -1,0 +1,308 @@
+"""Probes: what an answer is, what a file may say, and what is judged of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.checkers import Assumptions, Probed
+from harness.conductor import permission, spelling
+from harness.core import parameters
+from harness.core.errors import BadInput, Unreachable, Unsupported
+from harness.core.values import Call, Outcome, Result, Unavailable, Verdict
+from harness.history.events import History
+from harness.modes.fleet import Fleet
+from harness.nodes import users_command
+from harness.plan import CALMER, Plan, briefing, plan
+from harness.plan.foresight import warnings
+from harness.reports.timeline import Timeline
+from harness.scenario import json_schema, load, loads
+from harness.testing.histories import Story, node_kill
+from harness.testing.memory_node import MemoryNode
+from harness.workloads.probe import Probe, ProbeClient
+from tests.unit.sessions import in_memory
+
+# ---------------------------------------------------------------- an answer
+
+
+def answered(probe: Probe, status: int, said: str = "") -> Outcome:
+    """Return what is made of how a command ended."""
+    node = MemoryNode("n1", "10.77.0.11")
+    node.programs["sh"] = lambda argv, _: Result(tuple(argv), status, said.encode(), b"")
+    return ProbeClient(probe, node).invoke(Call("ask", probe.called)).outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(0, Outcome.OK), (1, Outcome.FAIL), *((each, Outcome.UNKNOWN) for each in (2, 126, 127, 137, 255))]
+)
+def test_a_command_says_yes_no_or_that_nobody_knows(status: int, outcome: Outcome) -> None:
+    """A program that is not there has not said no."""
+    assert answered(Probe("queue", "n1", "./ask"), status) is outcome
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "outcome"),
+    [
+        ("0", 0, Outcome.OK),
+        ("3.5\n", 0, Outcome.OK),
+        ("10", 0, Outcome.OK),
+        ("10.1", 0, Outcome.FAIL),
+        ("-1", 0, Outcome.FAIL),
+        ("inf", 0, Outcome.FAIL),
+        ("nan", 0, Outcome.UNKNOWN),
+        ("many", 0, Outcome.UNKNOWN),
+        ("", 0, Outcome.UNKNOWN),
+        ("5", 1, Outcome.UNKNOWN),
+    ],
+)
+def test_a_value_is_in_its_range_or_not_or_none(said: str, status: int, outcome: Outcome) -> None:
+    """What prints no number, or ends badly, has measured nothing."""
+    assert answered(Probe("queue", "n1", "./measure", between=(0.0, 10.0)), status, said) is outcome
+
+
+def test_a_node_that_gives_no_answer_has_not_said_no() -> None:
+    """It is asked anew the next time."""
+    node = MemoryNode("n1", "10.77.0.11", on=False)
+    reply = ProbeClient(Probe("queue", "n1", "./ask"), node).invoke(Call("ask", "queue"))
+    assert reply.outcome is Outcome.UNKNOWN
+    assert "n1: no answer to ./ask" in reply.error
+    with pytest.raises(Unreachable):
+        users_command.ran(node, "./ask", 1.0)
+
+
+# ---------------------------------------------------------------- a file
+
+
+HEAD = """scenario: x
+why: y
+apps: [{name: web, instances: 2}]
+steps: [{fault: node.kill, on: n3, hold: 9s}]
+"""
+
+
+def _problems(text: str) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        loads(HEAD + text, "s.yaml")
+    return [str(each) for each in caught.value.problems]
+
+
+WRONG: dict[str, tuple[str, list[str]]] = {
+    "no question": ("probes: [{name: a, on: n1}]\n", ["s.yaml:5:10: probe: found no question, or two; expected either command or port"]),
+    "two questions": ("probes: [{name: a, on: n1, command: x, port: 80}]\n", ["found no question, or two"]),
+    "a range of nothing": ("probes: [{name: a, on: n1, port: 80, between: [1, 2]}]\n", ["between is for the number that a command prints"]),
+    "a path of a command": ("probes: [{name: a, on: n1, command: x, path: /x}]\n", ["path and status are for what a port answers"]),
+    "an empty range": ("probes: [{name: a, on: n1, command: x, between: [2, 1]}]\n", ["expected the smaller one first"]),
+    "no such node": ("probes: [{name: a, on: n9, command: x}]\n", ["s.yaml:5:24: the node 'n9'; expected a node's name, n1 to n3"]),
+    "one name twice": (
+        "probes:\n  - {name: a, on: n1, command: x}\n  - {name: a, on: n2, command: y}\n",
+        ["s.yaml:7:12: a second probe named 'a'; expected a name of its own for each probe; the first is in line 6"],
+    ),
+    "one name twice, in both sections": (
+        "workloads:\n  - probe: {name: a, on: n1, command: x}\nprobes:\n  - {name: a, on: n2, command: y}\n",
+        ["s.yaml:8:12: a second probe named 'a'"],
+    ),
+    "several at once": (
+        "probes:\n  - {name: A, on: '', every: 1ms, within: 0s}\n  - {nam: b, on: n1, port: 0, path: x y, status: 7, command: ' '}\n",
+        [
+            "s.yaml:6:12: 'A'; expected a name of lower-case letters",
+            "s.yaml:6:19: ''; expected the name of a node",
+            "'1ms'; expected how often: a duration of 100ms or more",
+            "'0s'; expected how long an answer may take: a duration above 0",
+            "s.yaml:7:6: an unknown key 'nam'",
+            "0; expected a port of the node",
+            "'x y'; expected the path of a URL",
+            "7; expected a status of HTTP",
+            "' '; expected a command for a shell",
+        ],
+    ),
+    "no list": ("probes: {name: a}\n", ["s.yaml:5:9: a mapping with name; expected a list of probes"]),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_wrong_with_probes_is_told_at_once_with_its_place(kind: str) -> None:
+    """Before anything is made."""
+    text, expected = WRONG[kind]
+    told = _problems(f"{text}promises: [conflicts]\n")
+    assert [each for each in expected if not any(each in line for line in told)] == [], told
+
+
+def test_a_promise_of_a_probe_that_nobody_asks_is_told() -> None:
+    """With those that are asked."""
+    text = "probes: [{name: queue, on: n1, command: x}]\npromises: [probe: {name: quue, share: 99%, gap: 5s}]\n"
+    assert _problems(text) == ["s.yaml:6:12: a promise of the probe 'quue', which nobody asks; expected the name of a probe: queue"]
+
+
+GOOD = """probes:
+  - {name: queue, on: n1, command: ./ask, every: 500ms}
+  - {name: front, on: n2, port: 8001, path: /health, within: 2s}
+promises: [probe: {name: queue, share: 99%, gap: 5s}]
+but:
+  swarm:
+    because: there it is asked of another node
+    probes: [{name: queue, on: n3, command: ./ask}]
+"""
+
+
+def test_probes_stand_in_a_section_of_their_own_and_are_called_as_workloads_are(tmp_path: Path) -> None:
+    """Also in a mode that has others, and in a plan that is read again."""
+    made = plan(loads(HEAD + GOOD, "s.yaml"), mode=Fleet(), provider="nspawn", seed=1)
+    assert made.workloads == (Probe("queue", "n1", "./ask", every=0.5), Probe("front", "n2", port=8001, path="/health", deadline=2.0))
+    assert Plan.from_json(made.to_json()).workloads == made.workloads
+    assert [(each.name, each.rate) for each in made.workloads] == [("probe", 2.0), ("probe", 1.0)]
+    (tmp_path / "s.yaml").write_text(HEAD + GOOD, encoding="utf-8")
+    assert load(tmp_path / "s.yaml", mode="swarm").workloads == (Probe("queue", "n3", "./ask"),)
+    assert made.expected.workloads == (("probe", "queue"), ("probe", "front"))
+    assert "probes" in json_schema()["properties"]
+
+
+def test_a_scenario_in_python_is_told_what_a_file_is() -> None:
+    """Of nodes and names; and of a promise that no probe is asked for."""
+    twice = [Probe("queue", "n9", "./ask"), Probe("queue", "n1", "./ask")]
+    with pytest.raises(BadInput) as caught:
+        spelling.must_be_workloads(twice, ["web"], ["n1", "n2"])
+    assert [str(each) for each in caught.value.problems] == [
+        "the probe queue: the node 'n9'; expected a node's name, n1 to n2",
+        "the probe queue: a second probe named 'queue'; expected a name of its own for each probe",
+    ]
+    with pytest.raises(BadInput, match="a promise of the probe 'front', which nobody asks"):
+        spelling.must_be_promises([Probed("front", 0.9, 5.0)], ["web"], twice)
+
+
+def test_a_plan_warns_of_a_share_that_has_too_few_answers() -> None:
+    """Whatever is seen, it would be unknown."""
+    few = GOOD.replace("every: 500ms", "every: 10s")
+    said = [warnings(plan(loads(HEAD + text, "s.yaml"), mode=Fleet(), provider="nspawn", seed=1)) for text in (few, GOOD)]
+    assert [[each for each in told if "a share needs" in each] for told in said] == [
+        ["the probe queue is asked 9 times at most: a share needs 20 answers, so it will be unknown; ask more often"],
+        [],
+    ]
+
+
+def test_what_a_probe_runs_must_be_allowed_as_any_command_is(tmp_path: Path) -> None:
+    """By whoever runs the nodes; an answer over HTTP needs no leave."""
+
+    class Marked:
+        name = "marked"
+
+        def refusal(self, run_id: str, node: str, what: Any) -> Unavailable | None:
+            return Unavailable("the mark allows only node.kill", "command in it") if what.name == "command" else None
+
+    with in_memory(tmp_path) as session:
+        own = session.cluster.provider
+        more = {name: getattr(own, name) for name in ("create", "adopt", "destroy", "network")}
+        cluster = dataclasses.replace(session.cluster, provider=type("Borrowed", (Marked,), more)())
+        for probe, allowed in ((Probe("front", "n1", port=80), True), (Probe("queue", "n1", "./ask"), False)):
+            made = dataclasses.replace(session.plan, workloads=(probe,))
+            with contextlib.nullcontext() if allowed else pytest.raises(Unsupported, match="command cannot be made on n1: the mark"):
+                permission.must_be_possible(made, cluster)
+
+
+def test_slow_machines_are_asked_less_often() -> None:
+    """And given longer for each answer."""
+    probe: Any = briefing.calmer(Probe("queue", "n1", "./ask", every=2.0, deadline=3.0), CALMER)
+    assert (probe.every, probe.deadline) == (2.0 * CALMER, 3.0 * CALMER)
+    assert parameters.build(Probe, parameters.read(probe)) == probe
+
+
+# ---------------------------------------------------------------- what is judged
+
+
+def told(
+    answer: Callable[[float], Outcome | str | None],
+    *,
+    every: float = 0.5,
+    start: float = 2.0,
+    end: float = 68.0,
+    story: Story | None = None,
+) -> History:
+    """Return the good run with a question that is asked so often, and answered so at each moment; None: not asked, text: nobody told how it ended."""
+    story = story or node_kill().endures(recovery=16.5)
+    for number in range(round((end - start) / every)):
+        begun = start + number * every
+        outcome = answer(begun)
+        if outcome is not None:
+            story.call(begun, "probe", Call("ask", "queue"), outcome if isinstance(outcome, Outcome) else None, by="n1")
+    return story.history()
+
+
+def during(
+    start: float, end: float, outcome: Outcome | str | None, otherwise: Outcome = Outcome.OK
+) -> Callable[[float], Outcome | str | None]:
+    """Return what is answered: one thing in a time, and another at all others."""
+    return lambda time: outcome if start <= time < end else otherwise
+
+
+OK, NO, MUTE = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
+JUDGED: dict[str, tuple[History, Verdict, str]] = {
+    # the promise: 90 % and 5 s, from 10 s to 70 s
+    "all yes": (told(lambda _: OK), Verdict.HELD, "100.0% of 115 answers of the probe queue"),
+    "no for four seconds": (told(during(20, 24, NO)), Verdict.HELD, "gave no good answer for 4.5"),
+    "no for six seconds": (told(during(20, 26, NO)), Verdict.BROKEN, "5 s were allowed"),
+    "no now and then": (told(lambda time: NO if time > 10 and time % 3 == 0 else OK), Verdict.BROKEN, "90.0% were promised"),
+    "could not be asked for six seconds": (told(during(20, 26, MUTE)), Verdict.UNKNOWN, "too few to tell"),
+    "could not be asked now and then": (told(lambda time: MUTE if time > 10 and time % 3 == 0 else OK), Verdict.UNKNOWN, "no answer"),
+    "could not be asked, and was no between": (
+        told(lambda time: (NO if time % 1 else MUTE) if 20 <= time < 30 else OK),
+        Verdict.BROKEN,
+        "gave no good answer",
+    ),
+    "asked in vain all along": (told(lambda _: MUTE), Verdict.UNKNOWN, "had no answer"),
+    "not asked for six seconds": (told(during(20, 26, None)), Verdict.UNKNOWN, "too few to tell"),
+    "answers are missing for six seconds": (told(during(20, 26, "lost")), Verdict.UNKNOWN, "answers of"),
+    "no with the answers missing that may have been yes": (
+        told(lambda time: (NO if time % 1 else "lost") if 20 <= time < 30 else OK),
+        Verdict.UNKNOWN,
+        "answers of",
+    ),
+    "never asked": (node_kill().history(), Verdict.UNKNOWN, "never asked"),
+    "no already before": (told(during(5, 26, NO)), Verdict.UNKNOWN, "said no before the first fault was made"),
+    "no all along": (told(lambda _: NO), Verdict.UNKNOWN, "said no before the first fault was made"),
+    "first asked after the fault": (told(lambda _: OK, start=12.0), Verdict.UNKNOWN, "had no answer before"),
+    "asked seldom": (told(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
+    "asked seldom, and no for long": (told(during(20, 45, NO), every=4.0), Verdict.BROKEN, "5 s were allowed"),
+}
+
+
+@pytest.mark.parametrize("kind", JUDGED)
+def test_a_promise_of_a_probe_goes_by_answers_alone(kind: str) -> None:
+    """Silence of ours, or of the node, convicts and acquits nobody."""
+    history, verdict, words = JUDGED[kind]
+    finding = Probed("queue", 0.9, 5.0).check(history)
+    assert finding.verdict is verdict, finding.summary
+    assert words in finding.summary
+
+
+def test_a_probe_that_nobody_promised_judges_nobody() -> None:
+    """However it answers, and however seldom it is asked."""
+    good = Assumptions().check(node_kill().endures(recovery=16.5).history())
+    for answer, every in ((NO, 0.5), (MUTE, 0.5), (OK, 20.0)):
+        finding = Assumptions().check(told(lambda _, answer=answer: answer, every=every))  # type: ignore[misc]
+        assert (finding.verdict, finding.summary) == (good.verdict, good.summary)
+
+
+def test_each_probe_has_a_line_of_its_own_in_the_timeline() -> None:
+    """By its name."""
+    story = node_kill().call(5.0, "probe", Call("ask", "front"), Outcome.FAIL)
+    lines = [line.plain for line in Timeline(told(lambda _: OK, story=story), ()).lines(120)]
+    assert any(line.startswith("probe queue") for line in lines)
+    assert any(line.startswith("probe front") for line in lines)
+
+
+def test_a_probe_is_no_caller_of_an_app_of_its_name() -> None:
+    """What is called of an app goes by who calls it."""
+    made = plan(loads(HEAD + GOOD.replace("queue", "web"), "s.yaml"), mode=Fleet(), provider="nspawn", seed=1)
+    assert made.expected.called == ()
+    assert briefing.paces(made.apps, made.workloads) == {}
+
+
+def test_the_fields_of_a_probe_are_named_as_in_a_file() -> None:
+    """And in Python as the code has them."""
+    names: Sequence[str] = parameters.names(Probe)
+    assert {"name", "within"} <= set(names)
+    assert {"called", "deadline"} <= {each.name for each in dataclasses.fields(Probe)}
