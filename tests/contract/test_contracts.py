@@ -64,7 +64,6 @@ CASES: list[tuple[Fault, tuple[str, ...], bool]] = [
     (Partition("bridge"), ("n1",), True),
     (Slow(fsync=0.25), ("n2",), False),
     (Slow(fsync=0.25), ("n1", "n2"), False),
-    (parameters.build(OwnFault, OWN), ("n2",), False),
     (parameters.build(OwnFault, OWN), ("n1", "n3"), False),
 ]
 ON_NODES: list[tuple[Fault, tuple[str, ...], bool]] = [
