@@ -275,9 +275,9 @@ class Service:
 def service(run: Run, app: App) -> Service | None:
     """Return how an app served; None where that is not clear.
 
-    No fault was ever in force, an instance gave no answer before, or was taken away on purpose.
+    No fault was ever in force, an instance gave no answer before, or was taken away, or asked for, on purpose.
     """
-    if any(deed.effect.runs.get(app.name, app.instances) < app.instances for deed in run.deeds):
+    if any(deed.effect.runs.get(app.name, app.instances) != app.instances for deed in run.deeds):
         return None
     since = min((fault.bites for fault in run.faults if not fault.failed), default=None)
     if since is None:

@@ -146,6 +146,10 @@ class Callers:
     def step(self, end: float | None) -> None:
         """Make the calls that are due; no write that could still be under way at the end."""
         now = self._world.now
+        for app in self._world.cluster.apps:  # who calls each instance calls each that is asked for later as well
+            if set(app.names) <= self._next_get.keys():
+                for number in range(app.instances, self._world.wanted[app.name]):
+                    self._next_get.setdefault(f"{app.name}@{number + 1}", now + 0.1)
         for instance, due in self._next_get.items():
             if now >= due:
                 self._next_get[instance] += 0.4
