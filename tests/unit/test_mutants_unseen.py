@@ -60,6 +60,14 @@ from tests.unit.retelling import (
 )
 
 EVENTS = [
+    EventMutant(
+        "an instance that an action asked for, and that nobody called",
+        "acted",
+        numbered(uncalled(0, 70, key="web@3")),
+        UNKNOWN,
+        "assumptions",
+        "the http workload made no call to web@3",
+    ),
     # nobody was there
     EventMutant("all silent for 15 s", "good", drop(between(20, 35, EVERYTHING)), UNKNOWN, "assumptions"),
     EventMutant("all silent while it comes back", "good", drop(between(36, 50, EVERYTHING)), UNKNOWN, "assumptions"),
