@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.attendance import FEWEST
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.mandate import REGISTER
-from harness.checkers.troubles import blind, unasked
+from harness.checkers.troubles import FEWEST_PACES, blind, pace, unasked
 from harness.core.figures import at, lasted
 from harness.core.values import Outcome, Phase
 from harness.history.calls import Op, lacking, ops
-from harness.history.intervals import Interval, neat, without
+from harness.history.intervals import Interval, neat, total, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,8 +77,13 @@ class Writes:
             ],
             "unread": [op.call.key for op in unread[:SHOWN]],
         }
-        unaccounted = _unaccounted(history, every)
-        points = [*_lost(lost), *_read_absent(stale), *_gone(vanished), *_read_strange(strange, unaccounted), *_unread(unread, last, final)]
+        points = [
+            *_lost(lost),
+            *_read_absent(stale),
+            *_gone(vanished),
+            *_read_strange(history, strange, every),
+            *_unread(unread, last, final),
+        ]
         if not acked:
             points.append(unknown("no write was ever acknowledged"))
         text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
@@ -143,21 +148,29 @@ def _strange(writes: Sequence[Op], reads: Sequence[Op]) -> list[tuple[Op | None,
 
 
 def _unaccounted(history: History, every: Sequence[Op]) -> str:
-    """Say why there may have been writes of which nobody tells; empty where each of them is told of."""
-    if missing := lacking(history):
-        return f"{plural(len(missing), 'call')} that must have been made are missing"
+    """Say when there may have been writes of which nobody tells; empty where each of them is told of."""
     begun = [op.begun for op in every if op.call.function == "write"]
     if len(begun) < FEWEST:
         return ""  # so few have no pace
     # Callers begin before the cluster is steady, and end when the last reads begin.
-    silent = unasked(begun, Interval(history.phase(Phase.STEADY) or begun[0], history.phase(Phase.FINAL) or begun[-1]))
+    final = history.phase(Phase.FINAL)
+    silent = unasked(begun, Interval(history.phase(Phase.STEADY) or begun[0], final or begun[-1]))
     # Who stood still wrote nothing, and says so.
     still = [Interval(each.start - AROUND, each.end + AROUND) for each in blind(history)]
-    longest = max(without(silent, still), key=lambda each: each.length, default=None)
+    calls = [op for op in every if final is None or op.begun < final]
+    longest = max((each for each in without(silent, still) if not _by_itself(each, calls)), key=lambda each: each.length, default=None)
     return f"no write is told of for {lasted(longest.length)} from {at(longest.start)}" if longest else ""
 
 
-def _read_strange(strange: Sequence[tuple[Op | None, Op]], unaccounted: str) -> list[Point]:
+def _by_itself(gap: Interval, calls: Sequence[Op]) -> bool:
+    """Whether as many calls as were due in a time without a write were made: reads, as chance has it, and such as kept their caller waiting."""
+    usual = pace([op.begun for op in calls])
+    waited = [Interval(op.begun, math.inf if op.ended is None else op.ended) for op in calls if op.latency is None or op.latency > usual]
+    due = total(without([gap], waited)) / usual if usual > 0.0 else math.inf
+    return due - sum(gap.holds(op.begun) for op in calls) < FEWEST_PACES
+
+
+def _read_strange(history: History, strange: Sequence[tuple[Op | None, Op]], every: Sequence[Op]) -> list[Point]:
     """Tell of them by kind. That nobody wrote something can only be said where no call is missing."""
     points = []
     for refused in (True, False):
@@ -176,8 +189,21 @@ def _read_strange(strange: Sequence[tuple[Op | None, Op]], unaccounted: str) -> 
             f"at {at(read.ended or 0.0)}{which}"
         )
         entries = [each.entry for pair in cases[:SHOWN] for each in pair if each is not None]
-        points.append(doubted(broken(text, *entries), unaccounted if op is None else ""))
+        points.append(doubted(broken(text, *entries), _perhaps_written(history, cases, every) if op is None else ""))
     return points
+
+
+def _perhaps_written(history: History, cases: Sequence[tuple[Op | None, Op]], every: Sequence[Op]) -> str:
+    """Say why somebody may have written what was read, and it is not told; empty where none can have.
+
+    A key whose write is told of is written by nobody else, where each is written once.
+    """
+    if missing := lacking(history):
+        return f"{plural(len(missing), 'call')} that must have been made are missing"
+    keys = [op.call.key for op in every if op.call.function == "write"]
+    if len(keys) == len({*keys}) and {read.call.key for write, read in cases if write is None} & {*keys}:
+        return ""
+    return _unaccounted(history, every)
 
 
 def _lost(lost: Sequence[tuple[Op, Op]]) -> list[Point]:

@@ -130,6 +130,54 @@ def test_a_value_that_nobody_wrote_convicts_only_where_all_writes_are_told_of(st
     assert judged(story).verdict is verdict
 
 
+def busy(key: str, *reads: tuple[float, float]) -> Story:
+    """Ten calls of the register a second, two of three of them writes, to 20 s and from 22 s on; at 40 s a read of `key` finds what nobody wrote.
+
+    Meanwhile there are these `reads`: when each was begun, and how long it took.
+    """
+    story, tenths = Story().phase(0.5, Phase.STEADY).write(0.6, "k1", "v1"), (*range(10, 200), *range(220, 520))
+    for tenth in tenths:
+        story = story.write(tenth / 10, f"k{tenth}", f"v{tenth}") if tenth % 3 else story.read(tenth / 10, "k1", "v1")
+    for begun, took in reads:
+        story.read(begun, "k1", "v1", took=took)
+    story.read(40.05, key, "strange").done(53)
+    for tenth in (1, *(each for each in tenths if each % 3)):
+        story.read(52.1 + tenth / 10000, f"k{tenth}", f"v{tenth}")
+    return story
+
+
+@pytest.mark.parametrize(
+    ("key", "reads", "verdict"),
+    [
+        ("k9999", [], Verdict.UNKNOWN),
+        ("k100", [], Verdict.BROKEN),
+        ("k9999", [(20 + each / 10, 0.01) for each in range(20)], Verdict.BROKEN),
+        ("k9999", [(20 + each / 3, 0.01) for each in range(6)], Verdict.UNKNOWN),
+        ("k9999", [(20.01, 1.9)], Verdict.BROKEN),
+        ("k9999", [(20.01, 0.5)], Verdict.UNKNOWN),
+    ],
+    ids=[
+        "nobody called",
+        "of a key that was written",
+        "reads in a row, as many as were due",
+        "only as many reads as ever",
+        "a call that kept its caller waiting",
+        "for a part of it",
+    ],
+)
+def test_a_pause_of_writes_that_comes_of_itself_excuses_no_value_that_nobody_wrote(
+    key: str, reads: list[tuple[float, float]], verdict: Verdict
+) -> None:
+    """What is read or written is left to chance, and callers wait for a lost node: where lines were cut out, calls that were due are missing."""
+    finding = judged(busy(key, *reads))
+    assert finding.verdict is verdict, finding.summary
+
+
+def test_a_value_of_a_key_that_was_written_may_be_anybodys_where_keys_are_written_twice() -> None:
+    """Two workloads may write the same keys: then what nobody is told to have written may have been written in a pause."""
+    assert judged(busy("k100").write(30.05, "k200", "v200").write(30.06, "k200", "v200")).verdict is Verdict.UNKNOWN
+
+
 def test_a_value_that_is_read_before_it_is_written_is_broken() -> None:
     """Its write was begun only after the read had its answer."""
     story = Story().write(1, "a", "1").read(2, "b", "2", took=0.5).write(3, "b", "2").done(10)
