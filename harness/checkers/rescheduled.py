@@ -302,7 +302,7 @@ def _judge(history: History, one: Displaced, allowed: Allowance, no_home: str, p
     text = f"{one.key} {_came(one, limit)} ({allowed.at_most}){pinned}"
     if not math.isfinite(limit):
         return unknown(text, *one.entries)
-    if why := no_home or _never_gone(one) or _too_soon(one, limit) or _unseen(one, limit):
+    if why := no_home or _never_gone(one) or _too_soon(one, limit) or _unseen(one, allowed):
         return unknown(f"{text}{why}", *one.entries)
     time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
     # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
@@ -366,16 +366,23 @@ def _too_soon(one: Displaced, limit: float) -> str:
     return f": the fault was healed before the time was up, it would have to be in force for {given(limit + one.since_bite + one.ran_on)} at least"
 
 
-def _unseen(one: Displaced, limit: float) -> str:
+def _unseen(one: Displaced, allowed: Allowance) -> str:
     """Say that it may have run in time all the same; nothing where it was seen that it did not."""
+    limit = allowed.seconds
     if one.running is not None and one.absent is not None and one.absent <= limit:
         if one.absent <= 0.0:
             return f": {one.to} was never seen without it after the loss"
         return f": {one.to} was last seen without it after {lasted(one.absent)}, which was in time"
-    # Gone for longer before it came where it was seen, or to the end, it was not there to stay; but it may have run for longer than its whole limit.
-    last = (one.watched if one.running is None else one.running) - BREAK
-    longest = limit if one.running is None or one.stopped else math.inf
-    unknown_in_time = total(each for each in one.blind if each.start <= limit and (each.end > last or each.length > longest))
+
+    def may_have_stayed(unseen: Interval) -> bool:
+        """Gone for longer before it came where it was seen, or to the end, it was not there to stay; but it may have run for long, and gone then."""
+        if unseen.end > (one.watched if one.running is None else one.running) - BREAK:
+            return True
+        if one.running is None or one.stopped:
+            return unseen.length > limit
+        return unseen.length > allowed.own >= one.running - unseen.end  # as `_by_itself` of what was seen
+
+    unknown_in_time = total(each for each in one.blind if each.start <= limit and may_have_stayed(each))
     return f", but what the other nodes ran was not known for {lasted(unknown_in_time)} of it" if unknown_in_time > 0.0 else ""
 
 

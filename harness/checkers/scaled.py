@@ -14,7 +14,9 @@ from harness.core.figures import at, given, lasted
 from harness.core.units import Duration
 from harness.core.values import NodeState, Outcome
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, united
+from harness.history.events import NodeSeen
+from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, stays, united
+from harness.history.returns import started
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,10 +97,30 @@ class Scaled:
             why = "the run was over before the time was up"
         elif silent or not spans:
             why = f"what {', '.join(silent) or 'any node'} ran was not known for some of that"
+        elif came is not None and (node := _perhaps_sooner(history, spans, self.app, came, over.end)):
+            why = f"{node} was last seen as it was before within that time, and it may have been so a moment later"
         if why:
             return after, unknown(f"{text}; but {why}", *one.entries)
         late = (end if came is None else came) - over.end
         return after, doubted(missed(text, *one.entries, over=watched(history, over), by=late), own_doing(history, over))
+
+
+def _perhaps_sooner(history: History, spans: Mapping[str, Sequence[Span]], app: str, came: float, up: float) -> str:
+    """Name a node on which what was seen at last may have been so when the time was up; nothing where nobody looked then, or it was not."""
+    here = [each for each in stays(spans) if app_of(each.instance) == app]
+    began = [
+        (each.node, running if absent is None else absent)
+        for each in here
+        if each.start == came
+        for running, absent in [started(history, each)]
+    ]
+    words = [(entry.time, event.node) for entry, event in history.each(NodeSeen) if event.state is not NodeState.UNREACHABLE]
+    began += [
+        (each.node, max((time for time, node in words if node == each.node and time < came), default=came))
+        for each in here
+        if each.end == came
+    ]
+    return began[0][0] if began and all(since < up for _, since in began) else ""
 
 
 def _edges(spans: Mapping[str, Sequence[Span]]) -> list[float]:

@@ -14,8 +14,6 @@ from harness.history.intervals import Interval
 from harness.history.recovery import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from harness.history.events import History
     from harness.history.losses import Displaced
 
@@ -100,18 +98,25 @@ def chosen_in_vain(history: History, one: Displaced, up: float) -> str:
 
     Who places work need not know of every daemon that it takes.
     """
-    placed = placements(history, Interval(one.at, up), {one.instance}) | ({one.to} if one.to else set())
+    chosen = _chosen(history, one, up)
     for (node, part), pieces in down(deeds(history), history.end).items():
-        since = next((each.start for each in pieces if each.start < up and each.end > one.at), None)
-        if node in placed and node != one.home and since is not None:
+        since = next((each.start for each in pieces if each.start < up and node in chosen and each.end > chosen[node]), None)
+        if node != one.home and since is not None:
             return f"by an action from {at(since)} on, {part} was stopped on {node}, where it was to run"
     return ""
 
 
-def placements(history: History, time: Interval, instances: Collection[str] = ()) -> set[str]:
-    """Return the nodes on which an API showed any of these instances, or any at all, in some time."""
-    views = (event.view for entry, event in history.each(ApiSeen) if time.holds(entry.time) and event.view is not None)
-    return {each.node for view in views for each in view.placements if each.node and (not instances or each.instance in instances)}
+def _chosen(history: History, one: Displaced, up: float) -> dict[str, float]:
+    """Return the nodes that were chosen for it before its time was up, each with since when; where nobody saw that, it was since the loss."""
+    found: dict[str, float] = {}
+    for entry, event in history.each(ApiSeen):
+        if event.view is not None and one.at <= entry.time <= up:
+            for each in event.view.placements:
+                if each.node and each.instance == one.instance:
+                    found.setdefault(each.node, entry.time)
+    if one.to is not None and one.placed is None:
+        found.setdefault(one.to, one.at)
+    return found
 
 
 def acted(history: History, node: str, around: Interval, *, here: bool = False) -> float | None:

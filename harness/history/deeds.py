@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.values import Effect, NodeState, Outcome
-from harness.history.events import Acted, MemberSeen, NodeSeen
+from harness.history.events import Acted, ApiSeen, MemberSeen, NodeSeen
 from harness.history.intervals import Interval, app_of, united
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 
-PLACING = ("docker", "containerd", "fleetd")
-"""The daemons that all run where a container of ours starts."""
+STARTING = ("docker", "containerd")
+"""The daemons that run where a container of ours starts."""
+TAKING = "fleetd"
+"""The daemon that runs where one starts that the orchestrator gave to that node: one that was there before another may have started anew."""
 MEMBER = "etcd"
 """The daemon that runs where a member follows somebody."""
 
@@ -85,8 +87,8 @@ def _deeds(history: History) -> tuple[Deed, ...]:
 def _again(history: History, stop: Acted, ended: float | None) -> dict[tuple[str, str], float]:
     """Return when daemons that an action stopped were seen to run again, which somebody else may have started.
 
-    By what they alone do (`PLACING`, `MEMBER`); and a machine that was off starts all of them anew. What may still be from before the end of the
-    action says nothing.
+    By what they alone do (`STARTING`, `TAKING`, `MEMBER`); and a machine that was off starts all of them anew. What may still be from before the end
+    of the action says nothing.
     """
     places = [(node, part) for node in stop.targets for part in stop.effect.stops]
     if not places or ended is None:
@@ -100,15 +102,36 @@ def _signs(history: History) -> dict[tuple[str, str], list[Interval]]:
     """Return when which daemon of which node was seen to run, or to be about to: since when it surely was so, and when it was told."""
     found: dict[tuple[str, str], list[Interval]] = {}
     ran: dict[str, set[str]] = {}
+    given = _given(history)
     for entry, seen in history.each(NodeSeen):
-        new = {each.id for each in seen.containers if each.instance} - ran.get(seen.node, set())
-        off = seen.state is NodeState.OFF
-        for part in (*PLACING, MEMBER) if off else PLACING if new and seen.node in ran else ():
-            found.setdefault((seen.node, part), []).append(Interval(entry.time if off else entry.time - OLD, entry.time))
-        ran.setdefault(seen.node, set()).update(new)
+        new = [each for each in seen.containers if each.instance and each.id not in ran.get(seen.node, set())]
+        if seen.state is NodeState.OFF:
+            for part in (*STARTING, TAKING, MEMBER):
+                found.setdefault((seen.node, part), []).append(Interval(entry.time, entry.time))
+        elif new and seen.node in ran:
+            for part in STARTING:
+                found.setdefault((seen.node, part), []).append(Interval(entry.time - OLD, entry.time))
+            shown = [each.start for one in new for each in given.get((one.instance, seen.node), ()) if each.holds(entry.time)]
+            found.setdefault((seen.node, TAKING), []).extend(Interval(since - OLD, entry.time) for since in shown)
+        ran.setdefault(seen.node, set()).update(each.id for each in new)
     for entry, word in history.each(MemberSeen):
         if word.leader is not None and not word.error:
             found.setdefault((word.node, MEMBER), []).append(Interval(entry.time - OLD, entry.time))
+    return found
+
+
+def _given(history: History) -> dict[tuple[str, str], list[Interval]]:
+    """Return when APIs showed which instance on which node, without showing it elsewhere in between."""
+    found: dict[tuple[str, str], list[Interval]] = {}
+    home: dict[str, tuple[str, float]] = {}
+    for entry, event in history.each(ApiSeen):
+        for each in event.view.placements if event.view is not None else ():
+            node, since = home.get(each.instance, ("", entry.time))
+            if each.node and each.node != node:
+                found.setdefault((each.instance, node), []).append(Interval(since, entry.time))
+                home[each.instance] = (each.node, entry.time)
+    for instance, (node, since) in home.items():
+        found.setdefault((instance, node), []).append(Interval(since, max(since, history.end)))
     return found
 
 

@@ -12,9 +12,9 @@ from harness.actions.systemd import ServiceRestart
 from harness.checkers import Assumptions, Availability, Bystanders, CameInTime, QuorumSurvived, Rescheduled, Scaled, Settled
 from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
-from harness.core.values import Effect, Finding, Loss, Outcome, Phase, Traits, Verdict
+from harness.core.values import Effect, Finding, Loss, NodeState, Outcome, Phase, Traits, Verdict
 from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, upset
-from harness.history.events import Awaited
+from harness.history.events import Awaited, History, NodeSeen
 from harness.history.intervals import Interval
 from harness.history.recovery import displaced
 from harness.testing.histories import Story, node_kill
@@ -507,6 +507,39 @@ def test_a_node_that_was_chosen_though_an_action_had_stopped_its_daemon_convicts
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(
+    ("started", "placed", "back", "verdict"),
+    [
+        (None, 30, 60, Verdict.UNKNOWN),
+        (None, 55, 60, Verdict.BROKEN),
+        (28, 30, 60, Verdict.BROKEN),
+        (32, 30, 70, Verdict.UNKNOWN),
+        (28, None, 60, Verdict.UNKNOWN),
+        (18, None, 60, Verdict.BROKEN),
+    ],
+    ids=[
+        "it was stopped then",
+        "it was chosen only when the time was up",
+        "it was there again when it was chosen",
+        "and only afterwards",
+        "nobody saw when it was chosen",
+        "it was there before the loss",
+    ],
+)
+def test_a_daemon_that_was_there_when_its_node_was_chosen_in_time_excuses_nobody(
+    started: float | None, placed: float | None, back: float, verdict: Verdict
+) -> None:
+    """n4 had no Docker by an action, for a while or for good, and web@2 came to it, late; thirty seconds were up at 50 s."""
+    story = _lost(back=None).action(5, 6, "service.stop", "n4", effect=Effect(stops=("docker",))).members(0.5, "n1 n2 n3 n4 n5", 2, "n1")
+    if started is not None:
+        story.action(started - 1, started, "service.start", "n4", effect=Effect(starts=("docker",)), number=2)
+    story.api(1, "n1", NODES, {"web@1": "n1", "web@2": "n2"})
+    if placed is not None:
+        story.api(placed, "n1", "n1 n3 n4", {"web@1": "n1", "web@2": "n4"})
+    finding = Rescheduled("web", within=30).check(story.node(back, "n4", "web@2").done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(("placed", "verdict"), [("n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)])
 def test_an_await_in_vain_is_excused_where_the_node_that_was_chosen_had_its_daemon_stopped(placed: str, verdict: Verdict) -> None:
     """By an action of the run's own, and enough others were left."""
@@ -868,7 +901,13 @@ _ALL = ("docker", "fleetd", "etcd")
     ("seen", "again"),
     [
         (lambda story: story, {}),
-        (lambda story: story.node(30, "n2", "web@1", "web@2"), {"docker": 30.0, "fleetd": 30.0}),
+        (lambda story: story.node(30, "n2", "web@1", "web@2"), {"docker": 30.0}),
+        (
+            lambda story: story.api(29, "n1", "n1 n2", {"web@2": "n2"}).node(30, "n2", "web@1", "web@2"),
+            {"docker": 30.0, "fleetd": 30.0},
+        ),
+        (lambda story: story.api(15, "n1", "n1 n2", {"web@2": "n2"}).node(30, "n2", "web@1", "web@2"), {"docker": 30.0}),
+        (lambda story: story.api(29, "n1", "n1 n2", {"web@2": "n1"}).node(30, "n2", "web@1", "web@2"), {"docker": 30.0}),
         (lambda story: story.node(30, "n2"), {}),
         (lambda story: story.node(23, "n2", "web@1", "web@2"), {}),
         (lambda story: story.member(30, "n2", 2, "n1"), {"etcd": 30.0}),
@@ -877,12 +916,15 @@ _ALL = ("docker", "fleetd", "etcd")
         (lambda story: story.action(50, 51, "service.start", "n2", effect=Effect(starts=_ALL), number=2), dict.fromkeys(_ALL, 51.0)),
         (
             lambda story: story.node(30, "n2", "web@1", "web@2").action(50, 51, "service.stop", "n2", effect=STOPPED, number=2),
-            {"docker": 30.0, "fleetd": 30.0},
+            {"docker": 30.0},
         ),
     ],
     ids=[
         "nothing",
         "a new container",
+        "one that the orchestrator gave to it",
+        "one that it had given to it before",
+        "one that it gave to another",
         "one less",
         "one that may be older",
         "a member",
@@ -1058,6 +1100,42 @@ def test_as_many_run_as_were_asked_for(story: Story, verdict: Verdict, words: st
     finding = Scaled("web", 3, 10.0).check(story.history())
     assert finding.verdict is verdict, finding.summary
     assert words in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("last", "first", "docker", "verdict"),
+    [
+        (24.5, 25.9, None, Verdict.UNKNOWN),
+        (24.9, 25.3, None, Verdict.UNKNOWN),
+        (24.9, 25.3, 24.95, Verdict.UNKNOWN),
+        (24.9, 25.3, 25.2, Verdict.BROKEN),
+        (25.1, 25.6, None, Verdict.BROKEN),
+        (25.0, 25.9, None, Verdict.BROKEN),
+    ],
+    ids=["a second apart", "less", "by Docker in time", "by Docker too late", "seen without it when it was up", "just then"],
+)
+def test_an_instance_that_may_have_run_when_the_time_was_up_convicts_nobody(
+    last: float, first: float, docker: float | None, verdict: Verdict
+) -> None:
+    """A node is looked at once a second: ten seconds were up at 25 s, and n3 was seen without web@3 at one time, and then with it."""
+    story = _more(at=None).node(first, "n3", "web@3")
+    if docker is not None:
+        story.docker(first, "n3", "start", "web@3", at=docker)
+    told = [
+        (entry.time, entry.event)
+        for entry in story.history().entries
+        if not (isinstance(entry.event, NodeSeen) and entry.event.node == "n3" and last - 0.9 < entry.time < first)
+    ]
+    told.append((last, NodeSeen("n3", NodeState.UP, ())))
+    finding = Scaled("web", 3, 10.0).check(History.of_events(*sorted(told, key=lambda each: each[0])))
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("first", "verdict"), [(25.7, Verdict.UNKNOWN), (26.7, Verdict.BROKEN)])
+def test_one_too_many_that_may_have_stopped_when_the_time_was_up_convicts_nobody(first: float, verdict: Verdict) -> None:
+    """As one that may have run."""
+    finding = Scaled("web", 1, 10.4).check(_scaled(1).node(first, "n2").done(80).history())
+    assert finding.verdict is verdict, finding.summary
 
 
 @pytest.mark.parametrize("begun", [14.0, 14.037, 14.37, 14.629])

@@ -57,24 +57,44 @@ def test_what_runs_on_a_machine_that_the_fault_holds_runs_by_node_truth(up: floa
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "shows", "verdict"),
+    ("start", "end", "shows", "back", "verdict"),
     [
-        (20, 39.5, "", Verdict.UNKNOWN),
-        (20, 60, "", Verdict.UNKNOWN),
-        (20, 60, "web@2", Verdict.UNKNOWN),
-        (20, 37, "", Verdict.BROKEN),
-        (28, 39.5, "", Verdict.BROKEN),
-        (12, 19, "", Verdict.BROKEN),
+        (20, 39.5, "", 40, Verdict.UNKNOWN),
+        (20, 60, "", 40, Verdict.UNKNOWN),
+        (20, 60, "web@2", 40, Verdict.UNKNOWN),
+        (20, 36, "", 40, Verdict.BROKEN),
+        (20, 37, "", 40, Verdict.UNKNOWN),
+        (20, 37, "", 53, Verdict.UNKNOWN),
+        (20, 37, "", 54, Verdict.BROKEN),
+        (20, 37, "", None, Verdict.UNKNOWN),
+        (28, 39.5, "", 40, Verdict.BROKEN),
+        (12, 19, "", 40, Verdict.BROKEN),
     ],
-    ids=["until it runs", "beyond that", "and runs there then", "it would not have stayed", "the time was up", "long before"],
+    ids=[
+        "until it runs",
+        "beyond that",
+        "and runs there then",
+        "it would not have stayed",
+        "for longer than its limit",
+        "and it would have been gone for as long",
+        "and it would have been gone for longer",
+        "and it never came",
+        "the time was up",
+        "long before",
+    ],
 )
 def test_work_that_was_late_where_it_was_seen_may_have_been_back_where_nobody_looked(
-    start: float, end: float, shows: str, verdict: Verdict
+    start: float, end: float, shows: str, back: float | None, verdict: Verdict
 ) -> None:
-    """n4 is lost at 10 s, and has 16.5 s; its work is seen on n3 from 40 s on, and n5 could not be asked for a while."""
+    """n4 is lost at 10 s, and has 16.5 s; its work is seen on n3 from some time on, and n5 could not be asked for a while.
+
+    What ran for longer than its limit, and was gone for less, may have gone by itself, whether that was seen or not.
+    """
     story = Story().node(0, "n3").node(0, "n4", "web@2").node(0, "n5").watched(99, "n3 n4 n5")
     story.fault("node.kill", "n4", decided=9.8, in_force=10, healing=90, healed=91).off(9.9, "n4")
-    story.unreachable(start, "n5").node(end, "n5", *shows.split()).node(40, "n3", "web@2")
+    story.unreachable(start, "n5").node(end, "n5", *shows.split())
+    if back is not None:
+        story.node(back, "n3", "web@2")
     found = Rescheduled("web", within=16.5).check(story.done(100).history())
     assert found.verdict is verdict, found.summary
 
@@ -1038,14 +1058,20 @@ def test_what_another_fault_held_and_let_go_ran_somewhere(*, stays: bool) -> Non
     ), finding.summary
 
 
-def test_of_a_node_that_was_never_seen_before_nobody_knows_since_when_it_ran_there() -> None:
-    """Its first word, after the limit, shows the work: that is not too late. Where it was seen without it too late, it is."""
-    for before, verdict in ((None, Verdict.UNKNOWN), (20.0, Verdict.UNKNOWN), (45.0, Verdict.BROKEN)):
-        story = kill()
-        if before is not None:
-            story.node(before, "n3").unreachable(before + 0.1, "n3")
-        finding = judged(story.node(50, "n3", "web@1").done(80))
-        assert finding.verdict is verdict, finding.summary
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"),
+    [(None, None, Verdict.UNKNOWN), (20, 20, Verdict.UNKNOWN), (45, 45, Verdict.UNKNOWN), (20, 45, Verdict.BROKEN)],
+    ids=["never", "in time", "too late, for the first time", "all along"],
+)
+def test_of_a_node_that_was_never_seen_before_nobody_knows_since_when_it_ran_there(
+    first: float | None, last: float | None, verdict: Verdict
+) -> None:
+    """Its first word, after the limit, shows the work: that is not too late. Where it was seen without it from before that on, it is."""
+    story = kill()
+    if first is not None and last is not None:
+        story.node(first, "n3").unreachable(last + 0.1, "n3")
+    finding = judged(story.node(50, "n3", "web@1").done(80))
+    assert finding.verdict is verdict, finding.summary
 
 
 @pytest.mark.parametrize(("looked", "verdict"), [(28.9, Verdict.HELD), (15.0, Verdict.UNKNOWN)])
