@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, answers_missing, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
 from harness.checkers.slowness import slowness
-from harness.checkers.troubles import asked_through, until_late, watched
+from harness.checkers.troubles import asked_through, by_itself, until_late, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
@@ -40,6 +41,37 @@ ENOUGH = 5
 
 MOMENT = 0.1
 """The share of a hold that a pause may take without a sign that writes had stopped: one slow call to a lost member lasts as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """What else than one fault may be why writes are not acknowledged while it is there: other faults, and machines that ail."""
+
+    disturbed: Disturbance
+    nobody: Sequence[Interval]  # when surely no member had a majority
+    election: float
+
+    def of_others(self, held: Interval, tried: Sequence[Op]) -> str:
+        """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
+        clear = self.disturbed.clear(held)
+        doing = next((each.what for each in self.disturbed.shocks if not each.judged), "")
+        return "" if any(each.holds(op.begun) for op in tried for each in clear) else doing
+
+    def doubt(self, history: History, held: Interval, tried: Sequence[Op]) -> str:
+        """Say so, too, of machines that ailed at each of these writes; nothing where some were made when none did, or when nobody had a majority."""
+        if doubt := self.of_others(held, tried):
+            return doubt
+        if any(each.holds(op.begun) for op in tried for each in self.nobody):
+            return ""
+        whys = (
+            by_itself(history, Interval(op.begun, op.begun if op.ended is None else op.ended), self.election, seen=True) for op in tried
+        )
+        first = ""
+        for why in whys:
+            if not why:
+                return ""
+            first = first or why
+        return first
 
 
 def judge_writes(
@@ -76,7 +108,8 @@ def judge_writes(
             early = _go_on(history, band, Interval(made, held.end), borne_out, election, disturbed, nobody).points
             report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
     else:
-        report = _stop(band, held, borne_out, disturbed) if promised == "stop" else _slow(history, band, held, borne_out, disturbed)
+        alone = _Alone(disturbed, nobody, election)
+        report = _stop(history, band, held, borne_out, alone) if promised == "stop" else _slow(history, band, held, borne_out, alone)
         report.points.extend(_return(history, band, writes, election, disturbed))
     if not now:
         return report
@@ -223,7 +256,7 @@ def _paused(
     return missed(text, *band.entries, over=until_late(history, [tried], election), by=by)
 
 
-def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:
+def _stop(history: History, band: Band, held: Interval, writes: Sequence[Op], alone: _Alone) -> Report:
     tried = [op for op in writes if held.start + ON_ITS_WAY < op.begun < held.end]
     wrong = [op for op in tried if op.ok and op.ended is not None and op.ended < held.end]
     # One that was still under way when healing began shows something only if it had been so for a while.
@@ -255,16 +288,9 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturban
         short = f": {too_short(LONG_ENOUGH * ON_ITS_WAY)}" if held.length < LONG_ENOUGH * ON_ITS_WAY else ""
         return Report([unknown(text + short, *band.entries)], details=details)
     text = f"none of {plural(len(tried), 'write')} begun later than {given(ON_ITS_WAY)} after {_bitten(band)} was acknowledged"
-    if doubt := _by_others(held, refused, disturbed):
+    if doubt := alone.doubt(history, held, refused):
         return Report([unknown(f"{text}; but {doubt}, which may have stopped them", *band.entries)], details=details)
     return Report([], f"{text}, and writes returned", details)
-
-
-def _by_others(held: Interval, tried: Sequence[Op], disturbed: Disturbance) -> str:
-    """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
-    clear = disturbed.clear(held)
-    doing = next((each.what for each in disturbed.shocks if not each.judged), "")
-    return "" if any(each.holds(op.begun) for op in tried for each in clear) else doing
 
 
 def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Point:
@@ -280,8 +306,8 @@ def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Poin
     return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))
 
 
-def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:
-    calm = _usual(writes, band, disturbed)
+def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], alone: _Alone) -> Report:
+    calm = _usual(writes, band, alone.disturbed)
     before = [op.latency for each in calm for op in each if op.latency is not None]
     tried = [op for op in writes if held.start <= op.begun < held.end]
     during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
@@ -306,12 +332,12 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
         short = f": {too_short(needed)}" if held.length < needed else ""
         return Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
-    doubt = _by_others(held, tried, disturbed)
+    doubt = alone.doubt(history, held, tried) if not during else alone.of_others(held, tried)
     # What was still under way then counts for nothing where far more had been refused.
     if least is None or most is None or (not during and len(tried) > 2 * len(pending)):
         return _held_unless(doubt, none, band, details)
     if usual is None or len(before) < ENOUGH:
-        rest = ", when no other fault was there" if disturbed.lives else ""
+        rest = ", when no other fault was there" if alone.disturbed.lives else ""
         text = f"only {plural(len(before), 'write')} acknowledged before {band.name}{rest}: nothing to compare with"
         return Report([unknown(text)], details=details)
     times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"

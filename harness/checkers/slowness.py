@@ -107,12 +107,16 @@ def done_at(history: History, begun: float, work: float) -> float:
     return now + left
 
 
-def samples(history: History) -> list[Sample]:
+def samples(history: History) -> tuple[Sample, ...]:
     """Return what was recorded of the machine.
 
     Who waits for a disk or for memory for a share of the time has only the rest of it. That somebody waits for a processor says of all others only
     that there is one too many: how many there are, `ready` says. What a fault moves by itself (`harness.core.traits.moved`) is told of nobody.
     """
+    return history.once(samples, lambda: tuple(_samples(history)))
+
+
+def _samples(history: History) -> list[Sample]:
     faults = [(band.life(history.end), own) for band in fault_bands(history) if (own := moved(band.traits))]
     found = []
     for entry, seen in history.each(Pressure):

@@ -303,7 +303,7 @@ def _no_leader(history: History, over: Sequence[Interval], late: float, work: fl
     return Excuse(f"{why}; one with less to do would tell", _sum(slow, more, late))
 
 
-def _comes_by_itself(history: History, when: Interval, able: Endurance) -> Excuse | None:
+def _comes_by_itself(history: History, when: Interval, able: Endurance, *, seen: bool = False) -> Excuse | None:
     """Say that a machine was so slow in some time that what happened then also happens without anybody's doing; None where it was not.
 
     It was for a moment, or at the mean; or for some seconds in which a leader was seen to be lost by that.
@@ -311,7 +311,7 @@ def _comes_by_itself(history: History, when: Interval, able: Endurance) -> Excus
     peak, mean = worst(history, [when]), slowness(history, [when])
     if BEAT * peak.factor > able.shortest.seconds:
         return Excuse(f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}")
-    if mean.factor >= ALONE * able.shortest.seconds:
+    if mean.factor >= ALONE * able.shortest.seconds and not seen:
         return Excuse(f"{mean.text}: leaders are lost by that alone")
     lost = [each.interval.start for each in unled(history, able) if each.by_load and when.start <= each.interval.start <= when.end]
     if not lost:
@@ -321,10 +321,11 @@ def _comes_by_itself(history: History, when: Interval, able: Endurance) -> Excus
     )
 
 
-def by_itself(history: History, when: Interval, election: float) -> str:
+def by_itself(history: History, when: Interval, election: float, *, seen: bool = False) -> str:
     """Say what trouble of the machines' own may have made members elect in some time; nothing where none may have.
 
-    What stood still, or was off, until an election before counts, as with another fault.
+    What stood still, or was off, until an election before counts, as with another fault. `seen`: a load counts only where it was beyond all timers,
+    or a leader was seen to be lost in it.
     """
     able = endurance(history)
     around = Interval(when.start - election, when.end)
@@ -337,7 +338,7 @@ def by_itself(history: History, when: Interval, election: float) -> str:
         return f"{stall.text}, {_too_slow(able, stall.seconds)}"
     if off := next((each for each in died(history, Interval(0.0, history.end)) if near(each.part)), None):
         return off.text
-    excuse = _comes_by_itself(history, when, able)
+    excuse = _comes_by_itself(history, when, able, seen=seen)
     return "" if excuse is None else excuse.text
 
 

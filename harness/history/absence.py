@@ -296,7 +296,9 @@ def _taken(cluster: _Cluster, effects: Sequence[_Effect], *, surely: bool = Fals
                 pieces[-1] = replace(pieces[-1], interval=Interval(pieces[-1].interval.start, late))
             else:
                 pieces.append(Away(node, Interval(early, late), why, cut))
-        if cluster.members and cluster.members <= whys.keys():
+        left = cluster.members - whys.keys()
+        # Whoever had a majority reached it both ways: none of those was surely lost, so that the others must be as many.
+        if cluster.members and (not left or (surely and 2 * len(left) <= len(cluster.members))):
             nobody.append(Interval(early, late))
     return found, united(nobody)
 

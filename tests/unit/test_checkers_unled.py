@@ -256,6 +256,35 @@ def test_writes_that_a_load_may_have_made_slow_are_no_evidence_that_a_fault_does
     assert verdict is HELD or "which may have slowed them" in found[1]
 
 
+@pytest.mark.parametrize("promised", ["stop", "slow"])
+@pytest.mark.parametrize(
+    ("who", "trouble", "verdict"),
+    [
+        ("n4", lambda story: story, HELD),
+        ("n4", lambda story: story.pressed(8, 72, 40.0), UNKNOWN),
+        ("n4", lambda story: story.pressed(8, 40, 40.0), HELD),
+        ("n4", lambda story: story.pressed(8, 72, 12.0), HELD),
+        ("n4", lambda story: story.off(9, "n2").node(75, "n2"), UNKNOWN),
+        ("n2 n3 n4", lambda story: story.pressed(8, 72, 40.0), HELD),
+    ],
+    ids=[
+        "no trouble",
+        "a load beyond all timers",
+        "for a part of it",
+        "a load that lost nobody",
+        "another machine was off by itself",
+        "nobody had a majority",
+    ],
+)
+def test_writes_that_ailing_machines_may_have_stopped_are_no_evidence_that_a_fault_does(
+    promised: str, who: str, trouble: Callable[[Story], Story], verdict: Verdict
+) -> None:
+    """None was acknowledged for all of the fault; where a majority was left, something else may have kept it."""
+    story = trouble(killed(who)).writes(2, 9.9).writes(10.1, 69.9, Outcome.UNKNOWN, took=2.0).writes(72, 98)
+    found = judged(QuorumSurvived(promised), story)  # type: ignore[arg-type]  # as parametrized
+    assert found[0] is verdict, found[1]
+
+
 # ---------------------------------------------------------------- what waits for a leader
 
 
