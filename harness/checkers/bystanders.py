@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.disturbance import Electorate, no_majority
 from harness.checkers.either_way import either_way
+from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.troubles import died, endurance
@@ -15,6 +16,7 @@ from harness.core.values import NodeState
 from harness.history.absence import Absence
 from harness.history.bands import OFF_LATE, fault_bands
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
+from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
 from harness.history.recovery import AT_ONCE
 from harness.history.reigns import members_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.core.values import Finding, Json
+    from harness.history.absence import Voters
     from harness.history.events import History
 
 
@@ -47,11 +50,12 @@ class Bystanders:
     bystander of those before, and what runs there of those after. What comes to such a node later counts from the next fault on, as does what an
     action took away and another asked for again. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
     no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's
-    timers stand.
+    timers stand. So is what was seen in another container from one look to the next: it was started anew.
     """
 
     name: ClassVar[str] = "bystanders"
     app: str | None = None
+    expected: Expected = field(default_factory=Expected)  # filled in by the plan
 
     def check(self, history: History) -> Finding:
         """Return held with how many there were, broken with each that did not stay, or unknown; details hold all of them."""
@@ -74,6 +78,15 @@ class Bystanders:
             for each in found
             if each.node in off.nodes and each.until <= off.part.start <= each.until + AT_ONCE
         ]
+        points += [
+            unknown(
+                f"{each.instance} ran on in another container on {each.node} at {at(new)}, and how long it was gone since {at(old)} nobody saw",
+                entry,
+            )
+            for each in found
+            for old, new, entry in _renewed(history, each.instance, each.node)
+            if each.since <= new < each.until
+        ]
         if silent := sorted(never_seen(history)):
             points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
         details: list[Json] = [
@@ -92,7 +105,7 @@ class Bystanders:
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
-        return doubted(point, _by_action(history, one.node, gap.start))
+        return doubted(point, _by_action(history, one.node, gap.start, self.expected.voters))
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
@@ -123,6 +136,22 @@ def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str 
                 yield _Bystander(instance, node, since, whole.end, every[0][1], tuple(without([Interval(since, whole.end)], there)))
 
 
+def _renewed(history: History, instance: str, node: str) -> Iterator[tuple[float, float, int]]:
+    """Yield when a node was seen with an instance in one container, when then in another, and the index of the line that says so.
+
+    What was started anew within less than the resolution of node truth is not missed.
+    """
+    ids: frozenset[str] = frozenset()
+    last = 0.0
+    for entry, seen in history.each(NodeSeen):
+        if seen.node != node:
+            continue
+        here = frozenset(each.id for each in seen.containers if each.instance == instance and seen.state is NodeState.UP)
+        if ids and here and not ids & here and entry.time - last >= RESOLUTION:
+            yield last, entry.time, entry.index
+        ids, last = here, entry.time
+
+
 def _went(spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> str:
     """Say what became of it: it ran there again, or elsewhere, or was not seen again."""
     later = [stay for stay in stays(spans) if stay.instance == one.instance and stay.node != one.node and stay.end > gap.start]
@@ -132,17 +161,16 @@ def _went(spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -
     return f", for {lasted(gap.length)}" if again else ", and ran nowhere after that"
 
 
-def _by_action(history: History, node: str, time: float) -> str:
+def _by_action(history: History, node: str, time: float, voters: Voters) -> str:
     """Say that an action may have taken what ran on a node; nothing where none did."""
     every = deeds(history)
     there = [*closed(every, history.end).get(node, [])]
     there += [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
     there += [replace(each, end=each.end + AT_ONCE) for each in under_way(every, history.end)]
     # Where what is down leaves no majority, what was decided before is not, and is anew when there is one again.
-    if parts := {part for _, part in down(every, history.end)}:
-        members, absence, near = frozenset(members_of(history)), Absence.of(history), endurance(history).recovery + AT_ONCE
-        alone = [each for part in parts for each in no_majority(history, Electorate(members, part, absence))]
-        there += [replace(each, end=each.end + near) for each in alone]
+    absence, near = Absence.of(history, voters), endurance(history).recovery + AT_ONCE
+    alone = no_majority(history, Electorate(frozenset(members_of(history, voters.members)), voters.daemon, absence))
+    there += [replace(each, end=each.end + near) for each in alone]
     first = min((each.start for each in there if each.start <= time <= each.end), default=None)
     return "" if first is None else f"something was done from {at(first)} on that may have taken it"
 

@@ -8,7 +8,7 @@ from harness.checkers.judging import Point, unknown
 from harness.core.values import Outcome
 from harness.history.awaits import GO_ON
 from harness.history.deeds import deeds
-from harness.history.events import Awaited, Wholeness
+from harness.history.events import Acted, Awaited, Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +29,20 @@ def ended_by_a_wait(history: History) -> bool:
 def undone(history: History) -> list[Point]:
     """Find actions that were not done, or may not have been, and such as were not told from beginning to end."""
     points = []
+    told: dict[int, list[tuple[object, ...]]] = {}
+    for _, event in history.each(Acted):
+        what_of_it = (event.name, event.targets, event.at_most, event.may_fail, event.effect, event.was, event.parameters)
+        told.setdefault(event.number, []).append(what_of_it)
+    otherwise = {number for number, words in told.items() if any(each != words[0] for each in words)}
     for each in deeds(history):
         what, why = f"action {each.number} ({each.name})", f": {each.detail}" if each.detail else ""
         if each.ended is None:
             points.append(unknown(f"{what} was begun, and never seen to end", *each.entries))
-        elif len(each.entries) > 2 or (len(each.entries) < 2 and each.targets):  # noqa: PLR2004 - a beginning and an end
+        elif len(each.entries) != 2 and not (len(each.entries) == 1 and each.outcome is Outcome.FAIL and not each.targets):  # noqa: PLR2004
+            # A beginning and an end; what had nobody to be done to was never begun.
             points.append(unknown(f"{what} was told {len(each.entries)} times, and one action has a beginning and an end", *each.entries))
+        elif each.number in otherwise:
+            points.append(unknown(f"{what} ended as another one than it began", *each.entries))
         elif each.outcome is not Outcome.OK and not each.may_fail:
             came = "was not done" if each.outcome is Outcome.FAIL else "may have been done, and may not"
             points.append(unknown(f"{what} {came}{why}", *each.entries))

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from harness.checkers import Bystanders
-from harness.core.values import Effect, Loss, Outcome, Patience, Phase, Traits, Verdict
-from harness.testing.histories import Story
+from harness.checkers.expected import Expected
+from harness.core.values import Container, Effect, Loss, NodeState, Outcome, Patience, Phase, Traits, Verdict
+from harness.history.events import Event, History, NodeSeen
+from harness.testing.histories import Story, container
 
 NODE, LINK = Traits(Loss.NODE), Traits(Loss.LINK)
 
@@ -215,3 +217,51 @@ def test_what_was_to_stop_may() -> None:
     for outcome, verdict in ((Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN)):
         story = _lost().node(0.5, "n3", "web@3").action(25, 25.5, "app.scale", effect=Effect({"web": 2}), was={"web": 3}, outcome=outcome)
         assert _told(story.node(26, "n3"))[0] is verdict
+
+
+@pytest.mark.parametrize(
+    ("daemon", "stopped", "member", "verdict"),
+    [
+        ("docker", "n3 n4 n5", "", Verdict.BROKEN),
+        ("docker", "n3 n4", "", Verdict.BROKEN),
+        ("fleetd", "n3 n4", "", Verdict.BROKEN),
+        ("etcd", "n3", "", Verdict.BROKEN),
+        ("etcd", "n3 n4", "", Verdict.UNKNOWN),
+        ("docker", "n3 n4", "docker", Verdict.UNKNOWN),
+        ("etcd", "n3 n4", "docker", Verdict.BROKEN),
+    ],
+)
+def test_only_the_members_own_daemon_takes_a_majority_from_what_runs_elsewhere(
+    daemon: str, stopped: str, member: str, verdict: Verdict
+) -> None:
+    """Five members, of which a fault takes one: with two more stopped by an action none has a majority, and what was decided is not any more."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").node(0, "n5")
+    story.watched(99, "n1 n2 n3 n4 n5").members(0.5, "n1 n2 n3 n4 n5", 2, "n1")
+    story.fault("some.fault", "n2", decided=20, in_force=20.2, healing=60, healed=61, traits=NODE, lost="n2").off(20.1, "n2").node(61, "n2")
+    story.action(5, 6, "service.stop", stopped, effect=Effect(stops=(daemon,))).node(40, "n1").node(46, "n1", "web@1")
+    found = Bystanders("web", Expected(member=member)).check(story.done(100).history())
+    assert found.verdict is verdict, found.summary
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "verdict"),
+    [
+        (29.5, 30.5, Verdict.UNKNOWN),
+        (69.5, 70.5, Verdict.UNKNOWN),
+        (29.98, 30.02, Verdict.HELD),
+        (9.5, 10.5, Verdict.HELD),
+        (98.5, 99.5, Verdict.HELD),
+    ],
+    ids=["under the fault", "after the heal", "at once", "before the fault", "after settling"],
+)
+def test_what_is_seen_in_another_container_was_started_anew(before: float, then: float, verdict: Verdict) -> None:
+    """Nobody saw web@1 gone from one look at n1 to the next, but it is not what ran there."""
+    old, new = container("web@1", "n1"), Container("f" * 64, "web@1")
+    told: list[tuple[float, Event]] = [(time, NodeSeen("n1", NodeState.UP, (each,))) for time, each in ((before, old), (then, new))]
+    for entry in _lost().done(100).history().entries:
+        if not isinstance(entry.event, NodeSeen) or entry.event.node != "n1":
+            told.append((entry.time, entry.event))
+        elif not before <= entry.time <= then:
+            told.append((entry.time, NodeSeen("n1", NodeState.UP, (old if entry.time < before else new,))))
+    found = Bystanders("web").check(History.of_events(*sorted(told, key=lambda each: each[0])))
+    assert found.verdict is verdict, found.summary

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
 from harness.core.values import Effect, Finding, Loss, NodeState, Outcome, Phase, Traits, Verdict
 from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, upset
-from harness.history.events import Awaited, History, NodeSeen
+from harness.history.events import Acted, Awaited, History, NodeSeen
 from harness.history.intervals import Interval
 from harness.history.recovery import displaced
 from harness.testing.histories import Story, node_kill
@@ -141,6 +142,27 @@ def test_an_action_that_was_done_is_no_reason_not_to_judge() -> None:
     assert finding.verdict is Verdict.HELD, finding.summary
 
 
+def _half(*, begun: bool = True, **changed: Any) -> Story:
+    """Tell of web, scaled to three, and of the end as of another action than the beginning, or of no beginning."""
+    story, end = (
+        _scaled(3, ended=None),
+        Acted(1, "app.scale", (), 60.0, may_fail=False, outcome=Outcome.OK, effect=Effect({"web": 3}), was={"web": 2}),
+    )
+    if not begun:
+        story = Story().phase(0.5, Phase.DEPLOYING).phase(1, Phase.STEADY).phase(9, Phase.FAULTS)
+        story.node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4")
+        story.watched(79, "n1 n2 n3").watched(19.9, "n4").watched(79, "n4", start=42).members(0.5, "n1 n2 n3", 2, "n1")
+    return story.tell(15.2, dataclasses.replace(end, **changed))
+
+
+def test_an_action_that_found_nobody_is_told_once() -> None:
+    """It was never begun; and it may fail."""
+    story = Story().phase(1, Phase.STEADY).phase(9, Phase.FAULTS).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4")
+    story.members(0.5, "n1 n2 n3", 2, "n1").watched(79, "n1 n2 n3").watched(19.9, "n4").watched(79, "n4", start=42)
+    story.tell(15, Acted(1, "app.scale", (), 60.0, may_fail=True, outcome=Outcome.FAIL, detail="nobody hosts it"))
+    assert _assumed(story).verdict is Verdict.HELD
+
+
 @pytest.mark.parametrize(
     ("story", "words"),
     [
@@ -149,9 +171,23 @@ def test_an_action_that_was_done_is_no_reason_not_to_judge() -> None:
         (_scaled(3, ended=None), "action 1 (app.scale) was begun, and never seen to end"),
         (_scaled(3).action(50, 51, "node.drain", "n1", number=2), "action 2 (node.drain) was never planned"),
         (_scaled(3).action(50, 51, "app.scale"), "action 1 (app.scale) was told 4 times"),
+        (_half(begun=False), "action 1 (app.scale) was told 1 times"),
+        (_half(targets=("n1",)), "action 1 (app.scale) ended as another one than it began"),
+        (_half(name="node.drain"), "action 1 (app.scale) ended as another one than it began"),
+        (_half(effect=Effect({"web": 9})), "action 1 (app.scale) ended as another one than it began"),
+        (_half(was={"web": 9}), "action 1 (app.scale) ended as another one than it began"),
         (_scaled(3).node(16, "n3", "web@4"), "web@4 ran on n3 at 16.0 s, and is no instance of the plan"),
     ],
-    ids=["failed", "in doubt", "no end", "not planned", "twice", "more than was asked for"],
+    ids=[
+        "failed",
+        "in doubt",
+        "no end",
+        "not planned",
+        "twice",
+        "no beginning",
+        *("other targets", "another name", "another effect", "another number before"),
+        "more than was asked for",
+    ],
 )
 def test_what_is_wrong_with_an_action_forbids_a_judgement(story: Story, words: str) -> None:
     """What it was to change is not known then."""
