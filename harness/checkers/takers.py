@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import died
 from harness.core.figures import at, lasted
-from harness.core.values import Loss
+from harness.core.values import Loss, Outcome
 from harness.history.bands import OFF_LATE
 from harness.history.deeds import closed, deeds, down
 from harness.history.events import ApiSeen
@@ -36,20 +36,25 @@ def moved_by_action(history: History, one: Displaced) -> str:
 def brought_by_action(history: History, one: Displaced) -> str:
     """Name an action that may have brought back what a fault took, so that it shows nothing of the cluster; nothing where none may have.
 
-    What empties its node, or stops a daemon there, makes a cluster move it at once, whatever it noticed of the loss. What upsets a cluster may do
-    anything while it is done, and for a moment after. What was over before the loss, or was begun after the cluster had said where the work goes, did
-    neither.
+    What empties its node, or stops a daemon there, makes a cluster move it at once, whatever it noticed of the loss. What disturbs a cluster may do
+    anything, and what lets work in may bring it where it comes to: while it is done, and for a moment after. What was over before the loss, or was
+    begun after the cluster had said where the work goes, did neither; nor does a daemon that is restarted bring any.
     """
     if one.running is None:
         return ""
     every = deeds(history)
     decided = one.at + (one.running if one.placed is None else min(one.placed, one.running))
     kept = {each.start for each in _kept(history, one.home) if each.start <= decided and one.at <= each.end}
+    lately = max(one.band.begins, decided - AT_ONCE)
     doing = (
         each
         for each in every
         if each.begun in kept
-        or (each.effect.upsets and each.begun <= decided and max(one.band.begins, decided - AT_ONCE) <= each.over(history.end))
+        or (
+            (each.effect.disturbs or (each.effect.opens and one.to in each.targets and each.outcome is not Outcome.FAIL))
+            and each.begun <= decided
+            and lately <= each.over(history.end)
+        )
     )
     first = next(doing, None)
     if first is None:
