@@ -273,6 +273,4 @@ def _lay(laid: Path, root: Path) -> None:
     """Lay the recipe's files over the root, owned by root: programs executable, all else for everybody to read."""
     for source in sorted(each for each in laid.rglob("*") if each.is_file()):
         target = root / source.relative_to(laid)
-        building.folder_for(target, root)
-        shutil.copyfile(source, target)
-        target.chmod(0o755 if target.parent.name in {"bin", "sbin"} else 0o644)
+        building.lay(source, target, root, runs=target.parent.name in {"bin", "sbin"})

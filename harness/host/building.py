@@ -230,6 +230,15 @@ def folder_for(target: Path, root: Path) -> None:
             made.chmod(0o755)
 
 
+def lay(source: Path, target: Path, root: Path, *, runs: bool) -> None:
+    """Put a file into a root, for all users of a node to read, and to run where it `runs`. A link in its place goes, and not what it leads to."""
+    folder_for(target, root)
+    if target.is_symlink():
+        target.unlink()
+    shutil.copyfile(source, target)
+    target.chmod(0o755 if runs else 0o644)
+
+
 _CAUSES = (
     (
         r"(?i:no space left on device|disk quota exceeded)",

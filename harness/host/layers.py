@@ -12,17 +12,16 @@ import json
 import os
 import platform
 import re
-import shutil
 import sys
 from concurrent import futures
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import harness
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
 from harness.core.naming import close
-from harness.host import building, contexts, files, private, shelves, surroundings
+from harness.host import building, contexts, files, places, private, shelves, surroundings
 from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def problems(layer: Path) -> list[Problem]:
             what, wanted = ("a folder", "a file") if each.is_dir() else ("no folder", "a folder")
             found.append(Problem(str(each), 0, 0, what, wanted))
     try:
-        found += _not_as_it_stands(layer)
+        found += [*_not_as_it_stands(layer), *places.unseen(layer / "root")]
         ingredients(layer)
         programs(layer)
     except BadInput as error:
@@ -359,6 +358,10 @@ def _assemble(commands: building.BuildCommands, recipe: Recipe, work: Path, root
     every = ingredients(recipe.folder) if recipe.base else building.ingredients(source)
     copies = {each: laid / each.relative_to(source) for each in every if source in each.parents}
     copies |= {_compiled(work, recipe.folder) / name: laid / "usr/local/bin" / name for name, _, _ in programs(recipe.folder)}
+    if recipe.base:
+        there = shelf / recipe.base / "root"
+        if wrong := [*places.misplaced([(each, PurePosixPath(target.relative_to(laid))) for each, target in copies.items()], there)]:
+            raise BadInput(wrong)
     _lay(copies, laid)
     if recipe.is_base:
         commands.run(["sh", str(recipe.folder / "finish"), str(root)])
@@ -374,11 +377,9 @@ def _lay(copies: dict[Path, Path], root: Path, *, programs: bool = False) -> Non
     for source, target in copies.items():
         if not source.is_file():
             raise HarnessError(f"{source} was to be copied to nodes, and is not there; was it removed meanwhile?")
-        building.folder_for(target, root)
-        shutil.copyfile(source, target)
         # What is not part of the key, such as who may run it, must not differ.
         runs = target.parent.name in {"bin", "sbin"} or (programs and target.name != contexts.RECIPE)
-        target.chmod(0o755 if runs else 0o644)
+        building.lay(source, target, root, runs=runs)
 
 
 def app_files(compiled: Path, root: Path) -> dict[Path, Path]:

@@ -71,14 +71,15 @@ def test_a_mode_needs_nothing_but_its_folder(tmp_path: Path, monkeypatch: pytest
         subprocess.run(["cp", "--archive", "--link", str(each.path), str(kept / "root")], check=True)
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path))
     layer = tmp_path / "acme: its, own" / "node"
+    ours = tmp_path / "cache"
+    (ours / "apt" / "archives").mkdir(parents=True)
     for path, text in {
         "root/etc/acme/acme.conf": "all is well\n",
         "root/usr/local/bin/acme": "#!/bin/sh\nexec cat /etc/acme/acme.conf\n",
         "root/lib/systemd/system/acme.service": "[Service]\nExecStart=/bin/sleep infinity\n",
         "root/bin/acme-too": "#!/bin/sh\nexec acme\n",
-        "root/var/run/acme": "of no boot\n",
         "mask": "docker.socket # which others have\n",
-        "finish": 'rm "$1/etc/containerd/config.toml"\n',
+        "finish": f'rm "$1/etc/containerd/config.toml"; rm -r "$1/var/cache"; ln -s {ours} "$1/var/cache"\n',
     }.items():
         (layer / path).parent.mkdir(parents=True, exist_ok=True)
         (layer / path).write_text(text, encoding="utf-8")
@@ -95,7 +96,8 @@ def test_a_mode_needs_nothing_but_its_folder(tmp_path: Path, monkeypatch: pytest
         led = node.run("sh", "-c", "readlink /lib /bin /var/run; ls /usr/bin/acme-too").text.split()
         assert led == ["usr/lib", "usr/bin", "/run", "/usr/bin/acme-too"]
         assert node.run("systemctl", "start", "acme.service").ok
-        assert not Path("/run/acme").exists(), "an absolute link leads out of a root that is not one's own"
+        assert node.run("readlink", "/var/cache").text == f"{ours}\n"
+        assert (ours / "apt" / "archives").exists(), "an absolute link leads out of a root that is not one's own"
         assert node.run("systemctl", "is-enabled", "docker.socket").text.strip() == "masked"
         assert not node.run("test", "-e", "/etc/containerd/config.toml").ok
         assert node.run("test", "-e", "/etc/docker/daemon.json").ok

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import pytest
 import harness
 from harness import registry
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
-from harness.host import box, building, contexts, files, image, layers, shelves
+from harness.host import box, building, contexts, files, image, layers, places, shelves
 from harness.modes.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_users_of_one_mode_wait_for_no_other(cache: Path, builder: Builder, laye
     assert [each.parent.name for each in furnished.paths] == [each.key for each in reversed(furnished.layers)]
     assert {each.what for each in image.images() if not each.current} == {"acme"}
     assert all(each.current for each in image.images([layer]))
-    assert [each.what for each in image.prune()] == ["acme"]
+    assert [each.key for each in image.prune()] == [furnished.layers[1].key]
     assert image.prune([layer]) == []
 
 
@@ -194,6 +194,7 @@ UNLIKE: dict[str, tuple[Callable[[Path], object], str]] = {
         r"node/root: no folder",
     ),
     "an empty folder": (lambda at: (at / "root/srv").mkdir(), r"root/srv: a folder with nothing in it; .*`finish` can make a folder"),
+    "what each node has of its own": (lambda at: (at / "root/etc/hosts").write_text("x"), r"root/etc/hosts: what no node would have"),
     "programs in no letters": (lambda at: (at / "programs").write_bytes(b"fleetd\xff x\n"), r"node/programs: a file that is not UTF-8"),
 }
 
@@ -206,6 +207,32 @@ def test_what_of_a_layer_would_not_be_on_nodes_as_it_stands_is_told(layer: Path,
     make(layer)
     with pytest.raises(BadInput, match=words):
         layers.recipes(layer)
+
+
+UNSEEN = {
+    "run/acme/f": "run",
+    "var/run/acme/f": "var/run",
+    "var/lock/f": "var/lock",
+    "tmp/f": "tmp",
+    "dev/acme/f": "dev",
+    "proc/f": "proc",
+    "sys/f": "sys",
+    "data/f": "data",
+    "var/log/acme.log": "var/log/acme.log",
+    "var/cache/apt/f": "var/cache/apt",
+    "var/lib/apt/lists/f": "var/lib/apt/lists",
+    "etc/hosts": "etc/hosts",
+}
+
+
+def test_what_no_node_would_see_of_a_layer_is_told(layer: Path) -> None:
+    """A place that is mounted over when a node starts, or cleared up when the image is made: all of them at once."""
+    for place in (*UNSEEN, "var/log/acme/f", "var/tmp/f", "usr/tmp/f", "usr/lib/run/f"):
+        (layer / "root" / place).parent.mkdir(parents=True, exist_ok=True)
+        (layer / "root" / place).write_text("x")
+    told = [str(each).partition(": what no node would have: it lies in /") for each in layers.problems(layer)]
+    assert {each for each, found, _ in told if found} == {str(layer / "root" / each) for each in UNSEEN.values()}
+    assert len(told) == len({*UNSEEN.values()})
 
 
 @pytest.mark.parametrize("name", ["root/etc/notes.md", "root/README.md", "root/.hidden", "root/a b"])
@@ -226,6 +253,43 @@ def test_a_layer_of_ours_may_be_installed_as_links(layer: Path, tmp_path: Path, 
     unit.rename(tmp_path / "kept")
     unit.symlink_to(tmp_path / "kept")
     assert layers.recipes(layer)[1].key == key
+
+
+MISPLACED = {
+    "lib": "a file in the place of /lib; expected a folder; the base has one there, /usr/lib",
+    "var/run": "a file in the place of /var/run; expected a folder; the base has one there, /run",
+    "etc/systemd": "a file in the place of /etc/systemd; expected a folder; the base has one there, /etc/systemd",
+    "etc/os-release/x": "a file below /etc/os-release; expected another place; the base has a file there, /usr/lib/os-release",
+    "lib/os-release/x/y": "a file below /lib/os-release; expected another place; the base has a file there, /usr/lib/os-release",
+}
+
+
+def test_what_would_take_a_folder_or_a_file_of_the_base_away_is_told_by_name(tmp_path: Path) -> None:
+    """All of it at once; by where the base's links lead for whoever stands in it."""
+    for each in ("usr/lib", "etc/systemd", "run", "var"):
+        (tmp_path / each).mkdir(parents=True)
+    (tmp_path / "usr/lib/os-release").touch()
+    for link, to in {
+        "lib": "usr/lib",
+        "var/run": "/run",
+        "etc/os-release": "../usr/lib/os-release",
+        "etc/round": "round",
+        "etc/mtab": "/x",
+    }.items():
+        (tmp_path / link).symlink_to(to)
+    fine = ("lib/acme/x", "lib/os-release", "etc/os-release", "var/run/x/y", "etc/acme", "etc/mtab", "etc/round", "srv/a/b")
+    files = [(Path("node/root", each), PurePosixPath(each)) for each in (*MISPLACED, *fine)]
+    assert [str(each) for each in places.misplaced(files, tmp_path)] == [f"node/root/{name}: {said}" for name, said in MISPLACED.items()]
+
+
+def test_a_file_is_laid_in_the_place_of_a_link_and_not_where_that_leads(tmp_path: Path) -> None:
+    """Seen from here it may lead to this machine's own files."""
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "root" / "etc").mkdir(parents=True)
+    (tmp_path / "root" / "etc" / "f").symlink_to(tmp_path / "kept")
+    (tmp_path / "new").write_text("new")
+    building.lay(tmp_path / "new", tmp_path / "root" / "etc" / "f", tmp_path / "root", runs=False)
+    assert ((tmp_path / "kept").read_text(), (tmp_path / "root" / "etc" / "f").read_text()) == ("kept", "new")
 
 
 @pytest.mark.parametrize("to", ["usr/lib", "/elsewhere"])
