@@ -92,10 +92,9 @@ def image_prune(*, everything: bool) -> None:
     """Remove layers of node images, and boxes, that nobody uses, the current ones left out."""
     from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.host import image  # noqa: PLC0415 - same
-    from harness.host.layers import Layer  # noqa: PLC0415 - same
 
     modes = () if everything else _layers(()).values()
-    gone: list[Layer | boxes.Box] = [*image.prune(modes, keep_current=not everything), *boxes.prune(modes, keep_current=not everything)]
+    gone = [*image.prune(modes, keep_current=not everything), *boxes.prune(modes, keep_current=not everything)]
     for each in gone:
         say(f"removed {in_line(each.key)} ({each.size / 1e6:.0f} MB)")
     if not gone:

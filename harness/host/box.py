@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from harness.core.clock import Clock
+    from harness.core.values import Json
+    from harness.host.shelves import Gone
 
 RECIPE = 1
 """Raised by hand when this module builds something else from the same fixtures."""
@@ -126,11 +128,22 @@ def users(box: Box) -> tuple[str, ...]:
 
 def _used(folder: Path) -> tuple[str, ...]:
     """Return the same of a folder of the cache, whatever is in it."""
+    there = os.path.realpath(folder)
 
     def names(record: Path) -> bool:
-        return str(folder) in private.read(record).decode(errors="surrogateescape")
+        # As it is without links: whoever wrote it may have come to the cache by one.
+        return any(Path(os.path.realpath(each)).is_relative_to(there) for each in _texts(private.record(record)) if each.startswith("/"))
 
-    return shelves.named_by_runs("*.json", names) or tuple(_opened(folder))
+    return shelves.named_by_runs("*.json", names) or tuple(_opened(Path(there)))
+
+
+def _texts(said: Json) -> Iterator[str]:
+    """Yield every text in a record, however deep."""
+    if isinstance(said, str):
+        yield said
+    elif isinstance(said, dict | list):
+        for each in said.values() if isinstance(said, dict) else said:
+            yield from _texts(each)
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer: Path | None = None) -> Box:
@@ -149,7 +162,7 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer
     return shelf.ensure(lambda missing: _build(shelf, missing[0], base, progress, time), NEEDED_BYTES, progress, time)[0]
 
 
-def prune(modes: Iterable[Path | None] = (None,), *, keep_current: bool = True, clock: Clock | None = None) -> list[Box]:
+def prune(modes: Iterable[Path | None] = (None,), *, keep_current: bool = True, clock: Clock | None = None) -> list[Gone]:
     """Remove boxes that nobody uses, and what builds that were killed left behind. Return the boxes that are gone. For `modes` see `boxes`."""
     shelf = _shelf(modes)
     if not shelf.is_there():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from harness.core.clock import Clock
     from harness.host.layers import Layer
+    from harness.host.shelves import Gone
 
 NEEDED_BYTES = 2 * 1024**3
 """Free space asked for before a build: 0.6 GB of image, as much again of packages and compiler work, and room to go on living."""
@@ -80,7 +81,10 @@ def _used(folder: Path) -> tuple[str, ...]:
         others = said.get("layers", [])  # there were none before there were layers
         if not isinstance(others, list):
             raise HarnessError(f"{record} names as its layers {others!r}")
-        return not {Path(str(each)) for each in (said["image"], *others)}.isdisjoint({folder / "root", folder})
+        # As it is without links: whoever wrote it may have come to the cache by one.
+        return not {os.path.realpath(str(each)) for each in (said["image"], *others)}.isdisjoint(
+            {*map(os.path.realpath, (folder / "root", folder))}
+        )
 
     return shelves.named_by_runs("cluster.json", names) or shelves.mounted(folder / "root")
 
@@ -123,7 +127,7 @@ def damage(image: Image) -> str:
     return ""
 
 
-def prune(modes: Iterable[Path | None] = (), *, keep_current: bool = True, clock: Clock | None = None) -> list[Layer]:
+def prune(modes: Iterable[Path | None] = (), *, keep_current: bool = True, clock: Clock | None = None) -> list[Gone]:
     """Remove layers that nobody uses, and what builds that were killed left behind. Return what is gone. For `modes` see `images`."""
     shelf = _shelf([None, *modes])
     if not shelf.is_there():

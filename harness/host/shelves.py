@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from harness.core.errors import BadInput, CommandFailed, HarnessError
 from harness.core.figures import about
@@ -44,6 +45,15 @@ class Kept(Protocol):
         """Whether it is what today's fixtures would build."""
 
 
+class Gone(NamedTuple):
+    """What is kept no more."""
+
+    key: str
+    size: int  # bytes on disk
+
+
+_KEY = re.compile(r"[0-9a-f]{16}")
+"""The name of a folder that something is kept in: another one is nobody's to remove."""
 K = TypeVar("K", bound=Kept)
 
 
@@ -139,19 +149,21 @@ class Shelf(Generic[K]):
             target.rename(self.folder / f".dead-{name}")
         made.rename(target)
 
-    def prune(self, *, keep_current: bool, clock: Clock) -> list[K]:
-        """Remove what nobody uses, and what builds that were killed left behind. Return what is gone."""
+    def prune(self, *, keep_current: bool, clock: Clock) -> list[Gone]:
+        """Remove what nobody uses, what is not whole, and what builds that were killed left behind. Return what is gone."""
         removed = []
         with cache_errors(self.folder), locked(self.folder, lambda _: None, clock):
             sweep(self.folder)
-            for each in self.listed():
-                if (each.current and keep_current) or self.used(self.folder / each.key):
+            whole = {each.key: each for each in self.listed()}
+            torn = sorted(each.name for each in self.folder.iterdir() if _KEY.fullmatch(each.name) and each.name not in whole)
+            for name in (*whole, *torn):
+                if (name in whole and whole[name].current and keep_current) or self.used(self.folder / name):
                     continue
                 # Renamed first: what is half gone must not be found.
-                doomed = self.folder / f".dead-{each.key}"
-                (self.folder / each.key).rename(doomed)
+                doomed = self.folder / f".dead-{name}"
+                (self.folder / name).rename(doomed)
+                removed.append(Gone(name, whole[name].size if name in whole else size(doomed)))
                 remove(doomed)
-                removed.append(each)
         return removed
 
 
@@ -286,8 +298,32 @@ _ESCAPED = str.maketrans({each: f"\\{ord(each):03o}" for each in " \t\n\\#"})
 """What the kernel writes for such a character in a list of mounts (proc(5))."""
 
 
+_LAYERS = re.compile(r"[ ,]lowerdir\+?=([^, \n]*)")
+"""The lower layers of an overlay, in a line of the kernel's list of mounts."""
+
+
+def _is_layer(path: Path, mounts: str) -> bool:
+    """Whether a folder is a lower layer of one of these mounts, as far as can be told, by whatever path it was named then.
+
+    By what it is, where that path is seen from here: it may lead through a link, or another mount of the cache. Where it is not, by its last parts,
+    which have the layer's key.
+    """
+    for said in _LAYERS.findall(mounts):
+        plain = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), said)
+        for each in re.split(r"(?<!\\):", plain):
+            named = re.sub(r"\\(.)", r"\1", each)
+            if Path(named).parts[-2:] != path.parts[-2:]:
+                continue
+            try:
+                if Path(named).samefile(path):
+                    return True
+            except OSError:
+                return True
+    return False
+
+
 def mounted(path: Path) -> tuple[str, ...]:
-    """Return the processes, one for each mount namespace, that see something mounted that names this path."""
+    """Return the processes, one for each mount namespace, that see something mounted that names this path, or has it as a layer."""
     told = str(path).translate(_ESCAPED)
     seen: set[str] = set()
     names = []
@@ -302,6 +338,6 @@ def mounted(path: Path) -> tuple[str, ...]:
             mounts = (process / "mountinfo").read_text(encoding="utf-8", errors="replace")
         except OSError:  # it ended
             continue
-        if told in mounts:
+        if told in mounts or _is_layer(path, mounts):
             names.append(f"process {process.name} and those that share its mounts")
     return tuple(names)

@@ -1,7 +1,8 @@
 """Where the harness keeps things on this machine, and the only place that names those folders.
 
 ``WHALEFALL_CACHE`` and ``WHALEFALL_STATE`` move them; the defaults are ``/var/cache/whalefall`` and ``/var/lib/whalefall``. One that is set to
-nothing moves nothing. A path is always given whole: machines and the reaper stand in other folders than whoever named it.
+nothing moves nothing. A path is always given whole, and as it is without links: machines and the reaper stand in other folders than whoever named
+it, and who uses what is kept there is found by it, however another process spells it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def runs() -> Path:
 
 def _named(variable: str, usual: str) -> Path:
     """Return a folder. Raises `BadInput` for one that nothing could be mounted from, as a node's root is of layers in the cache."""
-    path = Path(os.environ.get(variable) or usual).absolute()
+    path = Path(os.path.realpath(os.environ.get(variable) or usual))
     if odd := "".join(sorted(set(str(path)) & set(UNMOUNTABLE))):
         raise BadInput(
             [Problem(variable, 0, 0, repr(str(path)), f"a folder without any of {odd} in its path: they mean something to mount")]

@@ -498,6 +498,43 @@ def test_a_record_that_cannot_be_read_may_name_any_image(cache: Path, tmp_path: 
     assert image.prune() == []
 
 
+@pytest.mark.parametrize("spelled", ["link", "there/../link", "there"])
+def test_who_uses_an_image_is_found_however_the_cache_was_spelled(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelled: str
+) -> None:
+    """By who wrote a record, and by who mounted: the cache may have been moved to a bigger disk and linked back."""
+    used, other = put(cache, "6" * 16), put(cache, "7" * 16)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(cache)
+    (tmp_path / "there" / "images").symlink_to(cache / "images")
+    path = f"{tmp_path}/{spelled}/images/{used.key}/root"
+    record(tmp_path, "run-1", json.dumps({"image": path}))
+    assert (image.users(used), image.users(other)) == (("run run-1",), ())
+    assert shelves._is_layer(used.path, f"36 35 0:40 / /root rw - overlay overlay rw,lowerdir=/x:{path},upperdir=/u\n")
+    assert shelves._is_layer(used.path, f"36 35 0:40 / /root rw - overlay overlay rw,lowerdir+=/x,lowerdir+={path}\n")
+    assert not shelves._is_layer(other.path, f"36 35 0:40 / /root rw - overlay overlay rw,lowerdir=/x:{path},upperdir=/u\n")
+
+
+def test_a_layer_that_cannot_be_looked_at_from_here_may_be_any_of_its_key(cache: Path, tmp_path: Path) -> None:
+    """Could not ask is never no. One of another cache is another one; and a colon in a path is escaped."""
+    used = put(cache, "8" * 16)
+    mount = "36 35 0:40 / /root rw - overlay overlay rw,lowerdir={},upperdir=/u\n"
+    assert shelves._is_layer(used.path, mount.format(f"/gone\\134:a/images/{used.key}/root:/b"))
+    (tmp_path / "two" / used.key / "root").mkdir(parents=True)
+    assert not shelves._is_layer(used.path, mount.format(f"{tmp_path}/two/{used.key}/root"))
+
+
+def test_prune_removes_what_is_not_whole_and_nothing_of_others(cache: Path, tmp_path: Path) -> None:
+    """Also once its key is no longer today's: nothing else finds it ever again. What nodes stand on stays."""
+    torn, used = put(cache, "9" * 16), put(cache, "a" * 16)
+    for each in (torn, used):
+        (each.path.parent / "image.json").write_text("")
+    (cache / "images" / "theirs").mkdir()
+    record(tmp_path, "run-1", json.dumps({"image": str(used.path)}))
+    assert [each.key for each in image.prune()] == [torn.key]
+    assert entries(cache) == {used.key, "theirs"}
+
+
 def test_prune_removes_what_dead_builds_left(cache: Path) -> None:
     """Also where there is no image at all."""
     assert image.prune() == []

@@ -24,16 +24,26 @@ def test_folders_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the file system's standard: what can be made again, and what is."""
     monkeypatch.delenv("WHALEFALL_CACHE", raising=False)
     monkeypatch.delenv("WHALEFALL_STATE", raising=False)
-    assert state.cache() == Path("/var/cache/whalefall")
-    assert state.runs() == Path("/var/lib/whalefall/runs")
+    assert state.cache() == Path("/var/cache/whalefall").resolve()
+    assert state.runs() == Path("/var/lib/whalefall").resolve() / "runs"
 
 
 def test_a_variable_that_is_set_to_nothing_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CI file that hands on what is not there must not turn the folder that we stand in into ours."""
     monkeypatch.setenv("WHALEFALL_CACHE", "")
     monkeypatch.setenv("WHALEFALL_STATE", "")
-    assert state.cache() == Path("/var/cache/whalefall")
-    assert state.runs() == Path("/var/lib/whalefall/runs")
+    assert state.cache() == Path("/var/cache/whalefall").resolve()
+    assert state.runs() == Path("/var/lib/whalefall").resolve() / "runs"
+
+
+@pytest.mark.parametrize("spelled", ["link", "there/../link", "link/", "there"])
+def test_a_folder_has_one_name_however_it_is_spelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spelled: str) -> None:
+    """Who uses what is kept there is found by it, and the cache may have been moved to a bigger disk and linked back."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    for name in ("WHALEFALL_CACHE", "WHALEFALL_STATE"):
+        monkeypatch.setenv(name, f"{tmp_path}/{spelled}")
+    assert (state.cache(), state.runs()) == (tmp_path / "there", tmp_path / "there" / "runs")
 
 
 def test_a_relative_folder_is_given_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
