@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.actions.own_command import RunCommand
 from harness.core import aim, targets
 from harness.core.aim import TakenAlready
-from harness.core.errors import BadInput, Problem, Unsupported
+from harness.core.errors import BadInput, Problem, Unreachable, Unsupported
 from harness.core.plain import in_line
 from harness.core.protocols import CAPABILITIES, Limited, Needing, Running
 from harness.core.traits import taken
@@ -135,6 +136,13 @@ def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node], broken:
         more = fault.touched(cluster, hit)
         for node in {node.name: node for node in (*hit, *more) if node.name not in spared(cluster)}.values():
             _must_be_none(_refusal(cluster, node.name, fault), fault, node)
+
+
+def must_be_makeable(cluster: Cluster, fault: Fault, hit: Sequence[Node]) -> None:
+    """Raise `Unsupported` where a fault cannot be made on one of these nodes. One that gives no answer is left to the fault itself."""
+    for node in hit:
+        with suppress(Unreachable):
+            _must_be_none(unavailable(fault, cluster, node), fault, node)
 
 
 def spared(cluster: Cluster) -> frozenset[str]:

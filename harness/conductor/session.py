@@ -22,7 +22,7 @@ from harness.conductor.keeping import save_logs
 from harness.core import aim, pace, parameters, stops, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
-from harness.core.errors import BadInput, HarnessError, Problem, in_words
+from harness.core.errors import BadInput, HarnessError, Problem, Unsupported, in_words
 from harness.core.figures import given
 from harness.core.protocols import Enduring, Ordered, Outliving, Quorum, Viewing
 from harness.core.traits import to_history
@@ -38,6 +38,7 @@ from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, br
 from harness.plan.foresight import warnings
 from harness.runs.folder import write_plan
 from harness.steps import ALL, LEADER_MOVED, LINGER_SECONDS, RECOVERED, Await, Break, Do, Hold, NoFurther, breaks
+from harness.steps.step import flat
 from harness.steps.targeting import Around
 from harness.undo import fingerprint
 from harness.undo.deadman import DeadMan
@@ -260,6 +261,7 @@ class Session:
         self._must_go_on()
         spelling.must_be_await(goal, app, at_most, otherwise, [each.name for each in self.plan.apps])
         step = Await(goal, app, at_most, otherwise)
+        self._must_fit(step)
         self._done.append(step)
         self._awaits += 1
         away = {name for each in self._going if not each.fault.traits.in_place for name in each.lost}
@@ -275,9 +277,19 @@ class Session:
         """
         self._must_go_on()
         spelling.must_be_action(action, expression, at_most, self._around(), may_fail)
+        step = Do(action, expression, action.longest if at_most is None else at_most, may_fail)
         permission.must_be_doable(self.cluster, action, expression)
+        self._must_fit(step)
         with stops.listening(self._ear):
-            return self._act(Do(action, expression, action.longest if at_most is None else at_most, may_fail))
+            return self._act(step)
+
+    def _must_fit(self, step: Step) -> None:
+        """Raise `BadInput` for what a file with this step would be refused for by its mode. What the plan has was asked when that was made."""
+        if not self._is_planned(step):
+            spelling.must_fit(step, self.cluster)
+
+    def _is_planned(self, step: Step) -> bool:
+        return any(step == each for each, _ in flat(self.plan.steps))
 
     def _act(self, step: Do) -> Outcome:
         self._done.append(step)
@@ -334,12 +346,14 @@ class Session:
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
-        Raises `BadInput` before anything is done for what a scenario file would be refused for: whom it can never hit, what is no fault, and a fault
-        or a hold with a value that no file could give. Raises `harness.core.aim.ImpossibleTarget` where there is nobody to hit when it comes to
+        Raises `BadInput` before anything is done for what a scenario file would be refused for: whom it can never hit, what is no fault, a fault or a
+        hold with a value that no file could give, and what the mode lacks for it; and `Unsupported` for what cannot be made on these nodes. Raises
+        `harness.core.aim.ImpossibleTarget` where there is nobody to hit when it comes to
         it, or what it would take is taken already: that is in the history, too, and such a run cannot be judged.
         """
         self._must_go_on()
         spelling.must_be_break(fault, expression, hold, self._around())
+        self._must_fit(Break(fault, expression, hold))
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
 
@@ -350,9 +364,10 @@ class Session:
         """
         self._must_go_on()
         spelling.must_be_start(fault, expression, name, self._around(), [each.name for each in self._going])
+        self._must_fit(Break(fault, expression, None, name))
         with stops.listening(self._ear):
-            self._done.append(Break(fault, expression, None, name))
-            holding = self._decided(fault, expression, name)
+            with self._asked_for(Break(fault, expression, None, name)):
+                holding = self._decided(fault, expression, name)
             self._hit[name] = holding.hit
             self._begun.append(name)
             self._going.append(holding)  # before it is made: whatever happens, it is not forgotten
@@ -414,6 +429,18 @@ class Session:
         if errors:
             raise errors[0]
 
+    @contextlib.contextmanager
+    def _asked_for(self, step: Step) -> Iterator[None]:
+        """Note a step that is about to be decided. One that is refused was none: it stands in no history, and the next one has its number."""
+        self._done.append(step)
+        faults = self._faults
+        try:
+            yield
+        except Unsupported:
+            self._faults = faults
+            self._done.pop()
+            raise
+
     def _decided(self, fault: Fault, expression: str, name: str = "") -> Holding:
         """Find out whom a fault hits, and see that it may: everything that comes before it is made."""
         if self._reaper is not None and self._reaper.ensure():
@@ -432,6 +459,10 @@ class Session:
         nodes = [self.cluster.node(name) for name in hit]
         broken = {name for each in self._going for name in each.hit}
         permission.must_be_allowed(self.cluster, fault, nodes, broken)
+        if not any(
+            fault == each.fault for each in breaks(self.plan.steps)
+        ):  # of the plan's it was asked of all nodes, before anything was broken
+            permission.must_be_makeable(self.cluster, fault, [node for node in nodes if node.name not in broken])
         return Holding(
             number=number,
             fault=fault,
@@ -447,8 +478,8 @@ class Session:
         )
 
     def _break(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
-        self._done.append(Break(fault, expression, hold))
-        holding = self._decided(fault, expression)
+        with self._asked_for(Break(fault, expression, hold)):
+            holding = self._decided(fault, expression)
         number, lost = holding.number, holding.lost
         in_place = fault.traits.in_place
         gone = {*lost, *(name for each in self._going for name in each.lost)}

@@ -22,7 +22,8 @@ from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
-from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Hold
+from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
+from harness.steps.acting import fewer
 from harness.steps.named_app import named_apps
 from harness.steps.part import descriptions
 from harness.steps.targeting import slips
@@ -30,8 +31,9 @@ from harness.steps.targeting import slips
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from harness.core.protocols import Workload
+    from harness.core.protocols import Cluster, Workload
     from harness.history.interfaces import Checker
+    from harness.steps import Step
     from harness.steps.targeting import Around
 
 MARKER = "@pytest.mark.whalefall"
@@ -241,6 +243,23 @@ def _seconds(where: str, value: Any, words: str = "above 0, ", least: float = 0.
 def must_be_pause(seconds: Any) -> None:
     """Raise `BadInput` for what is no time that could pass."""
     _told(_seconds("the pause", seconds, "0 or more, ", may_be_least=True))
+
+
+def must_fit(step: Step, cluster: Cluster) -> None:
+    """Raise `BadInput` with all that a step asks for and the mode of a cluster lacks.
+
+    Also for apps that it would have more of than there are ports, or fewer of, where the mode chooses itself which of them stop.
+    """
+    where = "the await"
+    if isinstance(step, Break | Do):
+        where = f"the fault {step.fault.name}" if isinstance(step, Break) else f"the action {step.action.name}"
+    found = [Problem(WHOM if each.place == ("on",) else where, 0, 0, each.found, each.expected) for each in step.misfits((), cluster.mode)]
+    if isinstance(step, Do):
+        runs = step.action.effect.runs
+        scaled = [dataclasses.replace(app, instances=runs[app.name]) for app in cluster.apps if app.name in runs]
+        found += [Problem(where, 0, 0, *said) for said in fewer(step.action, cluster.apps, cluster.mode)]
+        found += [Problem(where, 0, 0, *said) for app in scaled for said in wrong_ports(app, cluster.apps)]
+    _told(found)
 
 
 def must_go_on(name: Any, going: Collection[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -170,15 +170,23 @@ def most(app: App, steps: Sequence[Step]) -> int:
 def note_fewer(reading: Reading, steps: Sequence[Step]) -> None:
     """Say which actions would have fewer instances of an app where the mode itself chooses which of them stop."""
     mode: Any = reading.mode
-    if mode is None or not isinstance(reading.mode, Scaling) or reading.mode.shrinks:
+    if mode is None:
         return
-    now = {app.name: app.instances for app in reading.apps}
+    now = {app.name: app for app in reading.apps}
     for step, place in flat(steps):
-        for app, instances in step.action.effect.runs.items() if isinstance(step, Do) else ():
-            if instances < now.get(app, 0):
-                found = f"fewer instances of {app} than the {now[app]} before, with the {mode.name} mode"
-                reading.misfits([Misfit((*place, "with", "instances"), found, "as many or more: it chooses itself which of them stop")])
-            now[app] = instances
+        if not isinstance(step, Do):
+            continue
+        reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(step.action, now.values(), mode)])
+        runs = step.action.effect.runs
+        now |= {name: dataclasses.replace(app, instances=runs[name]) for name, app in now.items() if name in runs}
+
+
+def fewer(action: Action, apps: Iterable[App], mode: Any) -> Iterator[tuple[str, str]]:
+    """Say of which of these apps, as they run now, an action would have fewer where the mode itself chooses which of them stop."""
+    for app in apps if isinstance(mode, Scaling) and not mode.shrinks else ():
+        if action.effect.runs.get(app.name, app.instances) < app.instances:
+            found = f"fewer instances of {app.name} than the {app.instances} before, with the {mode.name} mode"
+            yield found, "as many or more: it chooses itself which of them stop"
 
 
 def _misfits(action: Action, place: Place, mode: Any) -> list[Misfit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
@@ -66,6 +66,27 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     fresh: type[Scripted] = dataclasses.dataclass(frozen=True)(type("Fresh", (Scripted,), {"broken": set(), "calls": []}))
     monkeypatch.setitem(FAULTS, fresh.name, fresh)
     return fresh
+
+
+class Led(BareMode):
+    """A mode in memory in which every node is a member, and nobody says that anybody leads."""
+
+    @classmethod
+    def member(cls) -> str:
+        """The agent."""
+        return "agent"
+
+    def members(self, cluster: Cluster) -> tuple[str, ...]:
+        """All nodes."""
+        return tuple(node.name for node in cluster.nodes)
+
+    def asking(self, cluster: Cluster, node: Node) -> AbstractContextManager[Callable[[], tuple[int, str | None]]]:
+        """No leader."""
+        return nullcontext(lambda: (0, None))
+
+    def election(self) -> float:
+        """No time at all."""
+        return 0.0
 
 
 class Nobody:

@@ -28,7 +28,7 @@ from harness.scenario import loads
 from harness.steps import Await, Break, Wait, awaits, step_from_json
 from harness.testing.bare import BareMode
 from harness.testing.histories import Story, container, node_kill
-from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
+from tests.unit.sessions import Led, Scripted, bare_plan, in_memory, scripted
 
 HEAD = "scenario: x\nwhy: y\ncluster: {nodes: 3}\napps: [{name: web, instances: 2}]\npromises: [conflicts]\nsteps:\n"
 FAULT = "  - {fault: node.kill, on: n1, hold: 5s}\n"
@@ -43,7 +43,7 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     """Lend a session over three nodes in memory, with an app of two instances."""
-    with in_memory(tmp_path, None, App("web", 2)) as made:
+    with in_memory(tmp_path, Led(), App("web", 2)) as made:
         yield made
 
 

@@ -339,6 +339,7 @@ def test_a_stop_in_the_middle_of_a_hold_mends_first(session: Session, fault: typ
 
 def test_a_fault_that_finds_nobody_is_told_and_breaks_nothing(session: Session, fault: type[Scripted]) -> None:
     """No ledger line, no injection; whoever wrote the scenario in Python gets an error, and the history has it as a fault that failed."""
+    session.plan = bare_plan(Break(fault(), "n1 & leader", Hold(1.0)))  # else it is refused, for nobody leads in this mode
     with pytest.raises(ImpossibleTarget, match="no target for 'n1 & leader'"):
         session.break_(fault(), "n1 & leader", Hold(1.0))
     assert fault.calls == []
@@ -621,6 +622,7 @@ def test_a_leadership_that_nobody_has_does_not_move_at_once(session: Session, fa
 
     fault.on_inject = staticmethod(elect)
     begun = session.options.clock.now()
+    session.plan = bare_plan(Break(fault(), "n2", Hold(40.0, LEADER_MOVED)))  # else it is refused, for nobody leads in this mode
     session.break_(fault(), "n2", Hold(40.0, LEADER_MOVED))
     assert _notes(session) == ["fault 1: nobody led when it fired, so there is no leadership that could move: it is held for 40 s"]
     assert session.options.clock.now() - begun >= 40.0

@@ -22,7 +22,7 @@ from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.undo.ledger import Ledger
-from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
+from tests.unit.sessions import Led, Scripted, bare_plan, in_memory, scripted
 
 DOCKER = Check("container", "web-1", {"is_running": True}, "all", (BEFORE, DURING, AFTER))
 
@@ -142,6 +142,7 @@ def test_a_hold_until_something_is_seen_lasts_no_longer_than_its_limit(session: 
         node.hanging.update({"sh", "docker"})
     session.plan = bare_plan(checks=(DOCKER,))
     session.situation.recovered = lambda *_: False  # type: ignore[method-assign]
+    session.cluster.mode = Led()
     session.break_(fault(), "n1", Hold(20.0, until))
     assert _held(session) == pytest.approx(20.0, abs=0.3)
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,20 +17,24 @@ import pytest
 from harness import registry
 from harness.actions import ACTIONS
 from harness.actions.scaling import Scale
+from harness.actions.systemd import ServiceStop
 from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
 from harness.conductor import spelling
 from harness.core import parameters
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, Unsupported
 from harness.core.values import App, Effect
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
+from harness.faults.process import Kill
+from harness.faults.slow_disk import Slow
 from harness.history.awaits import LEADER
 from harness.host import files
 from harness.scenario import loads
-from harness.steps import LEADER_MOVED, RECOVERED, Hold
+from harness.steps import LEADER_MOVED, RECOVERED, Break, Hold
 from harness.steps.step import step_from_json
 from harness.steps.targeting import Around
+from harness.testing.bare import BareMode
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 from tests.unit.sessions import in_memory, scripted
@@ -333,6 +338,73 @@ def test_all_that_is_wrong_with_a_break_in_python_is_told_at_once() -> None:
     assert told(spelling.must_be_break, NodeKill(), ["n1"], Hold(5), AROUND) == (
         "whom to hit: a list of 1; expected a target expression, such as leader or hosting(web) & any"
     )
+
+
+class Whole(BareMode):
+    """A mode that can scale up, and runs one process."""
+
+    shrinks: ClassVar[bool] = False
+
+    def scale(self, cluster: Any, app: Any, instances: int) -> str:
+        """Do nothing."""
+        return ""
+
+
+MISFITS: dict[str, tuple[Callable[[Session], object], str]] = {
+    "a daemon": (
+        lambda session: session.break_(Kill("dockr"), "n1", Hold(1)),
+        "the fault process.kill: the process 'dockr'; expected a process that the bare mode runs as a systemd unit, such as docker",
+    ),
+    "a daemon that goes on": (lambda session: session.start(Kill("dockr"), "n1", "dead"), "the fault process.kill: the process 'dockr'"),
+    "a leader to hit": (
+        lambda session: session.break_(NodeKill(), "leader", Hold(1)),
+        "whom to hit: 'leader', with the bare mode; expected a mode",
+    ),
+    "a leader to move": (
+        lambda session: session.break_(NodeKill(), "n1", Hold(9, LEADER_MOVED)),
+        "the fault node.kill: `until: leader-moved`",
+    ),
+    "a leader to await": (lambda session: session.await_(LEADER, at_most=9), "the await: `await: leader`, with the bare mode"),
+    "a daemon to stop": (lambda session: session.act(ServiceStop("dockr"), "n1"), "the action service.stop: "),
+    "a leader to do it to": (lambda session: session.act(ServiceStop("docker"), "leader"), "whom to hit: 'leader', with the bare mode"),
+    "fewer": (
+        lambda session: session.act(Scale("web", 1)),
+        "the action app.scale: fewer instances of web than the 2 before, with the bare mode; expected as many or more",
+    ),
+    "more than there are ports": (lambda session: session.act(Scale("web", 50)), "the action app.scale: ports "),
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_what_the_mode_lacks_is_refused_of_a_scenario_in_python_as_of_a_file(case: str, tmp_path: Path) -> None:
+    """Before anything is done: it could only fail, be mended in vain, and leave a run that nobody can judge. What was planned was asked then."""
+    ask, said = MISFITS[case]
+    apps = (App("web", 2), App("db", 1, port=App("web", 2).port + 20))
+    with in_memory(tmp_path, Whole(units={"docker": "docker.service"}), *apps) as session:
+        with pytest.raises(BadInput, match=re.escape(said)):
+            ask(session)
+        assert (session._done, session._faults, session._actions) == ([], 0, 0)
+        assert session._ledger.path.read_bytes() == b""
+
+
+def test_a_fault_that_cannot_be_made_is_refused_of_a_scenario_in_python_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the provider's word, as of a disk that cannot be slowed: it must not be in force by another word. Of a plan's it was asked before."""
+    fault = scripted(monkeypatch)
+    with in_memory(tmp_path) as session:
+        with pytest.raises(Unsupported, match=r"disk\.slow cannot be made on n1: n1 was not planned with a faultable disk"):
+            session.break_(Slow(fsync=1.0), "n1", Hold(1))
+        fault.possible = False
+        with pytest.raises(Unsupported, match="it cannot be made in tests"):
+            session.break_(fault(), "n1", Hold(1))
+        with pytest.raises(Unsupported, match="it cannot be made in tests"):
+            session.start(fault(), "n1", "it")
+        assert (fault.calls, session._going, session._ledger.path.read_bytes()) == ([], [], b"")
+        assert (session._done, session._faults) == ([], 0), "nor does the run wait to hear of it"
+        session.plan = dataclasses.replace(session.plan, steps=(Break(fault(), "all", Hold(9)),))
+        session.break_(fault(), "n1", Hold(1))
+        assert fault.calls == ["inject", "heal"]
 
 
 def test_whom_other_faults_hit_may_be_hit_once_there_are_some() -> None:

@@ -331,7 +331,9 @@ class NspawnProvider(NftLinks):
         if machine.fuse_works() and spec.faultable_disk:
             return None
         if machine.fuse_works():
-            return Unavailable(f"{node.name} was not planned with a faultable disk", "a plan with a disk.* fault")
+            return Unavailable(
+                f"{node.name} was not planned with a faultable disk", "a plan with a disk.* fault, or `slow_disks=True` of a test's marker"
+            )
         if latency.read or latency.write:
             return Unavailable("without FUSE only fsync can be slowed (by a limit on operations)", "/dev/fuse and fusermount3")
         return None
