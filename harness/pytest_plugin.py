@@ -433,6 +433,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     Of a run that failed the first line alone is its message: it is the cause. In CI, and with -vv, pytest's short summary and its JUnit file would
     repeat the whole report otherwise.
     """
+    error = call.excinfo.value if call.excinfo is not None else None
+    if error is not None and (isinstance(error, HarnessError) or _refused(error)):
+        _cut(error, within=item.path)  # also of a subtest, which ends no phase
     report = yield
     if not (isinstance(item, ScenarioItem) or item.stash.get(_LENDS, False)):
         return report
@@ -671,6 +674,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """End and tell a test's run where another fixture of the test fails after its cluster was lent: its body never comes."""
+    __tracebackhide__ = True  # in the tests of everybody who has us installed
     with _failing(item, "setup"):
         yield
 
@@ -678,6 +682,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Judge a test's run when the test is over: what it promised decides, after its own assertions."""
+    __tracebackhide__ = True  # in the tests of everybody who has us installed
     with _failing(item, "call"):
         yield
     if (session := item.stash.get(_LENT, None)) is not None:
@@ -687,6 +692,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
     """Tell a fixture that asks for more once the run was judged so, without our own frames."""
+    __tracebackhide__ = True  # in the tests of everybody who has us installed
     try:
         yield
     except HarnessError as error:
@@ -703,13 +709,16 @@ def _failing(item: pytest.Item, when: str) -> Iterator[None]:
     """Note in a test's run what ends the test in one of its phases, and where that is no skip, tell beside it what was found."""
     try:
         yield
-    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # as pytest has it: also a SystemExit is the end of one test
         if isinstance(error, HarnessError) or _refused(error):
             _cut(error)
         if (session := item.stash.get(_LENT, None)) is not None:
             from harness.history.events import STOPPED_EARLY, TEST_ENDED, Note  # noqa: PLC0415 - see `_options`
 
-            said = in_words(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error.msg}"
+            theirs = isinstance(error, pytest.fail.Exception | pytest.skip.Exception)
+            said = f"{type(error).__name__}: {getattr(error, 'msg', '')}" if theirs else in_words(error)
             why = f"{TEST_ENDED}{_PHASES[when]} ({in_line(said.partition(chr(10))[0][:MOST_SAID])})"
             skipped = isinstance(error, pytest.skip.Exception)
             session.recorder.record(Note(f"{STOPPED_EARLY}: {why}" if skipped else why))
@@ -730,11 +739,16 @@ def _refused(error: BaseException) -> bool:
     return isinstance(error, ValueError) and at is not None and at.tb_frame.f_code.co_name == "__post_init__"
 
 
-def _cut(error: BaseException) -> None:
-    """Let an error that is told in words end where a test, or a fixture, called us: our own frames explain nothing to its author."""
+def _cut(error: BaseException, within: Path | None = None) -> None:
+    """Let an error that is told in words end where a test, or a fixture, called us: our own frames explain nothing to its author.
+
+    Where it came through our hooks as well, only the frames `within` the test's own file, and what that called, are asked.
+    """
     ours = Path(__file__).parent
     last = None
     at = error.__traceback__
+    while within is not None and at is not None and Path(at.tb_frame.f_code.co_filename) != within:
+        at = at.tb_next
     while at is not None:
         mine = Path(at.tb_frame.f_code.co_filename).is_relative_to(ours)
         if last is not None and mine:

@@ -1180,8 +1180,10 @@ def test_{name}(prepared):
             "ended early: it was asked to stop: its test ended in its body (Skipped: not now)",
         ),
         ("yield", "assert False", {"failed": 1}, "its test ended in its body (AssertionError: assert False)"),
+        ("yield", "raise SystemExit(3)", {"failed": 1}, "its test ended in its body (SystemExit: 3)"),
+        ("raise SystemExit", "pass", {"errors": 1}, "its test ended in its set-up (SystemExit: )"),
     ],
-    ids=["set-up", "fail in the set-up", "skip in the set-up", "skip", "body"],
+    ids=["set-up", "fail in the set-up", "skip in the set-up", "skip", "body", "an exit in the body", "an exit in the set-up"],
 )
 def test_a_run_says_in_which_phase_its_test_ended(bench: Bench, prepared: str, body: str, outcome: dict[str, int], noted: str) -> None:
     """Whatever ended it, also a fixture of its own that comes after the cluster; and beside a failure stands what was found."""
@@ -1192,6 +1194,41 @@ def test_a_run_says_in_which_phase_its_test_ended(bench: Bench, prepared: str, b
     assert note.startswith(noted)
     assert ("judged" in bench.conductor.lending) is ("skipped" not in outcome)
     assert ("two instances on n1 for 3 s" in result.stdout.str()) is ("skipped" not in outcome)
+
+
+FOREIGN = """
+import pytest
+
+@pytest.fixture
+def up():
+    raise OSError("theirs")
+
+@pytest.fixture
+def down():
+    yield
+    raise OSError("theirs")
+"""
+
+
+def test_a_failure_in_a_project_of_others_shows_nothing_of_ours(bench: Bench) -> None:
+    """We are in every pytest run of an environment: a fixture of somebody's conftest.py that fails is told as without us."""
+    bench.pytester.makeconftest(FOREIGN)
+    bench.pytester.makepyfile(
+        "def test_up(up):\n    pass\n\ndef test_down(down):\n    pass\n\ndef test_body():\n    raise OSError('theirs')\n"
+    )
+    result = bench.run("-rN")
+    result.assert_outcomes(errors=2, failed=1, passed=1)
+    assert result.stdout.str().count("OSError: theirs") == 3
+    result.stdout.no_fnmatch_line("*pytest_plugin*")
+    result.stdout.no_fnmatch_line("*_failing*")
+
+
+def test_an_error_of_ours_in_a_subtest_ends_where_that_called_us(bench: Bench) -> None:
+    """A subtest of pytest's own ends no phase of its test."""
+    bench.pytester.makepyfile("def test_held(cluster, subtests):\n    with subtests.test('it'):\n        cluster.promise(None)\n")
+    result = bench.run("-rN")
+    assert result.stdout.str().count("the promises: ") == 1
+    result.stdout.no_fnmatch_line("*spelling.py*")
 
 
 def test_an_error_of_ours_ends_where_a_fixture_called_us(bench: Bench) -> None:
