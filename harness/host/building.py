@@ -41,15 +41,15 @@ DEEPEST = 64
 """Folders inside each other, at most, of what is copied to nodes."""
 
 
-def ingredients(folder: Path, *, own: bool = False) -> list[Path]:
+def ingredients(folder: Path, *, own: bool = False, meant: Callable[[Path], bool] = lambda _: False) -> list[Path]:
     """Return all the files that go into what is built of a folder, sorted. What is compiled, what is copied and what is in a key is found by this.
 
     Of a folder of ours prose (.md) is left out, and what Python keeps beside sources.
-    Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to: `links`.
+    Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to (`links`), but where a link is `meant` to be its file.
     Raises `BadInput` for one of more than `LARGEST` bytes, or too deep.
     """
     if own:
-        there = {each: each.lstat() for each in _below(folder)}
+        there = {each: each.stat() if each.is_symlink() and meant(each) else each.lstat() for each in _below(folder)}
         sizes = {each: status.st_size for each, status in there.items() if stat.S_ISREG(status.st_mode)}
         if sum(sizes.values()) > LARGEST:
             largest = max(sizes, key=lambda each: sizes[each])
@@ -93,9 +93,9 @@ def hashed(recipe: str, root: Path, paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def copied(folder: Path, target: Path, *, own: bool = False) -> None:
+def copied(folder: Path, target: Path, *, own: bool = False, meant: Callable[[Path], bool] = lambda _: False) -> None:
     """Copy the ingredients of a folder, at their places in it."""
-    for each in ingredients(folder, own=own):
+    for each in ingredients(folder, own=own, meant=meant):
         place = target / each.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(each, place)

@@ -15,6 +15,7 @@ import re
 import sys
 from concurrent import futures
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -111,16 +112,27 @@ def _over(base: Recipe, layer: Path, made_by: str) -> Recipe:
 
 
 def is_own(layer: Path) -> bool:
-    """Whether somebody else's distribution has a layer: then every file of it counts, and none that a link leads to.
+    """Whether somebody else's distribution has a layer: then every file of it counts, and none that a link leads to, but as `_is_installed`.
 
     Of ours a link to a file is that file: some installers lay files out so.
     """
     return not layer.resolve().is_relative_to(Path(harness.__file__).resolve().parent)
 
 
+def _is_installed(layer: Path, link: Path) -> bool:
+    """Whether a link in a layer is how an installer lays out the file itself: it leads to an ordinary one with the same place in the same layer."""
+    place = (layer.parent.name, layer.name, *link.relative_to(layer).parts)
+    led = Path(os.path.realpath(link))
+    return led.is_file() and led.parts[-len(place) :] == place
+
+
 def ingredients(layer: Path) -> list[Path]:
     """Return the files that a mode's layer is made of, sorted: what is copied, what is compiled and what is in its key is found by this."""
-    kept = [each for each in building.ingredients(layer, own=is_own(layer)) if each.parent.name != "__pycache__"]
+    kept = [
+        each
+        for each in building.ingredients(layer, own=is_own(layer), meant=partial(_is_installed, layer))
+        if each.parent.name != "__pycache__"
+    ]
     return [each for each in kept if each != layer / PROSE]
 
 
@@ -139,6 +151,7 @@ def problems(layer: Path) -> list[Problem]:
     try:
         found += [*_not_as_it_stands(layer), *places.unseen(layer / "root")]
         ingredients(layer)
+        found += _patterns(layer)
         programs(layer)
     except BadInput as error:
         found += error.problems
@@ -148,7 +161,11 @@ def problems(layer: Path) -> list[Problem]:
 def _not_as_it_stands(layer: Path) -> Iterator[Problem]:
     """Yield what of a layer could not be copied to nodes as it stands there."""
     for each in building.links(layer) if is_own(layer) else ():
-        hint = "what it leads to is not looked at here; `finish` can make a link on the node"
+        if each != layer and _is_installed(layer, each):
+            continue
+        hint = "what it leads to is not looked at here" + (
+            "; `finish` can make a link on the node" if layer / "root" in each.parents else ""
+        )
         yield Problem(str(each), 0, 0, "a link", "the file or the folder itself", hint)
     for parent, folders, names in os.walk(layer):
         for name in names:
@@ -157,6 +174,16 @@ def _not_as_it_stands(layer: Path) -> Iterator[Problem]:
                 yield Problem(str(each), 0, 0, "what is no ordinary file", "a file that can be copied")
         if not folders and not names and layer / "root" in (Path(parent), *Path(parent).parents):
             yield Problem(parent, 0, 0, "a folder with nothing in it", "a file in it", "`finish` can make a folder on the node")
+
+
+def _patterns(layer: Path) -> Iterator[Problem]:
+    """Yield the words of a layer's lists that name nothing: a pattern is nobody's name, and what begins with a dash is an option."""
+    for name, what in (("packages", "the name of a package"), ("mask", "the name of a unit"), ("disable", "the name of a unit")):
+        lines = contexts.text(layer / name).splitlines() if (layer / name).is_file() else []
+        for number, line in enumerate(lines, 1):
+            for word in line.partition("#")[0].split():
+                if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@:._+~=/\\-]*", word):
+                    yield Problem(str(layer / name), number, 1, repr(word), what)
 
 
 def programs(layer: Path) -> list[tuple[str, str, str]]:
@@ -326,7 +353,10 @@ def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: s
     for source, name, package, link in wanted:
         there = work / "go" / source.parent.name / source.name
         if not there.exists():
-            building.copied(source, there, own=contexts.is_own(source) if source.parent == contexts.folder() else is_own(source))
+            if source.parent == contexts.folder():
+                building.copied(source, there, own=contexts.is_own(source))
+            else:
+                building.copied(source, there, own=is_own(source), meant=partial(_is_installed, source))
         commands.say(f"building {source.name}/{name}" if source.parent == contexts.folder() else f"building {name}")
         argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(_compiled(work, source) / name), package]
         try:

@@ -121,7 +121,7 @@ class Shelf(Generic[K]):
         if folder.exists() and (users := self.used(folder)):
             raise HarnessError(
                 f"the {self.what} {folder} is not whole, or not what would be built now, and is used by {', '.join(users)}; "
-                "end that first (`whalefall sweep` removes clusters that nobody minds), and run it again"
+                "end that first (`whalefall sweep` removes clusters that nobody minds, `whalefall sweep --kept` also kept ones), and run it again"
             )
 
     @contextmanager

@@ -292,6 +292,38 @@ def test_a_file_is_laid_in_the_place_of_a_link_and_not_where_that_leads(tmp_path
     assert ((tmp_path / "kept").read_text(), (tmp_path / "root" / "etc" / "f").read_text()) == ("kept", "new")
 
 
+def test_a_layer_of_others_may_be_installed_as_links_too(layer: Path, tmp_path: Path) -> None:
+    """As some installers lay all files out: a link to the file of that place in the same layer is that file. Another one is a link."""
+    key, cached = layers.recipes(layer)[1].key, tmp_path / "cached" / "acme" / layer.parent.name / layer.name
+    there = [each for each in sorted(layer.rglob("*")) if each.is_file()]
+    for each in there:
+        place = cached / each.relative_to(layer)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        each.rename(place)
+        each.symlink_to(place)
+    assert layers.recipes(layer)[1].key == key
+    assert [each for each in layers.ingredients(layer) if each.is_symlink()] == [each for each in there if each.name != "README.md"]
+    (layer / "root" / "etc" / "shadow").symlink_to("/etc/shadow")
+    (said,) = layers.problems(layer)
+    assert (said.found, "`finish` can make a link on the node" in said.hint) == ("a link", True)
+
+
+PATTERNS = {
+    "mask": ("apt-daily*\ngood.service # *", "mask:1:1: 'apt-daily*'; expected the name of a unit"),
+    "disable": ("a@b-\\\\x2d.timer\n[ab].service", "disable:2:1: '[ab].service'"),
+    "packages": ("g++ libc6:amd64 curl=7.8~1\n-o=x", "packages:2:1: '-o=x'; expected the name of a package"),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_word_of_a_list_that_is_no_name_is_told(layer: Path, name: str) -> None:
+    """A pattern would be that of the folder in which somebody happens to stand, and what begins with a dash an option."""
+    text, said = PATTERNS[name]
+    (layer / name).write_text(text)
+    (problem,) = layers.problems(layer)
+    assert said in str(problem)
+
+
 @pytest.mark.parametrize("to", ["usr/lib", "/elsewhere"])
 def test_nothing_is_laid_through_a_link_of_a_root(tmp_path: Path, to: str) -> None:
     """Seen from here it may lead to this machine's own files."""
