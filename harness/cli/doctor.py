@@ -391,6 +391,17 @@ def _room_for_vms(here: ThisMachine) -> Iterator[Diagnosis]:
 
 
 def _leftovers() -> Iterator[Diagnosis]:
+    from harness.providers import clusters  # noqa: PLC0415 - the registry loads much; the rest of this module is of use without
+
+    try:
+        clusters.must_be_readable()
+    except HarnessError as error:
+        yield Diagnosis("leftovers", None, f"could not look: {error}", "", "leftovers")
+    else:
+        yield from _left_of_runs()
+
+
+def _left_of_runs() -> Iterator[Diagnosis]:
     from harness.core.protocols import Claiming, Discerning, Disposable  # noqa: PLC0415 - same
     from harness.providers import clusters  # noqa: PLC0415 - same
     from harness.registry import usable  # noqa: PLC0415 - the registry loads much; the rest of this module is of use without

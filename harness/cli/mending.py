@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +20,30 @@ from harness.runs.run import cluster_of, find, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 
 @contextlib.contextmanager
 def _half_way(command: str) -> Iterator[None]:
-    """Say of one that is interrupted (Ctrl-C) that it can be run again."""
+    """Say of one that is interrupted, by Ctrl-C or by SIGTERM (a time limit, a service that ends), that it can be run again."""
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt) if threading.current_thread() is threading.main_thread() else None
     try:
         yield
     except KeyboardInterrupt:
         say(f"stopped half-way: what was not done yet is done by `whalefall {command}`, run again", err=True)
+        if asked:
+            raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 @click.command("heal", short_help="Mend what a dead run left broken.")
@@ -46,7 +62,7 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     from harness.undo.minders import minder  # noqa: PLC0415 - same
     from harness.undo.reaper import heal  # noqa: PLC0415 - same
 
-    folder = find(results, run) if run else None
+    folder = find(results, run) if run is not None else None  # of a name that is empty, as of a variable that nobody set, no run is meant
     with pace.measured(SystemClock()), _half_way("heal"):
         said = heal(folder.name, folder.parent, say) if folder else heal(None, results, say)
     if len(said) == len(usable().problems):  # plug-ins that cannot be used are told first
@@ -59,7 +75,7 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     minders = [minder(line) for each in written for line in each.lines]
     if any(each.bad for each in written) or any(each is None or each.halted for each in minders):
         ctx.exit(HARNESS_FAILED)
-    if minders and run:
+    if minders and folder:
         ctx.exit(BAD_INPUT)  # what was asked for cannot be done now
 
 

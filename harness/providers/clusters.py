@@ -155,6 +155,19 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
+def must_be_readable() -> None:
+    """Raise `HarnessError` where the register, or the folder of clusters, cannot be read: whoever cannot see it can tell nobody's things apart."""
+    for folder in (state.REGISTRY, state.runs()):
+        try:
+            os.scandir(folder).close()
+        except FileNotFoundError:
+            continue
+        except PermissionError as error:
+            raise HarnessError(f"{folder}, where this machine's clusters are noted, is for root's eyes only; run it with sudo") from error
+        except OSError as error:
+            raise HarnessError(f"{folder}, where this machine's clusters are noted, cannot be read: {error.strerror}") from error
+
+
 def registered() -> set[str]:
     """Return the ids of all clusters that are registered or have a folder under this process's own state folder."""
     return {each.stem for each in _entries() if not _doubt(each)} | {each.name for each in _folders() if _is_clusters(each)}

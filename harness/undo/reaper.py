@@ -332,6 +332,7 @@ def forget(run_id: str) -> list[str]:
     Then its ledger shows nothing as broken any more. Where no record is on this machine `run_id` may be the run's folder of results, for that alone.
     Returns what was done, in sentences. Raises `UnknownRun`, and `HarnessError` for a run that goes on and for nodes that end with their run.
     """
+    clusters.must_be_readable()
     folder = Path(run_id)
     if run_id not in clusters.registered() and os.path.lexists(folder / "ledger.jsonl"):
         if folder.name not in clusters.registered():
@@ -581,8 +582,9 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     """Remove everything that dead runs left on this machine, and on hosts that they held; with `kept`, also of runs that were to be kept.
 
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
-    runs are swept all the same. Where that could not be, it is raised when all is done.
+    runs are swept all the same. Where that could not be, it is raised when all is done. Raises `HarnessError` for whoever may not see what there is.
     """
+    clusters.must_be_readable()
     _wake_all()
     failed: list[str] = []
     telling = _Telling(say or (lambda _: None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import types
 from dataclasses import dataclass, field
@@ -167,8 +168,12 @@ def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypat
 def test_what_is_interrupted_has_said_what_it_did_and_that_it_can_be_run_again(
     call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """Ctrl-C in the middle of a heal or a sweep."""
+    """Ctrl-C in the middle of a heal or a sweep, or a time limit."""
     made = types.ModuleType("harness.undo.reaper")
+
+    def terminated(*_: Any, **__: Any) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError
 
     def stopped(*given: Any, **named: Any) -> object:
         (named.get("say") or given[-1])("run-1: the first of two")
@@ -180,3 +185,7 @@ def test_what_is_interrupted_has_said_what_it_did_and_that_it_can_be_run_again(
     assert result.exit_code == 130
     again = f"stopped half-way: what was not done yet is done by `whalefall {command}`, run again"
     assert result.output.splitlines()[:2] == ["run-1: the first of two", again]
+    before = signal.getsignal(signal.SIGTERM)
+    made.__dict__.update(heal=terminated, sweep=terminated)
+    result = call(command)
+    assert (result.exit_code, again in result.output, signal.getsignal(signal.SIGTERM)) == (143, True, before)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, ClassVar, NoReturn
+from typing import IO, Any, ClassVar, NoReturn
 
 import pytest
 from click.testing import Result
@@ -405,6 +405,8 @@ def test_a_heal_beside_a_run_that_goes_on_is_no_failure(
         patch.setattr(Lasting, "on", _refuse)
         assert call("heal", *whole).exit_code == 4, "of another run something could not be mended"
     assert call("heal", *whole).exit_code == 0
+    unset = call("heal", "", *whole)
+    assert (unset.exit_code, "no run has no name" in unset.output) == (2, True), "not every run, as without a name"
 
 
 def test_what_is_no_runs_beside_the_runs_keeps_no_heal_from_its_end(tmp_path: Path, call: Callable[..., Result]) -> None:
@@ -663,6 +665,28 @@ def test_sweep_leaves_hosts_of_living_and_kept_runs(tmp_path: Path, monkeypatch:
     said = reaper.sweep(kept=True).said
     assert (said[0], said[-1]) == ("living: left alone, it is in use", "kept: its hosts were let go")
     assert {*STORE.runs} == {"living"}
+
+
+@pytest.mark.parametrize("where", ["register", "state"])
+def test_who_may_not_see_what_there_is_sweeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result], where: str
+) -> None:
+    """In a line: what nobody here can read is not "no record", by which a run of root's that goes on would be a stranger, and to be removed."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    state.runs().mkdir(parents=True)
+    hidden = state.REGISTRY if where == "register" else state.runs()
+    scandir = os.scandir
+
+    def look(path: Any) -> Any:
+        if path == hidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", look)
+    for asked in (("sweep",), ("sweep", "--forget", "run-1")):
+        done = call(*asked)
+        assert (done.exit_code, done.output.count("\n")) == (4, 1)
+        assert "where this machine's clusters are noted, is for root's eyes only; run it with sudo" in done.output
 
 
 def test_what_hosts_and_results_of_a_run_are_gone_is_forgotten_by_the_word_of_who_runs_them(
