@@ -1,6 +1,6 @@
 """Checkers: each reads a history and says held, broken or unknown. They look at nothing else.
 
-Their fields are their parameters in a scenario's ``promises:``; `CHECKERS` names them all.
+Their fields are their parameters in a scenario's ``promises:``; `CHECKERS` has all that modules of this folder define.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.checkers.scaled import Scaled
 from harness.checkers.settled import Settled
 from harness.checkers.writes import Writes
+from harness.core import families
 from harness.history.recovery import recovery
 
 if TYPE_CHECKING:
@@ -28,25 +29,7 @@ if TYPE_CHECKING:
 
     from harness.history.interfaces import Checker
 
-CHECKERS: Mapping[str, type[Checker]] = {
-    checker.name: checker
-    for checker in (
-        Assumptions,
-        Availability,
-        Bystanders,
-        CameInTime,
-        Checks,
-        Clean,
-        Conflicts,
-        Probed,
-        QuorumSurvived,
-        Rescheduled,
-        Scaled,
-        Settled,
-        Single,
-        Writes,
-    )
-}
+CHECKERS: Mapping[str, type[Checker]] = families.found(__name__, __path__, "check", "a checker")
 """Every checker by the name that a scenario calls it by."""
 
 __all__ = [

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.providers.inventory import InventoryProvider
-from harness.providers.nspawn import NspawnProvider
-from harness.providers.vagrant import VagrantProvider
+from harness.core import families
 
 if TYPE_CHECKING:
     from harness.core.protocols import Provider
 
-PROVIDERS: Mapping[str, type[Provider]] = {each.name: each for each in (NspawnProvider, VagrantProvider, InventoryProvider)}
+PROVIDERS: Mapping[str, type[Provider]] = families.found(__name__, __path__, "create", "a provider", data=False)
 """Every provider by name."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.workloads.http import Http
-from harness.workloads.probe import Probe
-from harness.workloads.register import Register
+from harness.core import families
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.core.protocols import Workload
 
-WORKLOADS: Mapping[str, type[Workload]] = {workload.name: workload for workload in (Http, Probe, Register)}
+WORKLOADS: Mapping[str, type[Workload]] = families.found(__name__, __path__, "calls", "a workload")
 """Every workload that a scenario can name. Their fields are the parameters."""

@@ -6,10 +6,12 @@ import ast
 import importlib
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 
 from harness.faults import FAULTS
@@ -161,3 +163,34 @@ def test_the_ways_in_can_be_run() -> None:
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "./setup && .venv/bin/whalefall run scenarios/node-kill.yaml\n" in told
     assert "./setup && .venv/bin/tox\n" in told
+
+
+FOUND = {"faults": "inject", "actions": "act", "modes": "form", "checkers": "check", "workloads": "calls", "providers": "create"}
+"""The rooms of what a scenario can name → the method by which such a class is known."""
+
+
+def test_a_new_module_is_found_and_named_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the how-to of each kind says: the table is made of what is in the folder."""
+    for room, method in FOUND.items():
+        package = importlib.import_module(f"harness.{room}")
+        (tmp_path / room).mkdir()
+        (tmp_path / room / f"quiet_{room}.py").write_text(NEW.format(method=method))
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / room)])
+        table = re.search(rf"^{room.upper()}[^=]*= (.*)$", Path(str(package.__file__)).read_text(encoding="utf-8"), re.MULTILINE)
+        assert table is not None
+        made = eval(table[1], {**vars(package), "__path__": package.__path__})  # noqa: S307 - our own line
+        assert made["test.quiet"].__module__ == f"harness.{room}.quiet_{room}"
+        assert {*made} - {"test.quiet"} == {*getattr(package, room.upper())}
+        monkeypatch.delitem(sys.modules, f"harness.{room}.quiet_{room}")
+
+
+NEW = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Quiet:
+    name = "test.quiet"
+
+    def {method}(self, *_):
+        return None
+"""
