@@ -17,7 +17,7 @@ import pytest
 from pyroute2 import netns
 
 from harness.core import pace, stops
-from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
+from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unsupported
 from harness.core.values import Latency, NodeSpec, Result
 from harness.host import marks, state
 from harness.host.processes import Process
@@ -201,6 +201,9 @@ def test_a_disk_that_cannot_be_slowed_says_why(
     node = next(each for each in NspawnProvider().adopt(RUN) if each.name == name)
     why = NspawnProvider().why_not(node, latency)
     assert (why and why.reason) == reason
+    if reason:
+        with pytest.raises(Unsupported, match=re.escape(reason)):  # and nothing else is done in its place
+            NspawnProvider().slow(node, latency)
 
 
 def test_a_machine_that_is_off_has_no_slow_disk_and_needs_no_mending() -> None:

@@ -288,6 +288,8 @@ class NspawnProvider(NftLinks):
         if control.exists():
             slow_disk.set_latency(control, latency)
             return
+        if (why := self.why_not(node, latency)) is not None:  # else it would be in force, and slow nothing
+            raise Unsupported(why.of("a slow disk", node.name))
         run_id = _run_of(node)
         cgroups.throttle(run_id, node.name, _device_of(node), _iops(latency))
         with private.opened(_throttle_note(node), "w") as note:
