@@ -178,9 +178,8 @@ class Board:
         line = Text(f"          {sentence(progress.text)}", no_wrap=True, overflow="ellipsis", style="dim")
         if progress.total:
             share = (progress.done or 0) / progress.total
-            line.append("  ")
-            line.append_text(bar(share, signs))
-            line.append(f" {progress.done or 0} of {progress.total}")
+            line.append(f"  {progress.done or 0} of {progress.total} ")
+            line.append_text(bar(share, signs))  # last: where there is no room it is cut, and not the figures
         return line
 
     def _turn(self, now: float, signs: Signs) -> Text | None:
@@ -189,8 +188,8 @@ class Board:
         if going is None:
             return None
         line = Text(f"          {going.label}: {sentence(going.title)}  ", no_wrap=True, overflow="ellipsis")
-        line.append_text(bar((now - going.begun) / going.at_most if going.at_most else 1.0, signs))
-        line.append(f" {lasted(now - going.begun)} of {given(going.at_most)}")
+        line.append(f"{lasted(now - going.begun)} of {given(going.at_most)} ")
+        line.append_text(bar((now - going.begun) / going.at_most if going.at_most else 1.0, signs))  # as above
         return line
 
     def _nodes(self) -> Section:
@@ -267,7 +266,7 @@ class Board:
         for place, life in enumerate(lives):
             # The newest has its row in any case, and of those that failed the newest ones before the others.
             weight = 3.0 if place == len(lives) - 1 else 2.0 if not life.over else 1.0 + place / len(lives) if life.failed else 0.0
-            cells = (in_line(life.called), _few(life.names, 12, "nodes", ","), _stage(life), self._against(life, now, signs))
+            cells = (in_line(life.called), _few(life.names, 12, "nodes", ","), _stage(life), *self._against(life, now, signs))
             rows.append(Weighed(cells, weight))
 
         def rest(hidden: Sequence[int]) -> Cells:
@@ -275,37 +274,39 @@ class Board:
             going = sum(not lives[place].over for place in hidden)
             words = Text(", ".join([*([f"{failed} FAILED"] if failed else []), *([f"{going} not healed"] if going else [])]) or "healed")
             words.stylize("bold red" if failed else "yellow" if going else "green")
-            return (counted(len(hidden), "fault" if len(lives) - 1 in hidden else "earlier fault"), "", words, "")
+            return (counted(len(hidden), "fault" if len(lives) - 1 in hidden else "earlier fault"), "", words, "", "")
 
-        columns = ("fault", "targets", "stage", "since in force, against the limit")
-        return Section(columns, rows, rest, rest_first=True, folds=True)
+        columns = ("fault", "targets", "stage", "against the limit", "since in force")
+        return Section(columns, rows, rest, rest_first=True, folds=True, spare=(3, 2))
 
-    def _against(self, life: FaultLife, now: float, signs: Signs) -> Text:
+    def _against(self, life: FaultLife, now: float, signs: Signs) -> tuple[Text, Text]:
         """Say how long a fault has been in force, and how its work stands against what is allowed: over only while something is missing and late.
+
+        A bar, for which there may be no room, and the same in figures.
 
         What is missing and when it was back is what the report will say of it, and counts from the same moment; see `WaysBack`.
         """
+        none = Text()
         force = life.stages.get(Stage.IN_FORCE)
         if life.failed or force is None:
-            return Text(sentence(life.failed) if life.failed else "-", "red" if life.failed else "dim")
+            return none, Text(sentence(life.failed) if life.failed else "-", "red" if life.failed else "dim")
         ways = self._ways.of(life.number)
         missing = [one for one in ways if one.running is None]
         back = max((one.running for one in ways if one.running is not None), default=None)
         came = f"; work back after {lasted(back)}" if back is not None and not missing else ""
         if life.over:
-            return Text(f"was in force for {lasted(life.stages.get(Stage.HEALING, now) - force)}{came}", "dim")
+            return none, Text(f"was in force for {lasted(life.stages.get(Stage.HEALING, now) - force)}{came}", "dim")
         if not missing:
-            return Text(f"{lasted(now - force)}{came or '; no work is missing'}", "green" if came else "")
+            return none, Text(f"{lasted(now - force)}{came or '; no work is missing'}", "green" if came else "")
         allowed = {one.instance: self._plan.allowed(one.instance, one.band) for one in missing}
         worst = max(missing, key=lambda one: (now - one.at) - (allowed[one.instance] or 0.0))
         seconds, limit = max(0.0, now - worst.at), allowed[worst.instance]
         if limit is None:
-            return Text(f"work missing for {lasted(seconds)} (no limit)")
-        text = bar(seconds / limit, signs, over="red")
-        text.append(f" {lasted(seconds)} of {given(limit)}")
+            return none, Text(f"work missing for {lasted(seconds)} (no limit)")
+        text = Text(f"{lasted(seconds)} of {given(limit)}")
         if seconds > limit:
             text.append(", over", "bold red")
-        return text
+        return bar(seconds / limit, signs, over="red"), text
 
     def _calls(self, now: float) -> Section:
         own = self._reading.calls.get(READING_BACK)

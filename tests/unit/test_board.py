@@ -56,6 +56,16 @@ def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 72])
+def test_of_a_fault_its_name_and_its_figures_stay_on_a_narrow_terminal(width: int) -> None:
+    """The bar goes first, then its stage: a name that is cut is another one's, and a bar without its figures says little."""
+    lines = [" ".join(line.split()) for line in drawn(fed_board(a_plan(), node_killed(), 30.0), width, 30)]
+    (told,) = [line for line in lines if line.startswith("node.kill")]
+    assert told.startswith("node.kill n2 ")
+    assert told.endswith("19.9 s of 38 s")
+    assert ("\u2593" in told, "in force" in told) == (width > 60, width > 40)
+
+
 def test_what_the_harness_reads_back_at_the_end_is_told_apart_from_the_users_calls() -> None:
     """Eighty reads a second are nobody's ten."""
     events: list[tuple[float, Event]] = [
@@ -340,7 +350,7 @@ def test_the_live_view_shows_what_is_awaited_and_done() -> None:
         (3.0, Awaited(1, "recovered", "web", 60.0, "broken")),
     ]
     lines = [" ".join(line.split()) for line in drawn(fed_board(a_plan(), History.of_events(*events), 33.0), 100, 40)]
-    assert any(line.startswith("await 1: until web has recovered") and line.endswith("30.0 s of 60 s") for line in lines)
+    assert any(line.startswith("await 1: until web has recovered 30.0 s of 60 s ▓") for line in lines)
     assert any(line.startswith("web@4 nowhere") for line in lines)
     over = History.of_events(*events, (20.0, Awaited(1, "recovered", "web", 60.0, "broken", Outcome.OK)))
     assert not any("await 1" in line for line in drawn(fed_board(a_plan(), over, 33.0), 100, 40))
