@@ -194,12 +194,23 @@ def strangers() -> list[str]:
     """Say which folders lie where those of clusters do, but no record says that they are one's, a sentence each. They are nobody's to remove."""
     return [
         in_line(
-            f"{each}: left alone, it lies where clusters' folders do, but has no record of one; if it is not yours, "
+            f"{each}: left alone, it lies where clusters' folders do, but {_unrecorded(each)}; if it is not yours, "
             f"`{command('rm', '-r', as_path(each))}` removes it"
         )
         for each in sorted(_folders())
         if not _is_clusters(each) and not recorded(each.name)
     ]
+
+
+def _unrecorded(folder: Path) -> str:
+    """Say why a folder is not taken for a cluster's."""
+    try:
+        said = private.record(folder / RECORD).get("run_id")
+    except FileNotFoundError:
+        return "has no record of one"
+    except (OSError, HarnessError, ValueError, RecursionError) as error:
+        return f"its record cannot be believed ({error}): where it is one of yours, mend that, and sweep again"
+    return f"its record is that of {said}"
 
 
 def _folders() -> list[Path]:

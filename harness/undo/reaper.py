@@ -588,7 +588,9 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     _wake_all()
     failed: list[str] = []
     telling = _Telling(say or (lambda _: None))
-    telling.tell([*_unusable(), *clusters.doubts(), *clusters.strangers(), *marks.suspected()])
+    doubts = clusters.doubts()
+    failed += ["register"] if doubts else []  # what such an entry names may stand, and nobody can tell
+    telling.tell([*_unusable(), *doubts, *clusters.strangers(), *marks.suspected()])
     for name, provider_class in registry.usable().known.providers.items():
         try:
             provider: Provider = provider_class()
