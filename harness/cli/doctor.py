@@ -6,6 +6,7 @@ anything; this is for people.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import os
 import re
@@ -23,7 +24,7 @@ from harness.core.plain import in_line
 from harness.core.values import Rung
 from harness.host import processes, state, surroundings
 from harness.host.image import NEEDED_BYTES
-from harness.host.layers import GO_MINIMUM, GO_PLACES
+from harness.host.layers import GO_MINIMUM, GO_PLACES, go_minimum
 from harness.providers import room
 from harness.providers.nspawn import capacity
 from harness.providers.nspawn.nspawn_preflight import MB_PER_NODE, TOOLS
@@ -249,17 +250,22 @@ def _version(here: ThisMachine, path: str, tool: str) -> str:
 
 
 def _go(here: ThisMachine, *, needed: bool) -> Diagnosis:
-    wanted = ".".join(map(str, GO_MINIMUM))
+    from harness import registry  # noqa: PLC0415 - it loads much; the rest of this module is of use without
+
+    minimum, asks = GO_MINIMUM, ""
+    with contextlib.suppress(HarnessError):  # what is wrong with a folder is told by whoever builds it
+        minimum, asks = go_minimum(registry.layers().values())
+    wanted = f"{'.'.join(map(str, minimum))} or later{f', which {asks} asks for' if asks else ''}"
     seen = []
     for place in (here.which("go"), *GO_PLACES):
         if place is None or not here.exists(place):
             continue
         said = here.run(place, "version")[1]
         found = re.search(r"\bgo(\d+)\.(\d+)\S*", said)
-        if found and (int(found[1]), int(found[2])) >= GO_MINIMUM:
+        if found and (int(found[1]), int(found[2])) >= minimum:
             return Diagnosis("go", ok=True, saw=f"{place}, {found[0].removeprefix('go')}", part="tools")
         seen.append(f"{place}, {found[0].removeprefix('go') if found else _first(said)}")
-    remedy = f"the node image is built with Go {wanted} or later: run ./setup" + ("" if needed else " (only to build an image)")
+    remedy = f"the node image is built with Go {wanted}: run ./setup" + ("" if needed else " (only to build an image)")
     return Diagnosis("go", False if needed else None, "; ".join(dict.fromkeys(seen)) or "not found", remedy, "tools")
 
 

@@ -238,17 +238,20 @@ def _stamp(shelf: Path, over: Json) -> Json:
     return None if record is None else [key, record[1]]
 
 
-def go_minimum(layer: Path | None) -> tuple[int, int]:
-    """Return the first Go that reads the go.mod of what is compiled for an image: ours, or what its own modules ask for."""
-    modules = [*contexts.contexts(), *([layer] if layer is not None else [])]
-    asked = [go for each in modules if (go := contexts.go_asked(each)) is not None]
-    return max(GO_MINIMUM, *asked)
+def go_minimum(modes: Collection[Path | None] = ()) -> tuple[tuple[int, int], str]:
+    """Return the first Go that reads the go.mod of all that is compiled for the images of modes, by their layers, and the file that asks for it.
+
+    No file where it is ours. Raises `BadInput`.
+    """
+    modules = [*contexts.contexts(), *(layer for layer in modes if layer is not None)]
+    asked = [(go, str(each / "go.mod")) for each in modules if (go := contexts.go_asked(each)) is not None]
+    return max([(GO_MINIMUM, ""), *(each for each in asked if each[0] > GO_MINIMUM)])
 
 
 def check_machine(layer: Path | None = None) -> str:
     """Return the path of a Go that will do for the image of a mode. Raises `Unsupported` for the first thing that this machine lacks."""
     building.check_tools("the node image", _TOOLS, "./setup")
-    minimum = go_minimum(layer)
+    minimum, asks = go_minimum((layer,))
     seen = []
     for place in (surroundings.which("go"), *GO_PLACES):
         if place is None or not Path(place).is_file():
@@ -260,7 +263,8 @@ def check_machine(layer: Path | None = None) -> str:
         seen.append(f"{place} says {(answer.stdout or answer.stderr).strip()!r}")
     wanted = ".".join(map(str, minimum))
     raise Unsupported(
-        f"building the node image needs Go {wanted} or later; found {'; '.join(seen) or 'none'}; run ./setup, which installs one"
+        f"building the node image needs Go {wanted} or later{f', which {asks} asks for' if asks else ''}; "
+        f"found {'; '.join(seen) or 'none'}; run ./setup, which installs one"
     )
 
 

@@ -15,7 +15,7 @@ from harness import registry
 from harness.cli import doctor
 from harness.core.errors import Unsupported
 from harness.faults import FAULTS
-from harness.host import box, image, layers
+from harness.host import box, contexts, image, layers
 from harness.providers.nspawn.capacity import Limit
 from harness.providers.vagrant import hypervisor
 
@@ -137,6 +137,14 @@ def test_what_is_missing_is_named_with_its_remedy(name: str, machine: FakeMachin
     assert word in check.remedy
     assert not doctor.ready(doctor.checks(machine))
     assert any(sentence.startswith(f"{name}: ") for sentence in missing(machine))
+
+
+def test_a_newer_go_that_somebodys_module_asks_for_is_asked_for_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not only by the build: with the file that does."""
+    monkeypatch.setattr(doctor, "GO_PLACES", ())
+    monkeypatch.setattr(contexts, "go_asked", lambda module: (1, 99) if module.name == "web" else None)
+    check = by_name(FakeMachine())["go"]
+    assert (check.ok, "web/go.mod asks for" in check.remedy, "Go 1.99 or later" in check.remedy) == (False, True, True)
 
 
 def test_what_only_a_build_needs_is_a_note_once_the_image_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -657,7 +657,7 @@ def test_a_module_that_asks_for_a_newer_go_is_told_before_anything_is_made(
     monkeypatch.setattr(layers, "GO_PLACES", ())
     assert layers.check_machine(layer) == tool
     (layer if which == "a layer" else recipe / "images" / "web").joinpath("go.mod").write_text("module acme\n\ngo 1.23.4\n")
-    with pytest.raises(Unsupported, match=r"needs Go 1\.23 or later; found .*go1\.22\.1"):
+    with pytest.raises(Unsupported, match=r"needs Go 1\.23 or later, which \S+/go\.mod asks for; found .*go1\.22\.1"):
         layers.check_machine(layer)
 
 
