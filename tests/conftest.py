@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from collections import defaultdict
@@ -24,6 +25,18 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"with pytest {pytest.__version__} groups of tests do not hold, and tests would share clusters; run ./setup again"
         )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Look for no rings of garbage while tests are collected: a million objects are made that all stay."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for them from now on, but never again among what collecting has made: that would be half of what some tests take."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
