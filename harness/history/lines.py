@@ -73,8 +73,14 @@ def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(found)
 
 
+_SCALAR = frozenset({str, int, float, bool, types.NoneType})
+"""What most values are, and what the encoder takes as it is."""
+
+
 def _plain(value: Any) -> Any:
     """Turn values into what the encoder takes."""
+    if type(value) in _SCALAR:
+        return value
     if dataclasses.is_dataclass(value):
         cls: Any = type(value)
         return {name: _plain(getattr(value, name)) for name, _ in _fields(cls)}
