@@ -410,18 +410,6 @@ def test_options_reach_the_conductor(bench: Bench) -> None:
     assert (usual.results, usual.keep) == (bench.pytester.path / "results", False)
 
 
-def test_workers_share_one_seed(bench: Bench) -> None:
-    """With pytest-xdist, a random seed is drawn once and printed once."""
-    pytest.importorskip("xdist")
-    for name in ("held-one", "held-two", "held-three", "held-four"):
-        bench.scenario(name)
-    bench.pytester.makeconftest(WORKER)
-    result = bench.run_apart("scenarios", "-n", "2")
-    result.assert_outcomes(passed=4)
-    (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --wf-seed ")]
-    assert (bench.pytester.path / "seeds").read_text(encoding="utf-8") == f"{said}\n" * 4
-
-
 @pytest.mark.parametrize("python", [False, True])
 def test_a_run_that_goes_on_says_which_it_is_and_where_it_is_written(bench: Bench, *, python: bool) -> None:
     """Its verdict is minutes away: what is said must not wait for it in pytest's capture."""
@@ -445,16 +433,6 @@ def test_nothing_is_broken_where_pytest_only_plans(bench: Bench, option: str) ->
     bench.scenario("held-it")
     bench.run(option)
     assert bench.conductor.conducted == []
-
-
-def test_workers_say_which_runs_go_on(bench: Bench) -> None:
-    """A worker has no reporter of its own, and what it says must come through all the same, in a line of its own."""
-    bench.pytester.makeconftest(WORKER)
-    for name in ("held-a", "held-b"):
-        bench.scenario(name)
-    result = bench.run_apart("-n", "2")
-    lines = [line for line in result.errlines if line.startswith("whalefall: ")]
-    assert sorted(line.split(";")[0] for line in lines) == [f"whalefall: {name}: run run-of-{name}" for name in ("held-a", "held-b")]
 
 
 def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
@@ -533,28 +511,45 @@ def wrongs(element: ET.Element) -> Iterator[str]:
         yield from wrongs(child)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_junit_is_valid_by_jenkins_schema(bench: Bench, workers: tuple[str, ...]) -> None:
+_OTHER = "def test_other(record_testsuite_property):\n    record_testsuite_property('theirs', '1')\n"
+
+
+def test_junit_is_valid_by_jenkins_schema(bench: Bench) -> None:
     """All outcomes beside a test of somebody else's: nothing stands where the schema has no place for it, and nobody else's test is moved."""
-    names = ("held-one", "held-two")
-    for name in (*names, *(() if workers else ("broken", "unknown", "cannot", "failing"))):
+    for name in ("held-one", "held-two", "broken", "unknown", "cannot", "failing"):
         bench.scenario(name)
-    bench.pytester.makepyfile(test_other="def test_other(record_testsuite_property):\n    record_testsuite_property('theirs', '1')\n")
-    if workers:
-        pytest.importorskip("xdist")
-        bench.pytester.makeconftest(WORKER)
-        bench.run_apart("--junitxml", "junit.xml", *workers)
-    else:
-        bench.run("--junitxml", "junit.xml")
-    root = ET.parse(bench.pytester.path / "junit.xml").getroot()  # noqa: S314 - pytest's own file
+    bench.pytester.makepyfile(test_other=_OTHER)
+    bench.run("--junitxml", "junit.xml")
+    assert valid(bench.pytester.path / "junit.xml", "held-one", "held-two") == (7, {"theirs"})
+
+
+def valid(junit: Path, *names: str) -> tuple[int, set[str | None]]:
+    """Hold a report against the schema, and return how many tests it has, and what is told beside somebody else's."""
+    root = ET.parse(junit).getroot()  # noqa: S314 - pytest's own file
     assert list(wrongs(root)) == []
     suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
     assert [case.get("name") for case in suites["pytest"].iter("testcase")] == ["test_other"]
     assert (suites["pytest"].get("tests"), suites["pytest"].get("failures")) == ("1", "0")
-    theirs = {each.get("name") for each in suites["pytest"].iterfind("properties/property")}
-    assert theirs == (set() if workers else {"theirs"})  # pytest-xdist does not hand them over
     assert all(suites[name].find("properties") is not None for name in names)
-    assert sum(len(suite.findall("testcase")) for suite in root.iter("testsuite")) == (3 if workers else 7)
+    theirs = {each.get("name") for each in suites["pytest"].iterfind("properties/property")}
+    return sum(len(suite.findall("testcase")) for suite in root.iter("testsuite")), theirs
+
+
+def test_workers_share_one_seed_say_which_runs_go_on_and_write_one_report(bench: Bench) -> None:
+    """With pytest-xdist, a random seed is drawn once and printed once. A worker has no reporter of its own, and what it says must come through."""
+    pytest.importorskip("xdist")
+    names = ("held-one", "held-two", "held-three", "held-four")
+    for name in names:
+        bench.scenario(name)
+    bench.pytester.makeconftest(WORKER)
+    bench.pytester.makepyfile(test_other=_OTHER)
+    result = bench.run_apart("-n", "2", "--junitxml", "junit.xml")
+    result.assert_outcomes(passed=5)
+    (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --wf-seed ")]
+    assert (bench.pytester.path / "seeds").read_text(encoding="utf-8") == f"{said}\n" * 4
+    lines = [line for line in result.errlines if line.startswith("whalefall: ")]
+    assert sorted(line.split(";")[0] for line in lines) == sorted(f"whalefall: {name}: run run-of-{name}" for name in names)
+    assert valid(bench.pytester.path / "junit.xml", *names) == (5, set())  # what is told beside a test pytest-xdist does not hand over
 
 
 IN_PYTHON = """
