@@ -12,6 +12,8 @@ import importlib
 import json
 import os
 import runpy
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -42,9 +44,14 @@ def kept(folder: Callable[[], Path]) -> Iterator[Run]:
     def run(argv: list[str], *, seconds: float, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
         assert argv[:3] == PYTHON
         kind = frozenset((name, value.replace(env["HOME"], "~")) for name, value in env.items())
-        if kind not in processes:
-            processes[kind] = _Kept(env, folder())
-        return processes[kind].run(argv[3:], seconds=seconds, cwd=cwd, env=env)
+        process = processes.pop(kind, None) or _Kept(env, folder())
+        try:
+            done = process.run(argv[3:], seconds=seconds, cwd=cwd, env=env)
+        except BaseException:  # the program still runs
+            process.close()
+            raise
+        processes[kind] = process
+        return done
 
     try:
         yield run
@@ -71,8 +78,11 @@ class _Kept:
         with Path(os.devnull).open("rb") as nothing, _memory("out") as out, _memory("err") as err:
             self._line.settimeout(seconds)
             told = {"argv": argv, "cwd": str(cwd), "env": env}
-            socket.send_fds(self._line, [json.dumps(told).encode()], [each.fileno() for each in (nothing, out, err)])
-            status = json.loads(self._line.recv(_MOST))
+            try:
+                socket.send_fds(self._line, [json.dumps(told).encode()], [each.fileno() for each in (nothing, out, err)])
+                status = json.loads(self._line.recv(_MOST))
+            except TimeoutError as error:
+                raise subprocess.TimeoutExpired(argv, seconds) from error
             for each in (out, err):
                 each.seek(0)
             return subprocess.CompletedProcess(argv, status, out.read(), err.read())
@@ -109,9 +119,20 @@ def _serve(number: int) -> None:
                 _become(json.loads(told), handles)
             for each in handles:
                 os.close(each)
-            _, status = os.waitpid(pid, 0)
-            with suppress(BrokenPipeError):
-                line.send(json.dumps(os.waitstatus_to_exitcode(status)).encode())
+            status = _status(pid, line)
+            with suppress(OSError):  # whoever asked is gone
+                line.send(json.dumps(status).encode())
+
+
+def _status(pid: int, line: socket.socket) -> int:
+    """Wait for a program's end, and return with what it ended. It ends with whoever asked for it."""
+    handle, waiting = os.pidfd_open(pid), select.poll()
+    waiting.register(handle, select.POLLIN)
+    waiting.register(line, select.POLLIN)  # nothing is said there meanwhile: it was closed
+    if handle not in {each for each, _ in waiting.poll()}:
+        os.kill(pid, signal.SIGKILL)
+    os.close(handle)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _become(told: dict[str, Any], handles: list[int]) -> NoReturn:
