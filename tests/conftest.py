@@ -34,8 +34,9 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for them from now on, but never again among what collecting has made: that would be half of what some tests take."""
+    """Look for them from now on, but rarely, and never again among what collecting has made: that would be half of what some tests take."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # a history alone is ten thousand objects, and no ring
     gc.enable()
 
 
