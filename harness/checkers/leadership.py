@@ -342,14 +342,15 @@ def _deaf(history: History, expected: Expected, over: Interval, spans: Mapping[s
 
 def _leans(history: History, members: set[str], over: Interval, deaf: Collection[str]) -> bool:
     """Whether at some moment a majority followed somebody only if what these said last still counts."""
-    leadership = Leadership(members)
+    leadership, leans = Leadership(members), False
     for entry in history.entries:
         if entry.time > over.end:
             break
-        if entry.time > over.start and leadership.agreed()[1] is not None and leadership.agreed(but=deaf)[1] is None:
+        if entry.time > over.start and leans:
             return True
-        leadership.hear(entry.event)
-    return leadership.agreed()[1] is not None and leadership.agreed(but=deaf)[1] is None
+        if leadership.hear(entry.event):
+            leans = leadership.agreed()[1] is not None and leadership.agreed(but=deaf)[1] is None
+    return leans
 
 
 def _stayed(bite: _Bite) -> Report:

@@ -31,7 +31,7 @@ def seams(history: History) -> list[tuple[str, int]]:
     begun, or many in a row that were never begun although later ones were: a run writes down that it begins a call before it makes it, and numbers
     them without gaps.
     """
-    return [*_phases(history), *_faults(history), *_calls(history)]
+    return history.once(seams, lambda: [*_phases(history), *_faults(history), *_calls(history)])
 
 
 def _calls(history: History) -> list[tuple[str, int]]:

@@ -55,7 +55,9 @@ def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
 
     An answer to no known call is left out. A call with two answers that differ is unknown. Worked out once for each history: most checkers ask.
     """
-    return history.once((ops, workload), lambda: tuple(_ops(history, workload)))
+    if workload is None:
+        return history.once(ops, lambda: tuple(_ops(history)))
+    return history.once((ops, workload), lambda: tuple(op for op in ops(history) if op.workload == workload))
 
 
 def whom(workload: str, call: Call) -> str:
@@ -133,15 +135,13 @@ def served(calls: Iterable[Op], moment: float) -> LastAnswer:
     return LastAnswer(good, refused=any(not op.ok and op.begun >= last.at for op in over))
 
 
-def _ops(history: History, workload: str | None) -> Iterator[Op]:
+def _ops(history: History) -> Iterator[Op]:
     answers: dict[int, tuple[float, int, Answered]] = {}
     for entry, answer in history.each(Answered):
         first = answers.setdefault(answer.op, (entry.time, entry.index, answer))[2]
         if first != answer:  # two answers to one call contradict each other: then nobody knows
             answers[answer.op] = (entry.time, entry.index, replace(answer, outcome=Outcome.UNKNOWN, value=None, by=None))
     for entry, event in history.each(Invoked):
-        if workload is not None and event.workload != workload:
-            continue
         time, index, answered = answers.get(event.op, (0.0, -1, None))
         if answered is None or index < entry.index:
             yield Op(event.op, event.workload, event.call, entry.time, entry.index)
