@@ -47,6 +47,10 @@ def awaited(run: Run) -> Truth:
 
 
 def _came(run: Run, each: Wait) -> Truth:
+    # What came may be so only if an action in doubt was done.
+    doubt = any(deed.effect.runs and deed.outcome is Outcome.UNKNOWN and deed.begun <= each.ended for deed in run.deeds)
+    if each.outcome is Outcome.OK and doubt:
+        return Truth.of(H, U, why=f"{each}, beside an action in doubt")
     if each.outcome is Outcome.OK:
         edges = [time for fault in run.faults for time in (fault.bites, fault.lets_go)] + [
             change.time for deed in run.deeds for change in deed.changes
