@@ -81,10 +81,12 @@ def allowance(
     named: str,
     done: Sequence[Interval] = (),
     full: Sequence[Interval] = (),
+    anything: Sequence[Interval] = (),
 ) -> Allowance:
     """Return how long after a loss it may take, other faults that come meanwhile allowed for; `limit` is what a fault allows by itself.
 
-    `done` is when actions disturbed the cluster, and `full` when no node could take the work: that is allowed for, and never for sure.
+    `done` is when actions disturbed the cluster, and `full` when no node could take the work: that is allowed for, and never for sure. An action that
+    may have done `anything` may have taken the leader, or a majority.
     """
     watched = over(one) - one.at
     longest = limit(one.band, Who.LEADER)
@@ -104,6 +106,7 @@ def allowance(
     with_others = max(sure, _allowed(own, watched, vague)[0])
     ended = [time - one.at for each in done for time in (each.start, each.end) if time > one.at]
     vague += [_Anew(each, each, own, "") for each in ended]
+    vague += [_Anew(each.end - one.at, each.end - one.at, max(own, longest), "") for each in anything if each.end > one.at]
     with_actions = max(with_others, _allowed(own, watched, vague)[0])
     # Where a node could take it again only then.
     vague += [_Anew(each.start - one.at, each.end - one.at, own, "") for each in full if each.end < over(one)]

@@ -128,9 +128,11 @@ class Rescheduled:
 
     def _allowed(self, known: _Known, one: Displaced) -> Allowance:
         history, named = known.history, "budget" if self.within is None else "limit"
-        done = upset(deeds(history), history.end)
+        every = deeds(history)
+        done = upset(every, history.end)
+        anything = [Interval(each.begun, each.over(history.end)) for each in every if each.effect.disturbs]
         full = known.homes.full(one.instance, self._app, Interval(one.at, over(one)))
-        return allowance(one, self.limit, known.roles, known.bands, known.spans, known.absence, history.end, named, done, full)
+        return allowance(one, self.limit, known.roles, known.bands, known.spans, known.absence, history.end, named, done, full, anything)
 
     def _judged(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
         """Judge one loss. Where the work ran on when the fault had bitten, it must be late from its end on as well."""

@@ -41,6 +41,10 @@ def settled(run: Run) -> Truth:
     return Truth(own_doing(run, healed, run.gave_up))
 
 
+LOOK = 1.5
+"""Seconds within which a node is looked at again, late ones allowed for: what came may be seen only then."""
+
+
 def awaited(run: Run) -> Truth:
     """Say whether what was awaited came, each time."""
     return worst([_came(run, each) for each in run.waits])
@@ -79,7 +83,7 @@ def _scaled(run: Run, deed: Deed, app: App, number: int, within: float) -> Truth
     if came != nearly:
         found = set(ANY)  # for nearly as long as counts
     elif came is not None and came <= end - BLUR:
-        found = {H}
+        found = {H} if came <= end - LOOK else {H, U}
     elif came is not None and came <= end + BLUR:
         found = {H, U, B}
     elif _unlike(run, deed, app, end) or deed.outcome is Outcome.UNKNOWN or end > run.settled:

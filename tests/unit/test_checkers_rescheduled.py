@@ -881,6 +881,30 @@ def test_the_limit_is_within_or_else_the_budget() -> None:
     assert Rescheduled("web", budgets={"node.kill": Budget(())}).check(kill().done(80).history()).verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("effect", "targets", "back", "verdict"),
+    [
+        (Effect(disturbs=True), "", 60, Verdict.UNKNOWN),
+        (Effect(disturbs=True), "n1", 60, Verdict.UNKNOWN),
+        (Effect(disturbs=True), "", 70, Verdict.BROKEN),
+        (Effect(starts=("docker",)), "n1", 60, Verdict.BROKEN),
+        (Effect(), "", 60, Verdict.BROKEN),
+    ],
+    ids=["a command", "on a node", "and far too late", "a daemon was restarted", "what disturbs nothing"],
+)
+def test_what_may_have_done_anything_may_have_taken_the_leader(effect: Effect, targets: str, back: float, verdict: Verdict) -> None:
+    """A follower was lost at 20 s, which takes ten seconds, and forty after a leader; until 25 s something was done."""
+    story = Story().node(0, "n1").node(0, "n2", "web@1").node(0, "n3").watched(99, "n1 n2 n3")
+    story.members(0.5, "n1 n2 n3", 2, "n1").fault("node.kill", "n2", decided=20, in_force=20, healing=90, healed=91, lost="n2")
+    story.off(20, "n2").no_member(20.5, "n2").action(24, 25, "some.action", targets, effect=effect).node(back, "n3", "web@1")
+    budgets = {
+        "node.kill": Budget((Term("a leader", 40.0, "a test"),)),
+        "node.kill of a follower": Budget((Term("a follower", 10.0, "a test"),)),
+    }
+    finding = Rescheduled("web", budgets=budgets).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_of_several_instances_the_slowest_is_named() -> None:
     """All must be there in time."""
     story = Story().node(0, "n1", "web@1", "db@1", "web@2").node(0, "n2").node(0, "n3")
