@@ -433,6 +433,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     Of a run that failed the first line alone is its message: it is the cause. In CI, and with -vv, pytest's short summary and its JUnit file would
     repeat the whole report otherwise.
     """
+    __tracebackhide__ = True
     error = call.excinfo.value if call.excinfo is not None else None
     if error is not None and (isinstance(error, HarnessError) or _refused(error)):
         _cut(error, within=item.path)  # also of a subtest, which ends no phase
@@ -706,10 +707,13 @@ _PHASES = {"setup": "set-up", "call": "body"}
 
 @contextlib.contextmanager
 def _failing(item: pytest.Item, when: str) -> Iterator[None]:
-    """Note in a test's run what ends the test in one of its phases, and where that is no skip, tell beside it what was found."""
+    """Note in a test's run what ends the test in one of its phases, and where that is no skip, tell beside it what was found.
+
+    What cannot be made here is a skip.
+    """
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, pytest.exit.Exception):  # the end of all tests
         raise
     except BaseException as error:  # as pytest has it: also a SystemExit is the end of one test
         if isinstance(error, HarnessError) or _refused(error):
@@ -720,8 +724,10 @@ def _failing(item: pytest.Item, when: str) -> Iterator[None]:
             theirs = isinstance(error, pytest.fail.Exception | pytest.skip.Exception)
             said = f"{type(error).__name__}: {getattr(error, 'msg', '')}" if theirs else in_words(error)
             why = f"{TEST_ENDED}{_PHASES[when]} ({in_line(said.partition(chr(10))[0][:MOST_SAID])})"
-            skipped = isinstance(error, pytest.skip.Exception)
+            skipped = isinstance(error, pytest.skip.Exception | Unsupported)
             session.recorder.record(Note(f"{STOPPED_EARLY}: {why}" if skipped else why))
+            if isinstance(error, Unsupported):
+                raise pytest.skip.Exception(in_line(error), _use_item_location=True) from None
             if not skipped:
                 _tell(item, session, when)
         raise

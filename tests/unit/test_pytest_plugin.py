@@ -19,6 +19,7 @@ import pytest
 
 import harness.conductor
 import harness.core.parameters
+import harness.pytest_plugin
 import harness.registry
 import harness.reports.verdict_table  # the tester forgets what its runs import: what is here already is not read again each time
 import harness.scenario
@@ -1177,8 +1178,23 @@ def test_{name}(prepared):
         ("yield", "assert False", {"failed": 1}, "its test ended in its body (AssertionError: assert False)"),
         ("yield", "raise SystemExit(3)", {"failed": 1}, "its test ended in its body (SystemExit: 3)"),
         ("raise SystemExit", "pass", {"errors": 1}, "its test ended in its set-up (SystemExit: )"),
+        (
+            "yield",
+            "from harness.core.errors import Unsupported; raise Unsupported('no disk that can be slowed')",
+            {"skipped": 1},
+            "ended early: it was asked to stop: its test ended in its body (no disk that can be slowed)",
+        ),
     ],
-    ids=["set-up", "fail in the set-up", "skip in the set-up", "skip", "body", "an exit in the body", "an exit in the set-up"],
+    ids=[
+        "set-up",
+        "fail in the set-up",
+        "skip in the set-up",
+        "skip",
+        "body",
+        "an exit in the body",
+        "an exit in the set-up",
+        "what cannot be made here",
+    ],
 )
 def test_a_run_says_in_which_phase_its_test_ended(bench: Bench, prepared: str, body: str, outcome: dict[str, int], noted: str) -> None:
     """Whatever ended it, also a fixture of its own that comes after the cluster; and beside a failure stands what was found."""
@@ -1224,6 +1240,20 @@ def test_an_error_of_ours_in_a_subtest_ends_where_that_called_us(bench: Bench) -
     result = bench.run("-rN")
     assert result.stdout.str().count("the promises: ") == 1
     result.stdout.no_fnmatch_line("*spelling.py*")
+
+
+def test_what_ends_all_tests_is_not_judged_before(bench: Bench) -> None:
+    """It would have to wait until the cluster has settled."""
+    bench.pytester.makepyfile("import pytest\n\ndef test_held(cluster):\n    pytest.exit('all over')\n")
+    bench.run("-rN")
+    assert bench.conductor.lending == ["lent", "begun", "faults", "given back"]
+
+
+def test_every_wrapper_of_ours_hides_its_frames() -> None:
+    """Whatever goes through it stands in the failures of all tests there are."""
+    wrappers = [each for each in vars(harness.pytest_plugin).values() if getattr(each, "pytest_impl", {}).get("wrapper")]
+    assert {each.__name__ for each in wrappers} >= {"pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown"}
+    assert [each.__name__ for each in wrappers if "__tracebackhide__" not in each.__code__.co_varnames] == []
 
 
 def test_an_error_of_ours_ends_where_a_fixture_called_us(bench: Bench) -> None:
