@@ -870,9 +870,9 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
         wish["timers"] = spelling.timers_of(wish)
         spelling.must_be_cluster(wish["nodes"], wish["apps"], wish["provider"])
         apps = [app.name for app in wish["apps"]]
-        spelling.must_be_workloads(wish["workloads"], apps, [f"n{number + 1}" for number in range(wish["nodes"])])
-        spelling.must_be_promises(wish["promises"], apps, wish["workloads"])
         mode: Any = known().modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
+        spelling.must_be_workloads(wish["workloads"], apps, [f"n{number + 1}" for number in range(wish["nodes"])], mode)
+        spelling.must_be_promises(wish["promises"], apps, wish["workloads"], mode)
     plan = asked_plan(
         wish,
         mode,

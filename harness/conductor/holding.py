@@ -18,6 +18,7 @@ from harness.core.protocols import Awaiting
 from harness.core.threads import CertainThread
 from harness.core.traits import to_history
 from harness.core.values import Stage
+from harness.faults import common
 from harness.history.events import FaultStage
 from harness.nodes.together import together
 
@@ -84,6 +85,17 @@ class Holding:
         Whatever this raises, it has mended first. One that is in force goes on until `finish`.
         """
         self._await_target()
+        try:
+            common.remedies(self.fault, self.cluster, self._nodes)
+        except BaseException as error:
+            # Who cannot say what would mend it could mend it never: then nothing of it is to be made, nor to be written into the ledger.
+            self._over = True
+            if not isinstance(error, HarnessError):
+                raise
+            self._tell(Stage.DECIDED, expression)
+            self._tell(Stage.FAILED, f"not made, since nobody could mend it: {error}")
+            stops.go_on()
+            return False
         self.ledger.open(self.number, self.fault, self.hit)
         self._tell(Stage.DECIDED, expression)
         made = False

@@ -179,7 +179,7 @@ class Session:
         for one of an app that is not there, with a value that no file could give, or with nothing that calls what it is about.
         """
         self._must_go_on()
-        spelling.must_be_promises(promises, [app.name for app in self.plan.apps], self.plan.workloads)
+        spelling.must_be_promises(promises, [app.name for app in self.plan.apps], self.plan.workloads, self.cluster.mode)
         self.promised.extend(promises)
 
     def end(self) -> None:

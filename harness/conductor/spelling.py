@@ -20,6 +20,7 @@ from harness.host import contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
+from harness.scenario.fits import name_misfits
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
@@ -42,11 +43,13 @@ WHOM = "whom to hit"
 """What stands before what is wrong with a target, where a file's name and line would stand."""
 
 
-def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloads: Sequence[Workload] | None = None) -> None:
+def must_be_promises(
+    promises: Sequence[Checker], apps: Collection[str], workloads: Sequence[Workload] | None = None, mode: Any = None
+) -> None:
     """Raise `BadInput` with all that is no promise of a scenario file.
 
-    And, where there is none of that, for one of an app that is not there, with a value that no file could give, or that nothing among `workloads`,
-    where they are given, makes calls for.
+    And, where there is none of that, for one of an app that is not there, with a value that no file could give, that nothing among `workloads`,
+    where they are given, makes calls for, or that the mode, where it is known, lacks something for.
     """
     among = registry.known().checkers
     valid = ", ".join(sorted(f"{kind.__name__} ({name})" for name, kind in among.items()))
@@ -61,17 +64,24 @@ def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloa
     if workloads is not None:
         sound = [each for each in promises if parameters.fits(each)]
         found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in sound for said in wanting(workloads, each)]
-    _told(found)
+    _told([*found, *_by_name("promise", promises, mode)])
 
 
-def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = ()) -> None:
+def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = (), mode: Any = None) -> None:
     """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give.
 
-    And with every probe that is asked of none of `nodes`, where those are known, or has the name of another one.
+    And with every probe that is asked of none of `nodes`, where those are known, or has the name of another one; and with each that the mode, where it
+    is known, lacks something for.
     """
-    wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps)]
+    wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps), *_by_name("workload", workloads, mode)]
     sound = [each for each in workloads if parameters.fits(each)]
     _told([*wrong, *(Problem(f"the probe {sound[each.number].called}", 0, 0, *each[2:5]) for each in probes.slips(sound, nodes))])  # type: ignore[attr-defined]
+
+
+def _by_name(what: str, asked: Sequence[Any], mode: Any) -> list[Problem]:
+    """Return what a mode lacks for promises or workloads. Of no mode (None) nothing is known."""
+    named = [(each.name, lack) for each in asked for lack in name_misfits(each.name, (), mode)] if mode is not None else []
+    return [Problem(f"the {what} {name}", 0, 0, lack.found, lack.expected) for name, lack in named]
 
 
 LISTS: Mapping[str, str] = {

@@ -21,7 +21,7 @@ from harness.actions.systemd import ServiceStop
 from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
 from harness.conductor import spelling
 from harness.core import parameters
-from harness.core.errors import BadInput, Unsupported
+from harness.core.errors import BadInput, HarnessError, Unsupported
 from harness.core.values import App, Effect
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
@@ -37,13 +37,14 @@ from harness.steps.targeting import Around
 from harness.testing.bare import BareMode
 from harness.workloads.http import Http
 from harness.workloads.register import Register
-from tests.unit.sessions import in_memory, scripted
+from tests.unit.sessions import Led, Scripted, in_memory, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from harness.conductor import Session
+    from harness.core.protocols import Cluster, Node
 
 APPS = ["web"]
 NODES = ("n1", "n2", "n3")
@@ -405,6 +406,55 @@ def test_a_fault_that_cannot_be_made_is_refused_of_a_scenario_in_python_before_i
         session.plan = dataclasses.replace(session.plan, steps=(Break(fault(), "all", Hold(9)),))
         session.break_(fault(), "n1", Hold(1))
         assert fault.calls == ["inject", "heal"]
+
+
+def test_a_promise_and_a_workload_that_the_mode_lacks_something_for_are_told_as_in_a_file(tmp_path: Path) -> None:
+    """Before there is a cluster where the marker has them, and before anything is promised in the test's body."""
+    lacks = "with the bare mode; expected a mode with a quorum and a leader"
+    assert (
+        told(spelling.must_be_workloads, [Http("web"), Register()], APPS, (), BareMode()) == f"the workload register: 'register', {lacks}"
+    )
+    assert told(spelling.must_be_promises, [QuorumSurvived()], APPS, BOTH, BareMode()) == f"the promise quorum: 'quorum', {lacks}"
+    assert told(spelling.must_be_promises, [QuorumSurvived()], APPS, BOTH, Led()) == ""
+    with in_memory(tmp_path, None, App("web", 2)) as session:
+        assert lacks in told(session.promise, QuorumSurvived())
+        assert session.promised == []
+
+
+def test_a_fault_that_cannot_say_what_would_mend_it_is_neither_made_nor_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line in the ledger that nobody can ever mend would lock hosts for good, though nothing was ever done to them."""
+    fault = scripted(monkeypatch)
+    with in_memory(tmp_path) as session:
+        monkeypatch.setattr(fault, "touched", lambda _, __, targets: targets)
+        monkeypatch.setattr(fault, "remedy", _nameless)
+        session.break_(fault(), "n2", Hold(1))
+        session.start(fault(), "n2", "one")
+        session.heal("one")
+        assert (fault.calls, session._going) == ([], [])
+        monkeypatch.setattr(fault, "remedy", _crashing)
+        asks: list[Callable[[], object]] = [
+            lambda: session.break_(fault(), "n2", Hold(1)),
+            lambda: session.start(fault(), "n2", "two"),
+        ]
+        for ask in asks:
+            with pytest.raises(ZeroDivisionError):
+                ask()
+        session._mend(session._going[::-1])
+    assert fault.calls == []
+    assert (tmp_path / "ledger.jsonl").read_bytes() == b""
+    told_of = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    stages = [(each["stage"], each["detail"]) for each in told_of if "stage" in each]
+    assert stages == [("decided", "n2"), ("failed", "not made, since nobody could mend it: no such unit")] * 2
+
+
+def _crashing(self: Scripted, cluster: Cluster, target: Node) -> tuple[str, ...]:
+    raise ZeroDivisionError
+
+
+def _nameless(self: Scripted, cluster: Cluster, target: Node) -> tuple[str, ...]:
+    raise HarnessError("no such unit")
 
 
 def test_whom_other_faults_hit_may_be_hit_once_there_are_some() -> None:
