@@ -11,7 +11,7 @@ from harness.checkers.judging import Point, conclude, doubted, missed, plural, u
 from harness.checkers.own_doing import own_doing
 from harness.checkers.troubles import watched
 from harness.core.figures import at, given, lasted
-from harness.core.units import Duration
+from harness.core.units import ABOVE, Duration
 from harness.core.values import NodeState, Outcome
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import NodeSeen
@@ -42,7 +42,7 @@ class Scaled:
     name: ClassVar[str] = "scaled"
     app: str
     to: Annotated[int, Field(ge=1, description="a whole number above 0")]
-    within: Annotated[Duration, Field(gt=0, description="a duration above 0, such as 30s or 2m")]
+    within: Annotated[Duration, Field(gt=0, description=ABOVE)]
 
     def check(self, history: History) -> Finding:
         """Return held with how long it took, broken, or unknown; details have each time that it was asked for."""

@@ -24,6 +24,7 @@ _RATE = re.compile(rf"({_NUMBER})\s*(?:/\s*(s|m))?")
 _SHARE = re.compile(rf"({_NUMBER})\s*(%)?")
 
 DURATION = "a duration of 0 or more, such as 5, 0.5, 500ms, 5s or 2m"
+ABOVE = "a duration above 0, such as 30s or 2m"
 RATE = "a rate above 0, such as 20 or 20/s (calls a second), or 30/m"
 SHARE = "a share from 0 to 1, such as 0.9 or 90%"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
@@ -208,8 +209,9 @@ def _never_whole(made: Plan) -> list[str]:
     """Say what keeps the cluster from being whole when a step awaits that, or at the end: a fault that goes on, a daemon that stays stopped."""
     said = []
     going: list[Break] = []
-    stopped: dict[tuple[str, str], str] = {}  # daemon, on whom → the action that stopped it
-    emptied: list[Do] = []  # actions that keep work from nodes
+    names = frozenset(node.name for node in made.nodes)
+    stopped: dict[tuple[str, str], _Left] = {}  # daemon, on whom → the action that stopped it
+    emptied: list[_Left] = []  # actions that keep work from nodes
     for step, _ in flat(made.steps):
         if isinstance(step, Break) and step.hold is None and step.fault.traits.loses in {Loss.NODE, Loss.PROCESS}:
             going.append(step)
@@ -217,11 +219,11 @@ def _never_whole(made: Plan) -> list[str]:
             going = [each for each in going if step.name not in {ALL, each.name}]
         elif isinstance(step, Do):
             effect = step.action.effect
-            stopped |= {(part, step.targets): step.action.name for part in effect.stops}
-            emptied = (
-                [*emptied, step] if effect.moves else [each for each in emptied if not (effect.opens and _reaches(step, each.targets))]
-            )
-            stopped = {(part, on): by for (part, on), by in stopped.items() if not (part in effect.starts and _reaches(step, on))}
+            whom = _named(step.targets, names)
+            stopped |= {(part, step.targets): _Left(step, whom) for part in effect.stops}
+            stopped = {key: left for key, by in stopped.items() if (left := by.without(whom) if key[0] in effect.starts else by)}
+            emptied = [left for by in emptied if (left := by.without(whom) if effect.opens else by)]
+            emptied += [_Left(step, whom)] if effect.moves else []
         elif isinstance(step, Await) and step.goal == STEADY:
             what = [f"{each.fault.name} ({each.name}) goes on" for each in going]
             what += [f"{part} is stopped" for part in dict.fromkeys(part for part, _ in stopped)]
@@ -229,27 +231,37 @@ def _never_whole(made: Plan) -> list[str]:
     return (
         said
         + [
-            f"{name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
-            for (part, _), name in stopped.items()
+            f"{by.step.action.name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will "
+            "be unknown"
+            for (part, _), by in stopped.items()
         ]
         + [
-            f"{step.action.name} on {step.targets} keeps work from nodes, and no step after it lets them have some: where the others are too few "
-            "for all instances the cluster is not whole when the run ends, and settled will be unknown"
-            for step in emptied
+            f"{by.step.action.name} on {by.step.targets} keeps work from nodes, and no step after it lets them have some: where the others are too "
+            "few for all instances the cluster is not whole when the run ends, and settled will be unknown"
+            for by in emptied
         ]
     )
 
 
-def _reaches(step: Do, whom: str) -> bool:
-    """Whether what a step does may be done to all of a target expression: but for nodes that one names, and the other does not, nobody knows."""
-    mine, theirs = (_named(each) for each in (step.targets, whom))
-    return mine is None or theirs is None or theirs <= mine
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a step did, and of which nodes no later one has surely undone it; None where nobody knows to whom it was done."""
+
+    step: Do
+    nodes: frozenset[str] | None
+
+    def without(self, whom: frozenset[str] | None) -> _Left | None:
+        """Return what is left once it is undone for these (None: for whoever it may be); None where that may be nothing."""
+        if self.nodes is None or whom is None or self.nodes <= whom:
+            return None
+        return _Left(self.step, self.nodes - whom)
 
 
-def _named(expression: str) -> frozenset[str] | None:
-    """Return the one node that a target expression names; None where it names none, or hangs on more than that."""
-    names = [each.word for each in targets.names(targets.parse(expression))] if expression else []
-    return frozenset(names) if [expression] == names and expression not in targets.SETS else None
+def _named(expression: str, names: frozenset[str]) -> frozenset[str] | None:
+    """Return the nodes that a target expression names, of all that there are: one, or all; None where it hangs on more than that."""
+    if expression == ALL:
+        return names
+    return frozenset([expression]) if expression in names else None
 
 
 def _parts_left_out(made: Plan) -> list[str]:

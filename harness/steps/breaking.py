@@ -14,7 +14,7 @@ from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget, TakenAlready
 from harness.core.naming import close, one_of
 from harness.core.protocols import Choosy, Quorum
-from harness.core.units import DURATION, Duration
+from harness.core.units import ABOVE, DURATION, Duration
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
@@ -53,7 +53,7 @@ class HoldPart(Part):
     """How long a fault is held, where that is not a duration."""
 
     until: Literal["recovered", "leader-moved"] = Field(description="recovered or leader-moved")
-    at_most: Duration = Field(alias="at most", description=DURATION)
+    at_most: Duration = Field(alias="at most", gt=0, description=ABOVE)
 
 
 @kind_of_step

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from harness.core import parameters
+from pydantic import Field
+
 from harness.core.errors import NoGoodAnswer, NotDone
-from harness.core.figures import given
 from harness.core.protocols import Quorum, Registers
-from harness.core.units import Duration, Rate
+from harness.core.units import ABOVE, Duration, Rate
 from harness.core.values import Call, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ class Register:
     name: ClassVar[str] = "register"
 
     rate: Rate = 10.0
-    deadline: Duration = 2.0  # of one call
-
-    def __post_init__(self) -> None:
-        """Refuse what could never be answered. Raises `ValueError`."""
-        if parameters.fits(self) and self.deadline <= 0:
-            raise ValueError(f"found deadline {given(self.deadline)}, expected more than 0 s")
+    deadline: Annotated[Duration, Field(gt=0, description=ABOVE)] = 2.0  # of one call
 
     def calls(self, rng: Random) -> Iterator[Call]:
         """Yield writes of keys 0, 1, 2 …, and in between reads of a key that was asked to be written before."""

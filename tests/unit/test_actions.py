@@ -1010,6 +1010,27 @@ WARNED: dict[str, tuple[str, list[str]]] = {
         "  - {do: service.stop, with: {service: etcd}, on: n1}\n  - {do: service.start, with: {service: etcd}, on: all}\n" + FAULT,
         [],
     ),
+    "a daemon of all is started on one": (
+        "  - {do: service.stop, with: {service: etcd}, on: all}\n  - {do: service.start, with: {service: etcd}, on: n2}\n"
+        "  - {await: steady, at most: 30s}\n" + FAULT,
+        ["await: steady while etcd is stopped: the cluster is not whole then, so it will hardly come", STAYS],
+    ),
+    "a daemon of all is started on all but one": (
+        "  - {do: service.stop, with: {service: etcd}, on: all}\n"
+        + "".join(f"  - {{do: service.start, with: {{service: etcd}}, on: n{number}}}\n" for number in (1, 2, 4))
+        + FAULT,
+        [STAYS],
+    ),
+    "a daemon of all is started on each": (
+        "  - {do: service.stop, with: {service: etcd}, on: all}\n"
+        + "".join(f"  - {{do: service.start, with: {{service: etcd}}, on: n{number}}}\n" for number in (1, 2, 3, 4))
+        + FAULT,
+        [],
+    ),
+    "a daemon of all is started on nobody knows whom": (
+        "  - {do: service.stop, with: {service: etcd}, on: all}\n  - {do: service.start, with: {service: etcd}, on: leader}\n" + FAULT,
+        [],
+    ),
     "a daemon is started on whoever it may be": (
         "  - {do: service.stop, with: {service: etcd}, on: leader}\n  - {do: service.start, with: {service: etcd}, on: any}\n" + FAULT,
         [],

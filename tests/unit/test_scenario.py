@@ -209,6 +209,11 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         [["s.yaml:17:5: a mapping with wiat", "expected a step", "did you mean 'wait'?"]],
     ),
     "bad duration": (changed("wait: 5s", "wait: soon"), [["s.yaml:17:11: 'soon'", "a duration of 0 or more, such as"]]),
+    "no time for a call": (changed("deadline: 500ms", "deadline: 0"), [[": 0; expected", "a duration above 0, such as 30s or 2m"]]),
+    "no time at most": (
+        changed("hold: 0.5", "hold: {until: recovered, at most: 0}"),
+        [["s.yaml:24:39: 0", "a duration above 0, such as 30s or 2m"]],
+    ),
     "bad rate": (changed("rate: 20/s", "rate: 0"), [["s.yaml:14:28: 0", "a rate above 0"]]),
     "bad share": (changed("50%", "150%"), [["s.yaml:35:37: '150%'", "a share from 0 to 1"]]),
     "text for a number": (changed("nodes: 3", "nodes: '3'"), [["s.yaml:7:10: '3'", "a whole number from 1 to 50"]]),
@@ -488,6 +493,8 @@ def test_the_schema_says_above_what_a_time_must_be() -> None:
     promises = schema["properties"]["promises"]["items"]["oneOf"]
     (scaled,) = [each["properties"]["scaled"] for each in promises if "scaled" in each.get("properties", {})]
     assert scaled["properties"]["within"]["anyOf"][0]["exclusiveMinimum"] == 0
+    for cls in registry.known().workloads.values():
+        assert parameters.schema(cls)["properties"]["deadline"]["anyOf"][0]["exclusiveMinimum"] == 0
 
 
 def test_our_scenarios_fit_the_schema() -> None:
