@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from harness import cli
 from harness.core.values import Verdict
-from tests.unit.commanding import conducted
+from tests.unit.commanding import a_plan, conducted
 
 REPO = Path(__file__).resolve().parents[2]
 GOOD = (REPO / "scenarios" / "node-kill.yaml").read_text(encoding="utf-8")
@@ -169,6 +170,11 @@ def test_an_inventory_that_no_run_would_use_is_bad_usage(call: Callable[..., Res
     assert result.exit_code == 2
     assert "--inventory names hosts for --provider inventory, and nodes would come from nspawn" in result.output
     assert conductor.outcomes == [Verdict.HELD]
+    conductor.outcomes.append(Verdict.HELD)
+    whence = {"good.yaml": "nspawn", "hosts.yaml": "inventory"}
+    monkeypatch.setattr("harness.plan.plan_of", lambda path, *, seed, **_: replace(a_plan(seed), provider=whence[Path(path).name]))
+    result = call("run", "--inventory", "hosts.ini", "good.yaml", "hosts.yaml")  # one of them takes its nodes from there
+    assert (conductor.outcomes, "--inventory names hosts" in result.output) == ([], False), result.output
 
 
 def test_a_link_to_nowhere_is_told_as_one(call: Callable[..., Result]) -> None:

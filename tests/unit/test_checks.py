@@ -488,3 +488,4 @@ def test_a_mode_is_told_as_a_file_says_it() -> None:
     check = Check("file", "/etc/shadow", {"mode": 0o640, "exists": True}, "all", ("before",))
     assert str(check) == "file /etc/shadow mode: 0640, exists"
     assert str(Check("file", "/x", {"mode": 0o4755}, "all", ("before",))) == "file /x mode: 04755"
+    assert str(Check("file", "/x", {"mode": 0o4}, "all", ("before",))) == "file /x mode: 0004"  # a file refuses 04

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -102,6 +103,13 @@ def test_an_app_that_is_not_there_is_told_whatever_names_it(text: str) -> None:
         loads(HEAD + text.replace("wep", "web"), "s.yaml")
 
 
+def test_an_app_of_what_has_no_such_parameter_is_told_once() -> None:
+    """That it has none: which app it would be is nothing to it."""
+    with pytest.raises(BadInput) as caught:
+        loads(f"{HEAD}promises: [conflicts]\nsteps:\n  - {{fault: node.kill, on: n1, hold: 5s, with: {{app: wep}}}}\n", "s.yaml")
+    assert [each.found for each in caught.value.problems] == ["an unknown key 'app'"]
+
+
 def test_an_app_that_is_not_there_is_told_in_python(tmp_path: Path) -> None:
     """Before anything is done or broken, of an action and of a fault alike."""
     with in_memory(tmp_path, BareMode(), App("web", 2)) as session:
@@ -115,5 +123,6 @@ def test_which_apps_something_names_is_read_off_its_parameter_and_its_effect() -
     """Each once; who is about any app, or about none, names none."""
     assert named_apps(RollOut("web")) == ("web",)
     assert named_apps(Scale("web", 3)) == ("web",)
+    assert named_apps(SimpleNamespace(effect=Effect({"web": 3}))) == ("web",)
     assert named_apps(Conflicts()) == ()
     assert named_apps(Nothing()) == ()

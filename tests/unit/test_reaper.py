@@ -725,11 +725,12 @@ def test_a_run_that_is_not_there_to_be_forgotten_is_told_as_every_other_slip(
     assert (found.exit_code, "no record of a run 'run-1' is on this machine; those there are: none" in found.output) == (2, True)
     clusters.open_cluster("run-kill-1", "claimed", {})
     clusters.open_cluster("run-kill-2", "nspawn", {})  # sweep removes it: nothing of it is forgotten
+    clusters.open_cluster("run-other", "acme", {})  # a plug-in's, which is here no more: nobody removes it
     found = call("sweep", "--forget", "run-kil-1")
-    assert (found.exit_code, "those there are: run-kill-1; did you mean 'run-kill-1'?" in found.output) == (2, True)
+    assert (found.exit_code, "those there are: run-kill-1, run-other; did you mean 'run-kill-1'?" in found.output) == (2, True)
     found = call("sweep", "--kept", "--forget", "run-kill-1")
     assert (found.exit_code, "--forget and --kept exclude each other" in found.output) == (2, True)
-    assert clusters.registered() == {"run-kill-1", "run-kill-2"}
+    assert clusters.registered() == {"run-kill-1", "run-kill-2", "run-other"}
 
 
 def test_machines_of_this_host_are_swept_and_never_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

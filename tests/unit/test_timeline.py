@@ -236,6 +236,7 @@ def test_an_instance_of_two_digits_is_not_shown_as_another() -> None:
 def test_what_a_machine_ran_just_before_it_was_off_is_named() -> None:
     """Where its bar is too short for a name the machine's has it, and no half of it stands before that."""
     events = phases(0, 0.5, 1, 2, 60, 90, 100)
+    events += [(5.0, NodeSeen("n1", NodeState.UP, containers("web@1"))), (5.1, NodeSeen("n1", NodeState.UP))]  # it left long before
     events += [(9.0, NodeSeen("n1", NodeState.UP, containers("web@2"))), (10.0, NodeSeen("n1", NodeState.OFF))]
     events += [(9.0, NodeSeen("n2", NodeState.UP)), (10.0, NodeSeen("n2", NodeState.OFF))]
     lines = {line.split()[0]: line for line in shown(Timeline(History.of_events(*events), ["n1", "n2"]), 80) if line.startswith("n")}
