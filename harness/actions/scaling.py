@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from harness.core import parameters
-from harness.core.errors import HarnessError
 from harness.core.protocols import Cluster, Node, Scaling
 from harness.core.units import counted
 from harness.core.values import Effect
@@ -42,8 +41,6 @@ class Scale:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Tell the orchestrator, and return when it has taken it. Raises `HarnessError` where there is no such app, or it refuses."""
-        app = next((each for each in cluster.apps if each.name == self.app), None)
-        if app is None:
-            raise HarnessError(f"no app is named {self.app!r}; there is {', '.join(each.name for each in cluster.apps) or 'none'}")
+        app = cluster.app(self.app)
         cluster.can(Scaling).scale(cluster, app, self.instances)
         return f"{app.name} had {counted(app.instances, 'instance')} before"

@@ -105,7 +105,7 @@ class Availability:
         ) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
         lines = sum(window.holds(each.interval.start) and (each.key is None or each.key in parts) for each in missing.values())
         points = [
-            *judge_share(history, self.share, figures, (good, len(during), unmade, lines), window),
+            *judge_share(history, self.share, figures, (good, len(during), unmade, lines), window, app=self.app),
             *(
                 point
                 for gap in sorted(longest, key=lambda gap: -gap.interval.length)

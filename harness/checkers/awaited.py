@@ -104,7 +104,8 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
         return [unknown(text, entry.index)]
     lives = [(band, band.life(history.end)) for band in fault_bands(history) if band.traits.loses is Loss.NODE]
     away = {node for band, life in lives for node in band.targets if common([life], [time])}
-    point = in_vain(history, text, entry, time, lacking, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)
+    apps = (event.app,) if event.goal == RECOVERED else ()
+    point = in_vain(history, text, entry, time, lacking, apps=apps, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)
     return [doubted(point, _all_the_same(history, time.end, event, expected))]
 
 

@@ -105,7 +105,7 @@ class Bystanders:
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
-        return doubted(point, _by_action(history, one.node, gap.start, self.expected.voters))
+        return doubted(point, _by_action(history, one, gap.start, self.expected.voters))
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
@@ -161,12 +161,12 @@ def _went(spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -
     return f", for {lasted(gap.length)}" if again else ", and ran nowhere after that"
 
 
-def _by_action(history: History, node: str, time: float, voters: Voters) -> str:
+def _by_action(history: History, one: _Bystander, time: float, voters: Voters) -> str:
     """Say that an action may have taken what ran on a node; nothing where none did."""
     every = deeds(history)
-    there = [*closed(every, history.end).get(node, [])]
-    there += [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
-    there += [replace(each, end=each.end + AT_ONCE) for each in under_way(every, history.end)]
+    there = [*closed(every, history.end).get(one.node, [])]
+    there += [each for (where, _), pieces in down(every, history.end).items() if where == one.node for each in pieces]
+    there += [replace(each, end=each.end + AT_ONCE) for each in under_way(every, history.end, app_of(one.instance))]
     # Where what is down leaves no majority, what was decided before is not, and is anew when there is one again.
     absence, near = Absence.of(history, voters), endurance(history).recovery + AT_ONCE
     alone = no_majority(history, Electorate(frozenset(members_of(history, voters.members)), voters.daemon, absence))

@@ -13,7 +13,7 @@ from harness.core.figures import at, given, lasted
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, Untold, served, untold
 from harness.history.deeds import deeds
-from harness.history.intervals import Interval, common, neat, node_spans
+from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.recovery import AT_ONCE
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ SLOWED = 1.5
 
 
 def judge_share(
-    history: History, share: float, figures: str, counts: tuple[int, int, float, int], window: Interval, *, unsure: str = ""
+    history: History, share: float, figures: str, counts: tuple[int, int, float, int], window: Interval, *, app: str = "", unsure: str = ""
 ) -> list[Point]:
-    """Judge the share: by the calls that were told of, and only where those that were due and are missing could not have turned it."""
+    """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it."""
     good, made, unmade, missing = counts
-    text = f"{figures}, {share:.1%} were promised{done_in(history, window)}"
+    text = f"{figures}, {share:.1%} were promised{done_in(history, window, app)}"
     # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
     more = unmade + missing
     if good + more < share * (made + more) and whole(history):
@@ -64,7 +64,8 @@ def judge_gap(
     ]
     sure = max(called, key=lambda each: each.interval.length, default=None)
     if sure is not None and sure.interval.length > allowed:
-        text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, sure.within or sure.interval)}"
+        app = app_of(gap.instance) if "@" in gap.instance else ""
+        text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, sure.within or sure.interval, app)}"
         # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
         decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
         begun = window.start if served(of[gap.instance], decided).refused else sure.interval.start
@@ -82,10 +83,14 @@ def judge_gap(
     return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
 
 
-def done_in(history: History, gap: Interval) -> str:
-    """Say what actions were done in a gap, or in all of what is judged, or just before it, that may have made it; nothing where none was."""
+def done_in(history: History, gap: Interval, app: str = "") -> str:
+    """Say what actions were done in a gap, or in all of what is judged, or just before it, that may have made it; nothing where none was.
+
+    What starts an app anew may have where that is the `app`, or none is named: then it may be about any.
+    """
     around = Interval(gap.start - AT_ONCE, gap.end)
-    done = [each for each in deeds(history) if each.effect.upsets and each.begun <= around.end and around.start <= each.over(history.end)]
+    may = [each for each in deeds(history) if each.effect.upsets or (app in each.effect.renews if app else each.effect.renews)]
+    done = [each for each in may if each.begun <= around.end and around.start <= each.over(history.end)]
     named = [f"{each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
     more = [f"{plural(len(named) - NAMED, 'action')} more"] if len(named) > NAMED else []
     return f" ({', and '.join([*named[:NAMED], *more])})" if named else ""

@@ -10,13 +10,13 @@ from harness.core.figures import at
 from harness.core.values import NodeState, Outcome
 from harness.history.absence import Absence
 from harness.history.bands import MEMBER
-from harness.history.deeds import Wanted, closed, deeds, down, under_way
+from harness.history.deeds import Wanted, closed, deeds, down, renewed, under_way
 from harness.history.events import ApiSeen
 from harness.history.intervals import Interval, app_of, common, node_spans, span_at
 from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from harness.history.events import History
 
@@ -25,13 +25,13 @@ _INSTANCE = re.compile(r"[^\s,@]+@[0-9]{1,9}\b", re.ASCII)
 """How `harness.history.situation.Situation` tells what is missing."""
 
 
-def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: str = MEMBER) -> str:
+def own_doing(history: History, time: Interval, *, apps: Collection[str] = (), whole: bool = False, daemon: str = MEMBER) -> str:
     """Say which action may be why something did not come in some time; nothing where none may be.
 
     One that stopped a daemon which was still stopped in the end, where the others are too few, where that node was chosen for something, or where all
-    was to be `whole`; one that disturbed the cluster so late that no more than the mode's longest recovery was left; and one that keeps work from
-    nodes, where the others are fewer than an app's instances, or where an instance never ran on another. Others are those that were not off, and lost
-    to no fault, in the end. `daemon` is by what a node is a member.
+    was to be `whole`; one that disturbed the cluster, or each of the `apps` that it is about and nothing else, so late that no more than the mode's
+    longest recovery was left; and one that keeps work from nodes, where the others are fewer than an app's instances, or where an instance never ran
+    on another. Others are those that were not off, and lost to no fault, in the end. `daemon` is by what a node is a member.
     """
     every = deeds(history)
     stopped = {place: each for place, pieces in down(every, history.end).items() for each in pieces if each.start < time.end <= each.end}
@@ -50,6 +50,9 @@ def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: 
     late = [each for each in common(under_way(every, history.end), [time]) if each.end > due]
     if late:
         return f"something was done until {at(late[-1].end)} that disturbs a cluster"
+    anew = [started_anew(history, Interval(max(time.start, due), time.end), app) for app in apps]
+    if anew and all(anew):
+        return anew[0]
     if shut and _too_few(history, shut, time.end):
         return f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before"
     return ""
@@ -75,6 +78,29 @@ def _need_not_be(wanted: Wanted, then: float, missing: str) -> bool:
     names = _INSTANCE.findall(missing)
     due = [wanted.due(name, then) for name in names]
     return bool(names) and all(times is not None and not any(each.holds(then) for each in times) for times in due)
+
+
+def started_anew(history: History, time: Interval, app: str) -> str:
+    """Say that an action stopped and started the instances of an app in some time, or may have; nothing where none did."""
+    pieces = renewed(deeds(history), history.end).get(app, ())
+    meanwhile = [each for each in pieces if each.start < time.end and each.end > time.start]
+    return (
+        f"from {at(meanwhile[-1].start)} to {at(meanwhile[-1].end)} an action stopped and started {app} anew, or may have"
+        if meanwhile
+        else ""
+    )
+
+
+def only_about(missing: Collection[str]) -> tuple[str, ...]:
+    """Return the apps that all of what is missing is about, by the words of `_COUNTED`; none where some of it is about anything else."""
+    found: list[str] = []
+    for each in missing:
+        counted = _COUNTED.search(each)
+        apps = [counted[3]] if counted else [app_of(name) for name in _INSTANCE.findall(each)]
+        if not apps:
+            return ()
+        found += apps
+    return tuple(dict.fromkeys(found))
 
 
 def _newly_placed(history: History, time: Interval) -> set[str]:

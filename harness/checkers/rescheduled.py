@@ -23,7 +23,7 @@ from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
-from harness.history.deeds import Wanted, deeds, down, upset
+from harness.history.deeds import Wanted, deeds, down, renewed, upset
 from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
 from harness.history.losses import CLOCKS, Displaced
 from harness.history.recovery import AT_ONCE, displaced
@@ -129,7 +129,7 @@ class Rescheduled:
     def _allowed(self, known: _Known, one: Displaced) -> Allowance:
         history, named = known.history, "budget" if self.within is None else "limit"
         every = deeds(history)
-        done = upset(every, history.end)
+        done = upset(every, history.end, self.app)
         anything = [Interval(each.begun, each.over(history.end)) for each in every if each.effect.disturbs]
         full = known.homes.full(one.instance, self._app, Interval(one.at, over(one)))
         return allowance(one, self.limit, known.roles, known.bands, known.spans, known.absence, history.end, named, done, full, anything)
@@ -183,7 +183,7 @@ class Rescheduled:
             away = without([since] if due is None else common([since], due), [each.interval for each in pieces])
             for band, gone in itertools.product(bands, away):
                 last = max((each for each in pieces if each.start <= gone.start), key=lambda each: each.end)
-                if acted(history, last.node, Interval(gone.start - AT_ONCE, gone.start)) is not None:
+                if acted(history, last.node, name, Interval(gone.start - AT_ONCE, gone.start)) is not None:
                     continue
                 held = band.held(history.end)
                 if held is None or band.traits.loses is Loss.NOTHING or common([gone], told[name]):
@@ -230,6 +230,7 @@ class Rescheduled:
         up = one.at + min(limit.seconds, one.watched)
         every = deeds(history)
         going = [each.begun for each in every if each.effect.upsets and each.begun < up <= each.over(history.end)]
+        going += [each.start for each in renewed(every, history.end).get(self.app, ()) if each.start < up <= each.end]
         if going:
             return f"an action from {at(min(going))} on was still under way when the time was up"
         if chosen := chosen_in_vain(history, one, up):

@@ -102,7 +102,7 @@ class Scaled:
         if why:
             return after, unknown(f"{text}; but {why}", *one.entries)
         late = (end if came is None else came) - over.end
-        return after, doubted(missed(text, *one.entries, over=watched(history, over), by=late), own_doing(history, over))
+        return after, doubted(missed(text, *one.entries, over=watched(history, over), by=late), own_doing(history, over, apps=(self.app,)))
 
 
 def _perhaps_sooner(history: History, spans: Mapping[str, Sequence[Span]], app: str, came: float, up: float) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.contradictions import not_whole, running
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, missed, unknown, whole
+from harness.checkers.judging import Point, conclude, doubted, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
+from harness.checkers.own_doing import started_anew
 from harness.checkers.troubles import endurance
 from harness.checkers.waits import in_vain
 from harness.core.figures import at, lasted
@@ -133,7 +134,8 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             stopped = max(entry.time, min(max(each.end for each in stays(spans) if each.instance == name) for name in must))
             since = max(entry.time, stopped - endurance(history).recovery)
             over = Interval(entry.time, history.end)
-            points.append(missed(text, entry.index, over=[over], itself=Interval(since, stopped)))
+            lost = missed(text, entry.index, over=[over], itself=Interval(since, stopped))
+            points.append(doubted(lost, started_anew(history, over, app)))
     return points
 
 

@@ -8,9 +8,9 @@ from harness.checkers.troubles import died
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, Outcome
 from harness.history.bands import OFF_LATE
-from harness.history.deeds import closed, deeds, down
+from harness.history.deeds import closed, deeds, down, renewed
 from harness.history.events import ApiSeen
-from harness.history.intervals import Interval
+from harness.history.intervals import Interval, app_of
 from harness.history.recovery import AT_ONCE
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def moved_by_action(history: History, one: Displaced) -> str:
     else:
         stopped = one.at + one.ran_on
         times = [Interval(one.band.begins - AT_ONCE, one.at + AT_ONCE), Interval(stopped - AT_ONCE, stopped)]
-        begun = [time for each in times if (time := acted(history, one.home, each, here=True)) is not None]
+        begun = [time for each in times if (time := acted(history, one.home, one.instance, each, here=True)) is not None]
     return f"an action on {one.home} from {at(min(begun))} on may have taken it" if begun else ""
 
 
@@ -37,15 +37,18 @@ def brought_by_action(history: History, one: Displaced) -> str:
     """Name an action that may have brought back what a fault took, so that it shows nothing of the cluster; nothing where none may have.
 
     What empties its node, or stops a daemon there, makes a cluster move it at once, whatever it noticed of the loss. What disturbs a cluster may do
-    anything, and what lets work in may bring it where it comes to: while it is done, and for a moment after. What was over before the loss, or was
-    begun after the cluster had said where the work goes, did neither; nor does a daemon that is restarted bring any.
+    anything, what starts its app anew may start it, and what lets work in may bring it where it comes to: while it is done, and for a moment after.
+    What was over before the loss, or was begun after the cluster had said where the work goes, did neither; nor does a daemon that is restarted bring
+    any.
     """
     if one.running is None:
         return ""
     every = deeds(history)
     decided = one.at + (one.running if one.placed is None else min(one.placed, one.running))
+    late = max(one.band.begins, decided - AT_ONCE)
     kept = {each.start for each in _kept(history, one.home) if each.start <= decided and one.at <= each.end}
-    lately = max(one.band.begins, decided - AT_ONCE)
+    anew = renewed(every, history.end).get(app_of(one.instance), ())
+    kept |= {each.start for each in anew if each.start <= decided and late <= each.end}
     doing = (
         each
         for each in every
@@ -53,7 +56,7 @@ def brought_by_action(history: History, one: Displaced) -> str:
         or (
             (each.effect.disturbs or (each.effect.opens and one.to in each.targets and each.outcome is not Outcome.FAIL))
             and each.begun <= decided
-            and lately <= each.over(history.end)
+            and late <= each.over(history.end)
         )
     )
     first = next(doing, None)
@@ -88,11 +91,11 @@ def taken_by_action(history: History, one: Displaced, limit: float) -> str:
     Either the fault left its node there, or it was back in time, and ran until something was done.
     """
     if one.band.traits.loses not in {Loss.LINK, Loss.NODE}:
-        begun = acted(history, one.home, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
+        begun = acted(history, one.home, one.instance, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
         if begun is not None:
             return f"an action from {at(begun)} on may have taken it"
     for spell in one.spells:
-        begun = acted(history, spell.node, Interval(spell.end - AT_ONCE, spell.end))
+        begun = acted(history, spell.node, one.instance, Interval(spell.end - AT_ONCE, spell.end))
         if begun is not None and spell.start - one.at <= limit:
             return f"it had been back in time, after {lasted(spell.start - one.at)}, and an action from {at(begun)} on may have taken it"
     return ""
@@ -124,14 +127,14 @@ def _chosen(history: History, one: Displaced, up: float) -> dict[str, float]:
     return found
 
 
-def acted(history: History, node: str, around: Interval, *, here: bool = False) -> float | None:
-    """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was.
+def acted(history: History, node: str, instance: str, around: Interval, *, here: bool = False) -> float | None:
+    """Return since when, in a time, something was being done that may have taken an instance from a node; None where nothing was.
 
     What is done elsewhere may take it as well; but a daemon that stays down there, or a node that stays empty, took it at once or not at all. `here`:
     only what was done on that node counts, or on none.
     """
     every = deeds(history)
-    times = _kept(history, node)
+    times = [*_kept(history, node), *renewed(every, history.end).get(app_of(instance), ())]
     done = [each for each in every if each.effect.upsets and not (here and each.targets and node not in each.targets)]
     times += [Interval(each.begun, each.over(history.end)) for each in done]
     return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, doubted, missed, unknown
-from harness.checkers.own_doing import in_doubt, own_doing
+from harness.checkers.own_doing import in_doubt, only_about, own_doing
 from harness.checkers.troubles import endurance, until_late
 from harness.core.figures import lasted
 from harness.core.values import NodeState
@@ -25,13 +25,15 @@ def in_vain(
     time: Interval,
     lacking: Sequence[str],
     *,
+    apps: Collection[str] = (),
     away: Collection[str] = (),
     whole: bool = False,
     daemon: str = MEMBER,
 ) -> Point:
     """Judge a wait in vain: what was seen of its time must be longer than the mode's longest recovery, or be all of it.
 
-    What machines did after so long has kept nothing. `whole` says that each node was to be as it was, and not only that enough of them are left.
+    What machines did after so long has kept nothing. It is about `apps`, if about nothing else; `whole` says that each node was to be as it was, and
+    not only that enough of them are left.
 
     Of a machine that gives no answer on the way that no fault cuts nothing is known: what it lacks is not the cluster's doing, and what the others
     miss of it neither. Those in `away` are out of reach by a fault. Nor is it the cluster's doing what an action of the run's own took away, or may
@@ -49,4 +51,5 @@ def in_vain(
             why = f"{node} could not be asked for {lasted(total(found))} of that, on the way that no fault cuts"
             return unknown(f"{text}; but {why}: a machine that gives no answer is not the cluster's doing", entry.index)
     point = missed(text, entry.index, over=until_late(history, asked, enough), by=max(0.0, total(asked) - enough))
-    return doubted(point, in_doubt(history, time.end, lacking) or own_doing(history, time, whole=whole, daemon=daemon))
+    apps = apps or only_about(lacking)
+    return doubted(point, in_doubt(history, time.end, lacking) or own_doing(history, time, apps=apps, whole=whole, daemon=daemon))

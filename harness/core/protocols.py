@@ -485,6 +485,19 @@ class Scaling(Protocol):
 
 @of_modes
 @runtime_checkable
+class Restarting(Protocol):
+    """A mode that can have an app started anew."""
+
+    def restart(self, cluster: Cluster, app: App) -> None:
+        """Have all instances of an app that was deployed stopped and started, one after the other; one without a home has nothing to be stopped.
+
+        Returns when all of them run again, by the orchestrator's word. Raises `Expired` where they did not in time, and `HalfDone` where some were
+        begun with.
+        """
+
+
+@of_modes
+@runtime_checkable
 class Ordered(Protocol):
     """A mode whose orders go through one node at a time."""
 
@@ -653,7 +666,7 @@ class Action(Protocol):
     def effect(self) -> Effect:
         """What it does to a cluster, by its parameters: nobody needs to know it by its name.
 
-        One that is done to no node, and upsets the cluster wherever it is felt, as a roll-out of an app does, says that it ``disturbs``.
+        One that is done to no node, and upsets the cluster wherever it is felt, says that it ``disturbs``; one that upsets only an app ``renews`` it.
         """
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
@@ -750,6 +763,13 @@ class Cluster:
                 return node
         names = ", ".join(node.name for node in self.nodes)
         raise HarnessError(f"no node is named {name!r}; the cluster has {names}")
+
+    def app(self, name: str) -> App:
+        """Return the app of that name as it is to run now. Raises `HarnessError` with the names there are."""
+        for app in self.apps:
+            if app.name == name:
+                return app
+        raise HarnessError(f"no app is named {name!r}; there is {', '.join(each.name for each in self.apps) or 'none'}")
 
     def network(self) -> AbstractContextManager[None]:
         """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it."""

@@ -100,6 +100,7 @@ class Effect:
     starts: tuple[str, ...] = ()  # daemons that run on its targets once it is done
     moves: bool = False  # work that runs on its targets goes elsewhere, and none comes there
     opens: bool = False  # work may come to its targets again
+    renews: tuple[str, ...] = ()  # apps whose instances it stops, and starts anew, perhaps elsewhere: nothing else is upset by that
     disturbs: bool = (
         False  # while it is done it may keep the cluster from what others promise, and nobody knows how: anywhere, where it has no targets
     )

@@ -135,18 +135,32 @@ def _given(history: History) -> dict[tuple[str, str], list[Interval]]:
     return found
 
 
-def under_way(every: Sequence[Deed], end: float) -> list[Interval]:
-    """Return when actions that upset a cluster were being done, or may have been."""
-    return united(Interval(each.begun, each.over(end)) for each in every if each.effect.upsets)
+def under_way(every: Sequence[Deed], end: float, *apps: str) -> list[Interval]:
+    """Return when actions that upset a cluster, or one of these apps, were being done, or may have been."""
+    of_apps = [each for app, pieces in renewed(every, end).items() if app in apps for each in pieces]
+    return united([*(Interval(each.begun, each.over(end)) for each in every if each.effect.upsets), *of_apps])
 
 
-def upset(every: Sequence[Deed], end: float) -> list[Interval]:
-    """Return when actions kept a cluster from what it promises, or may have: while they were done, and while a daemon was stopped by one.
+def renewed(every: Sequence[Deed], end: float) -> dict[str, list[Interval]]:
+    """Return when which app's instances were stopped and started anew by an action, or may have been.
 
+    Of one in doubt nobody knows when it was over, until another had success.
+    """
+
+    def renews(each: Deed) -> tuple[str, ...]:
+        return each.effect.renews
+
+    return _lasted(every, end, lambda each: dict.fromkeys(renews(each), math.inf), renews)
+
+
+def upset(every: Sequence[Deed], end: float, *apps: str) -> list[Interval]:
+    """Return when actions kept a cluster, or one of these apps, from what it promises, or may have.
+
+    While they were done, and while a daemon was stopped by one.
     A daemon that was stopped is there again once an action that starts it has succeeded on that node, or once it was seen to run again, and not
     before. Where enough is left without it, only the stop itself may be why something did not come (`under_way`).
     """
-    return united([*under_way(every, end), *(each for pieces in down(every, end).values() for each in pieces)])
+    return united([*under_way(every, end, *apps), *(each for pieces in down(every, end).values() for each in pieces)])
 
 
 def down(every: Sequence[Deed], end: float) -> dict[tuple[str, str], list[Interval]]:
@@ -221,8 +235,9 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
         if last != first:
             may = "" if sure[changes[-1].number] else "may have been "
             found.append(f"{app} {may or 'was '}scaled to {last}" + (f" from {first}" if first is not None else ""))
+    found += [f"{app} may still be stopped and started anew" for app, pieces in renewed(every, end).items() if pieces[-1].end >= end]
     for each in every:
-        known = each.effect.runs or each.effect.stops or each.effect.starts or each.effect.moves or each.effect.opens
+        known = each.effect.renews or each.effect.runs or each.effect.stops or each.effect.starts or each.effect.moves or each.effect.opens
         if not known and each.outcome is not Outcome.FAIL:
             whom = f" on {' '.join(each.targets)}" if each.targets else ""
             found.append(f"{each.name} was done{whom}" + ("" if sure[each.number] else ", or may have been"))

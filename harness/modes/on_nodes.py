@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -138,20 +138,8 @@ def until_serving(
             last = seen
             return False
         view = seen
-        told = []
-        serving = set()
-        for each in view.placements:
-            if each.instance not in app.names:
-                continue
-            trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
-            if each.running and each.node is not None:
-                at = port(each, each.node)
-                silence = http_silence(cluster, each.node, at) if at else "is not told yet"
-                if not silence:
-                    serving.add(each.instance)
-                trouble += f", port {at} {silence or 'answers'}"
-            told.append(f"{each.instance} {trouble}")
-        last = "; ".join(told) or nothing
+        serving, told = who_serves(cluster, app.names, view, port)
+        last = told or nothing
         return len(serving) >= wanted
 
     try:
@@ -165,6 +153,24 @@ def until_serving(
         )
     except Expired as e:
         raise Expired(e.awaited, deadline.seconds, f"{e.saw}{why(view)}") from e
+
+
+def who_serves(cluster: Cluster, names: Collection[str], view: View, port: Callable[[Placement, str], int]) -> tuple[set[str], str]:
+    """Return which of some instances run by the API and answer HTTP, and what is so of all of them in words. Called inside `cluster.network()`."""
+    told = []
+    serving = set()
+    for each in view.placements:
+        if each.instance not in names:
+            continue
+        trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
+        if each.running and each.node is not None:
+            at = port(each, each.node)
+            silence = http_silence(cluster, each.node, at) if at else "is not told yet"
+            if not silence:
+                serving.add(each.instance)
+            trouble += f", port {at} {silence or 'answers'}"
+        told.append(f"{each.instance} {trouble}")
+    return serving, "; ".join(told)
 
 
 def http_silence(cluster: Cluster, name: str, port: int) -> str:

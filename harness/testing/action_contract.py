@@ -44,7 +44,7 @@ def it_says_what_it_is(case: ActionCase) -> None:
     require(all(each > 0 for each in action.effect.runs.values()), "an app has instances", dict(action.effect.runs))
     if isinstance(action, Needing):
         same(action.lack(), "", "what it lacks of this process, which has it all")
-    none = "it is done to none; what upsets a cluster anywhere, as a roll-out does, is Effect(disturbs=True)"
+    none = "it is done to none; what upsets a cluster anywhere is Effect(disturbs=True), an app alone Effect(renews=(app,))"
     require(action.aims or not action.effect.of_targets, "who does something to nodes is done to nodes", none)
 
 

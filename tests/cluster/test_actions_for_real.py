@@ -12,6 +12,7 @@ import pytest
 
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
+from harness.actions.rolling import RestartApp
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
@@ -67,6 +68,24 @@ def _await(cluster: Cluster, so: Callable[[View], bool], what: str) -> None:
 
 def _running(view: View) -> set[str]:
     return {each.instance for each in view.placements if each.running}
+
+
+def _containers(cluster: Cluster) -> set[str]:
+    """Return the containers of web that run, by the nodes' own Docker."""
+    asked = ("docker", "ps", "--quiet", "--no-trunc", "--filter", "label=whalefall.app=web")
+    return {each for node in cluster.nodes for each in node.run(*asked).text.split()}
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+def test_an_app_is_started_anew(cluster: Cluster, promise: Callable[[ActionCase], None]) -> None:
+    """By the contract of actions: when it is done, what ran before is gone, and the orchestrator says that another one runs."""
+    before = _containers(cluster)
+
+    def anew(_: Node | None) -> bool:
+        now = _containers(cluster)
+        return len(now) == 1 and not now & before and _running(_view(cluster)) == {"web@1"}
+
+    promise(ActionCase(RestartApp("web"), cluster, [], anew))
 
 
 def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:

@@ -20,8 +20,8 @@ class Change:
     """What an action really changes, at a moment."""
 
     time: float
-    what: str  # down, up (the daemon of a node), shut, open (a node), crash (what runs on a node), scale (an app)
-    of: str  # a node, or an app
+    what: str  # down, up (the daemon of a node), shut, open (a node), crash (what runs on a node), scale (an app), renew (an instance)
+    of: str  # a node, an app, or an instance
     number: int = 0  # of instances
 
 
@@ -87,6 +87,15 @@ def upset(deeds: Sequence[Deed]) -> list[Span]:
     return [Span(" ".join(each.targets), each.begun, each.ended) for each in deeds if each.effect.upsets]
 
 
+def anew(deeds: Sequence[Deed], app: str, end: float) -> list[Span]:
+    """Return when the instances of an app were stopped and started by an action, or may have been; of one in doubt nobody knows until when."""
+    return [
+        Span("", each.begun, end if each.outcome is Outcome.UNKNOWN else each.ended)
+        for each in deeds
+        if app in each.effect.renews and each.outcome is not Outcome.FAIL
+    ]
+
+
 class _Drawer:
     """Draws actions one after the other."""
 
@@ -100,7 +109,14 @@ class _Drawer:
 
     def draw(self, time: float) -> list[Deed]:
         """Draw an action, and perhaps the one that undoes it."""
-        kinds = [self._scaled, self._drained, self._command, self._rolled, *([self._stopped, self._restarted] if self._steady else [])]
+        kinds = [
+            self._scaled,
+            self._drained,
+            self._command,
+            self._rolled,
+            self._renewed,
+            *([self._stopped, self._restarted] if self._steady else []),
+        ]
         return list(self._rng.choice(kinds)(time))
 
     def _scaled(self, time: float) -> Iterator[Deed]:
@@ -146,6 +162,14 @@ class _Drawer:
             [Change(time + 0.2 + 2.0 * number, "crash", node) for number, node in enumerate(self._cluster.nodes)] if deed.changes else []
         )
         yield replace(deed, changes=tuple(turns), ended=max(deed.ended, *(each.time + 0.3 for each in turns), 0.0))
+
+    def _renewed(self, time: float) -> Iterator[Deed]:
+        """Each instance of an app stops in turn, and starts again, where its node can do that; one that is in doubt may come to the end, or not."""
+        app = self._rng.choice(self._cluster.apps)
+        deed = self._deed("app.restart", (), time, Effect(renews=(app.name,)), "renew", "")
+        names = app.names[: self._rng.randint(1, app.instances)] if deed.outcome is Outcome.UNKNOWN else app.names
+        turns = [Change(time + 0.2 + 2.5 * number, "renew", name) for number, name in enumerate(names)] if deed.changes else []
+        yield replace(deed, changes=tuple(turns), ended=max(deed.ended, *(each.time + 2.3 for each in turns), 0.0))
 
     @property
     def _parts(self) -> tuple[str, ...]:

@@ -97,7 +97,10 @@ def questions(run: Run) -> list[Question]:
         if service is not None:
             checker, right = _availability(rng, app.name, service)
             # Of those that nobody calls nothing is known; and what an action took away may have been gone before the fault bit.
-            vague = any(deed.effect.upsets or deed.effect.runs.get(app.name, 0) > app.instances for deed in run.deeds)
+            vague = any(
+                deed.effect.upsets or app.name in deed.effect.renews or deed.effect.runs.get(app.name, 0) > app.instances
+                for deed in run.deeds
+            )
             asked.append((checker, right | {U} if vague else right))
     if ruled:
         asked.append((Conflicts(), truth.conflicts(run, ruled)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.core.values import App, Loss, Outcome, Verdict
-from tests.simulation.deeds import Deed, down, shut, upset
+from tests.simulation.deeds import Deed, anew, down, shut, upset
 from tests.simulation.run import Run
 from tests.simulation.truth import ANY, BLUR, B, H, Truth, U, worst
 from tests.simulation.waiting import Wait
@@ -14,14 +14,14 @@ CROSSED = 1.3
 """Seconds within which what was told of a moment may have been so before, or after it."""
 
 
-def own_doing(run: Run, since: float, until: float) -> frozenset[Verdict]:
+def own_doing(run: Run, since: float, until: float, app: str = "") -> frozenset[Verdict]:
     """Return what may be said of what did not come in a time: a run's own actions may be why."""
     longest = run.cluster.allowed.leader
     stopped = {each.node for each in down(run.deeds, run.end) if each.start < until - 0.01 and each.end >= until}
     if stopped:
         left = [member for member in run.cluster.members if member not in stopped]
         return frozenset({U, B} if 2 * len(left) > len(run.cluster.members) else {U})
-    late = [each for each in upset(run.deeds) if each.meets(since, until)]
+    late = [each for each in (*upset(run.deeds), *anew(run.deeds, app, run.end)) if each.meets(since, until)]
     if any(each.end > until - longest + BLUR for each in late):
         return frozenset({U})
     closed = [each for each in shut(run.deeds, run.end) if each.start < until and each.end > until - longest - BLUR]
@@ -66,7 +66,7 @@ def _came(run: Run, each: Wait) -> Truth:
         return Truth.of(H, why=str(each))
     if each.otherwise == "unknown":
         return Truth.of(U, why=str(each))
-    return Truth(own_doing(run, each.begun, each.ended), (str(each),))
+    return Truth(own_doing(run, each.begun, each.ended, each.app), (str(each),))
 
 
 def scaled(run: Run, app: App, number: int, within: float) -> Truth:
@@ -89,7 +89,7 @@ def _scaled(run: Run, deed: Deed, app: App, number: int, within: float) -> Truth
     elif _unlike(run, deed, app, end) or deed.outcome is Outcome.UNKNOWN or end > run.settled:
         found = {U}
     else:
-        found = set(own_doing(run, deed.begun, end))
+        found = set(own_doing(run, deed.begun, end, app.name))
     # Who goes off says so late: what ran there still seems to.
     off = [fault.bites for fault in run.faults if fault.traits.loses is Loss.NODE] + [each.begins for each in run.outages]
     if any(deed.begun - 5 < time < end + 5 for time in off):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.core.values import App, Loss, Verdict
-from tests.simulation.deeds import shut, upset
+from tests.simulation.deeds import Span, anew, shut, upset
 from tests.simulation.faults import Fault
 from tests.simulation.run import Run
 from tests.simulation.truth import ANY, B, H, Truth, U, worst
@@ -32,10 +32,15 @@ def rescheduled(run: Run, app: App) -> Truth:
         if fault.failed:
             continue
         if fault.traits.loses is Loss.NOTHING:
-            if run.wishes.crashes or any(
+            if any(each.meets(fault.decided, fault.healed) for each in anew(run.deeds, app.name, run.end)):
+                truths.append(Truth(ANY, (f"fault {fault.number}: what stops on a node that it slows, an action takes",)))
+            elif run.wishes.crashes or any(
                 each.bites > fault.bites and each.bites < fault.healing for each in _on(run, fault, fault.targets)
             ):
                 truths.append(Truth(ANY, (f"fault {fault.number}: what stops on a node that it slows, others take",)))
+            continue
+        if any(each.meets(fault.decided - A_SAMPLE, fault.in_force + A_SAMPLE) for each in anew(run.deeds, app.name, run.end)):
+            truths.append(Truth(ANY, (f"fault {fault.number}: it hit what was just being stopped and started",)))
             continue
         losses = (_loss(run, fault, instance) for instance in sorted({*app.names, *run.names(app)}))
         truths += [_beside_deeds(run, each, _judge(run, each)) for each in losses if each is not None]
@@ -57,10 +62,15 @@ def _on(run: Run, fault: Fault, nodes: Iterable[str]) -> list[Fault]:
     return [each for each in run.faults if each is not fault and each.touched & {*nodes}]
 
 
-def _alone(run: Run, fault: Fault) -> bool:
+def _disturbed(run: Run, app: str) -> list[Span]:
+    """Return when actions disturbed an app, or may have."""
+    return [*upset(run.deeds), *anew(run.deeds, app, run.end), *shut(run.deeds, run.end)]
+
+
+def _alone(run: Run, fault: Fault, app: str) -> bool:
     """Whether no other fault, and no machine that is off by itself, is near a fault or the recovery from it."""
     others = [(each.decided, each.healed) for each in run.faults if each is not fault] + [(each.begins, each.ends) for each in run.outages]
-    others += [(each.start, each.end) for each in (*upset(run.deeds), *shut(run.deeds, run.end))]
+    others += [(each.start, each.end) for each in _disturbed(run, app)]
     return not any(begins - 2 < fault.healed and ends + 20 > fault.decided for begins, ends in others)
 
 
@@ -99,7 +109,7 @@ def _beside_deeds(run: Run, loss: _Loss, found: Truth) -> Truth:
     changes = [each for each in run.deeds if app.name in each.effect.runs and each.ended > fault.decided - 2 and each.begun < fault.healed]
     if any(int(loss.instance.partition("@")[2]) > min(each.effect.runs[app.name], each.was[app.name]) for each in changes):
         return Truth(ANY, found.why)
-    near = [each for each in (*upset(run.deeds), *shut(run.deeds, run.end)) if each.meets(fault.decided - 20, fault.healed)]
+    near = [each for each in _disturbed(run, app.name) if each.meets(fault.decided - 20, fault.healed)]
     # It may have been on its way from its node, or to another, and what was put off by what was done has its time anew; others of its app may have
     # had all homes for a while.
     return found | {H, U} if near else found | {U} if changes else found
@@ -113,16 +123,17 @@ def _judge(run: Run, loss: _Loss) -> Truth:
     over = back.start if back else fault.healing
     least, most = _limits(run, fault, over)
     near = near or _limits(run, fault, over, A_SAMPLE) != _limits(run, fault, over, -A_SAMPLE)
-    found = _alone_verdicts(run, loss, back, least, most) if _alone(run, fault) else _beside_verdicts(run, loss, back, least, most)
+    alone = _alone(run, fault, run.cluster.app(loss.instance).name)
+    found = _alone_verdicts(run, loss, back, least, most) if alone else _beside_verdicts(run, loss, back, least, most)
     if near:
         found = set(ANY)
-    if not _alone(run, fault) and _holds(run, loss.home.node, fault.bites, but=fault):
+    if not alone and _holds(run, loss.home.node, fault.bites, but=fault):
         found |= {H, U}  # on a node that another holds nothing is left to be taken
     never_gone = fault.traits.loses is Loss.PROCESS and loss.home.end >= (back.start if back else fault.healing)
     if run.wishes.crashes or never_gone:
         found |= {U}
     came = f"on {back.node} after {back.start - fault.bites:.2f} s" if back else "nowhere"
-    why = f"{name}: from {loss.home.node}, {came}; limit {least:g} to {most:g} s, held {fault.held:.1f} s, alone {_alone(run, fault)}"
+    why = f"{name}: from {loss.home.node}, {came}; limit {least:g} to {most:g} s, held {fault.held:.1f} s, alone {alone}"
     return Truth.of(*found, why=why)
 
 
@@ -278,7 +289,7 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     others = [each for each in run.faults if each is not fault and not each.touched <= held]
     edges = [time for each in others for time in (each.in_force, each.healed)]
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
-    edges += [time for each in (*upset(run.deeds), *shut(run.deeds, run.end)) for time in (each.start, each.end)]
+    edges += [time for each in _disturbed(run, run.cluster.app(loss.instance).name) for time in (each.start, each.end)]
     longest = run.cluster.allowed.leader
     earliest, latest = (
         _lengthened(fault.in_force + most, [(time, longest) for time in times if fault.bites - longest - 2 < time < over], blur)

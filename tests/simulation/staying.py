@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.core.values import App, Outcome
-from tests.simulation.deeds import down, shut, upset
+from tests.simulation.deeds import anew, down, shut, upset
 from tests.simulation.run import Run
 from tests.simulation.truth import BLUR, SEEN, B, H, Truth, U, together, worst
 from tests.simulation.world import Stay
@@ -40,22 +40,22 @@ def _stayed(run: Run, name: str, node: str) -> Truth | None:
         times = [fault.decided for fault in run.faults if since <= fault.decided < until]
         begun = [time for time in times if any(stay.start <= time < stay.end for stay in stays)]
         if begun:
-            truths.append(_ran_on(run, f"{name} on {node}", node, min(begun), until, stays))
+            truths.append(_ran_on(run, name, node, min(begun), until, stays))
         edges = [since, *([until] if until != hit else []), *(edge for stay in stays for edge in (stay.start, stay.end))]
         if any(abs(edge - fault.decided) < 2 * BLUR for fault in run.faults for edge in edges):
             truths.append(Truth.of(H, U, B))
     return worst(truths) if truths else None
 
 
-def _ran_on(run: Run, what: str, node: str, since: float, until: float, stays: Sequence[Stay]) -> Truth:
+def _ran_on(run: Run, name: str, node: str, since: float, until: float, stays: Sequence[Stay]) -> Truth:
     found = {H}
     gone = _gone(since, until, stays)
     for start, end in gone:
         if end - start > 0.01:
-            may = {U} if _by_action(run, node, start) else {B}
+            may = {U} if _by_action(run, name, node, start) else {B}
             found = may if end - start >= NODE_TRUTH + BLUR and found == {H} else found | may
     told = ", ".join(f"{start:.2f} to {end:.2f}" for start, end in gone)
-    return Truth.of(*found, why=f"{what} from {since:.2f} on: gone {told or 'never'}")
+    return Truth.of(*found, why=f"{name} on {node} from {since:.2f} on: gone {told or 'never'}")
 
 
 def _gone(since: float, until: float, stays: Sequence[Stay]) -> list[tuple[float, float]]:
@@ -83,10 +83,11 @@ def _due(run: Run, name: str) -> list[tuple[float, float]]:
     return found if since is None else [*found, (since, run.settled)]
 
 
-def _by_action(run: Run, node: str, time: float) -> bool:
+def _by_action(run: Run, name: str, node: str, time: float) -> bool:
     """Whether an action may have taken what ran on a node at a moment."""
     here = [each for each in (*down(run.deeds, run.end), *shut(run.deeds, run.end)) if each.node == node]
-    return any(each.meets(time - SEEN, time) for each in here) or any(each.meets(time - TAKEN, time) for each in upset(run.deeds))
+    anywhere = [*upset(run.deeds), *anew(run.deeds, run.cluster.app(name).name, run.end)]
+    return any(each.meets(time - SEEN, time) for each in here) or any(each.meets(time - TAKEN, time) for each in anywhere)
 
 
 def single(run: Run, app: App, longest: float) -> Truth:

@@ -65,7 +65,7 @@ def assumptions(run: Run) -> Truth:
     if any(fault.failed for fault in run.faults) or run.outages:
         return Truth.of(U, why="half-made, or a machine off by itself")
     first = min(fault.decided for fault in run.faults)
-    if any(deed.begun < first and (deed.effect.upsets or deed.effect.runs) for deed in run.deeds):
+    if any(deed.begun < first and (deed.effect.upsets or deed.effect.runs or deed.effect.renews) for deed in run.deeds):
         return Truth.of(H, U, why="what was done may not have been over when the first fault was decided")
     return Truth.of(H)
 

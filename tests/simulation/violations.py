@@ -102,7 +102,7 @@ def bystander_stopped(run: Run, rng: Random) -> Told | None:
     there = [
         stay for stay in run.stays if stay.node in free and stay.start < fault.decided and stay.end > fault.in_force + 5 and fault.held > 5
     ]
-    if not there or any(deed.effect.upsets or deed.effect.runs for deed in run.deeds):
+    if not there or any(deed.effect.upsets or deed.effect.runs or deed.effect.renews for deed in run.deeds):
         return None
     one, since = rng.choice(there), fault.in_force + 1
     return _running(run, (one.node, since, since + 2), lambda running: tuple(each for each in running if each.instance != one.instance))
@@ -138,7 +138,7 @@ def never_came(run: Run, _: Random) -> Told | None:
     """What a step waited for, and what must come, does not in all the time that the mode needs for its longest recovery, by all who tell of it."""
     longest = run.cluster.allowed.leader + 5
     one = next((each for each in run.waits if each.outcome is Outcome.OK and each.begun + longest < run.settled), None)
-    if one is None or any(deed.effect.upsets or deed.effect.opens for deed in run.deeds):
+    if one is None or any(deed.effect.upsets or deed.effect.opens or deed.effect.renews for deed in run.deeds):
         return None
     told: list[Timed] = []
     for time, event in run.told:

@@ -150,6 +150,10 @@ class World:
             elif each.what == "crash":
                 for instance in list(self.machines[each.of].containers):
                     self.crash(each.of, instance)
+            elif each.what == "renew":
+                for node, machine in self.machines.items():
+                    if each.of in machine.containers and machine.has_docker:
+                        self.stop(node, each.of)
             elif each.what in {"down", "up"}:
                 (self._down.add if each.what == "down" else self._down.discard)(each.of)
             else:

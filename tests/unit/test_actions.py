@@ -18,6 +18,7 @@ from harness import registry
 from harness.actions import ACTIONS
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
+from harness.actions.rolling import RestartApp
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.checkers import Scaled
@@ -72,6 +73,10 @@ class Yielding(BareMode):
     def scale(self, cluster: Cluster, app: App, instances: int) -> None:
         """Note it down."""
         self.told.append(f"{app.name} {app.instances} to {instances}")
+
+    def restart(self, cluster: Cluster, app: App) -> None:
+        """Note it down."""
+        self.told.append(f"{app.name} anew")
 
     def drain(self, cluster: Cluster, node: Node) -> None:
         """Note it down."""
@@ -137,7 +142,10 @@ def _raises(error: BaseException) -> Callable[[], Any]:
 
 def test_the_actions_that_there_are() -> None:
     """Each under its own name, in the registry that every process asks."""
-    assert set(ACTIONS) == {"app.scale", "command", "node.drain", "node.undrain", "service.start", "service.stop", "service.restart"}
+    assert set(ACTIONS) == {
+        *("app.restart", "app.scale", "command", "node.drain", "node.undrain"),
+        *("service.start", "service.stop", "service.restart"),
+    }
     assert registry.known().actions == ACTIONS
     for name, cls in ACTIONS.items():
         assert list(fitness.lacks("actions", name, cls)) == []
@@ -159,6 +167,11 @@ BAD: dict[str, tuple[str, list[str]]] = {
         "  - {do: app.scale, with: {app: wep, instances: 3}}\n",
         ["s.yaml:7:33: an unknown app 'wep'; expected the name of an app; did you mean 'web'?"],
     ),
+    "an unknown app to restart": (
+        "  - {do: app.restart, with: {app: wep}, on: n1, at most: 0}\n",
+        ["s.yaml:7:35: an unknown app 'wep'", "s.yaml:7:45: a target of app.restart", "s.yaml:7:58: 0;"],
+    ),
+    "no app to restart": ("  - {do: app.restart}\n", ["s.yaml:7:5: 'app' is missing"]),
     "no instances": (
         "  - {do: app.scale, with: {app: web, instances: 0}}\n",
         ["s.yaml:7:49: 0; expected a whole number from 1 to 100"],
@@ -763,14 +776,14 @@ def test_what_is_done_to_no_node_does_nothing_to_any_of_them_by_name(session: Se
 
 
 @pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
-@pytest.mark.parametrize("action", [Scale("web", 3), Drain(), Undrain()], ids=lambda action: action.name)
+@pytest.mark.parametrize("action", [Scale("web", 3), RestartApp("web"), Drain(), Undrain()], ids=lambda action: action.name)
 def test_our_actions_keep_the_contract_in_memory(
     session: Session, mode: Yielding, action: Any, promise: Callable[[ActionCase], None]
 ) -> None:
     """Those whose work is the orchestrator's; those of systemd are tried on real machines."""
     if promise.__name__ in {"what_cannot_be_done_is_told", "it_ends_with_its_run"}:
         return
-    words = {"app.scale": "web 2 to 3", "node.drain": "drain ", "node.undrain": "undrain "}[action.name]
+    words = {"app.scale": "web 2 to 3", "app.restart": "web anew", "node.drain": "drain ", "node.undrain": "undrain "}[action.name]
     targets = list(session.cluster.nodes)[:2] if action.aims else []
     promise(
         ActionCase(
@@ -965,10 +978,11 @@ def test_parameters_of_actions_are_read_from_a_file_and_back() -> None:
         assert parameters.build(type(action), parameters.read(action)) == action
 
 
-def test_an_app_that_is_not_there_is_not_scaled(session: Session) -> None:
+@pytest.mark.parametrize("action", [Scale("wep", 3), RestartApp("wep")], ids=lambda action: str(action.name))
+def test_to_an_app_that_is_not_there_nothing_is_done(session: Session, action: Any) -> None:
     """The action itself says so, where nobody looked before."""
     with pytest.raises(HarnessError, match="no app is named 'wep'; there is web"):
-        Scale("wep", 3).act(session.cluster, [])
+        action.act(session.cluster, [])
 
 
 def test_scaled_is_a_promise_that_a_file_can_give() -> None:

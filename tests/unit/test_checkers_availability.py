@@ -52,8 +52,15 @@ def test_calls_of_unknown_fate_are_not_available() -> None:
 
 @pytest.mark.parametrize(
     ("begun", "effect", "named"),
-    [(17, Effect(moves=True), True), (30, Effect(moves=True), True), (5, Effect(moves=True), False), (17, Effect(runs={"db": 2}), False)],
-    ids=["just before it", "in it", "long before", "of no consequence"],
+    [
+        (17, Effect(moves=True), True),
+        (30, Effect(moves=True), True),
+        (30, Effect(renews=("web",)), True),
+        (30, Effect(renews=("db",)), False),
+        (5, Effect(moves=True), False),
+        (17, Effect(runs={"db": 2}), False),
+    ],
+    ids=["just before it", "in it", "of the app", "of another app", "long before", "of no consequence"],
 )
 def test_a_gap_counts_whoever_made_it_and_names_our_own_actions(begun: float, effect: Effect, *, named: bool) -> None:
     """Who calls does not care; but who reads the verdict does."""

@@ -169,15 +169,26 @@ def test_what_a_fault_hit_long_before_is_a_bystander_of_later_ones(second: float
         (Effect(moves=True), "n1", Verdict.UNKNOWN),
         (Effect(stops=("docker",)), "n1", Verdict.UNKNOWN),
         (Effect(disturbs=True), "n3", Verdict.UNKNOWN),
+        (Effect(renews=("web",)), "", Verdict.UNKNOWN),
+        (Effect(renews=("db",)), "", Verdict.BROKEN),
         (Effect(moves=True), "n3", Verdict.BROKEN),
         (Effect({"web": 1}), "", Verdict.BROKEN),
         (Effect({"web": 3}), "", Verdict.BROKEN),
     ],
-    ids=["drained", "stopped", "disturbed", "another node drained", "fewer, but not that one", "more"],
+    ids=[
+        "drained",
+        "stopped",
+        "disturbed",
+        "started anew",
+        "another app started anew",
+        "another node drained",
+        "fewer, but not that one",
+        "more",
+    ],
 )
 def test_what_an_action_took_is_not_the_clusters_doing(effect: Effect, targets: str, verdict: Verdict) -> None:
     """And what it did not take is."""
-    begun = 29.0 if effect.disturbs else 22.0
+    begun = 29.0 if effect.disturbs or effect.renews else 22.0
     story = _lost().action(begun, begun + 0.5, "some.action", targets, effect=effect, was={"web": 2}).node(30, "n1", "db@1")
     assert _told(story)[0] is verdict
     assert _told(_lost().action(begun, begun + 0.5, "some.action", targets, effect=effect, was={"web": 2}))[0] is Verdict.HELD

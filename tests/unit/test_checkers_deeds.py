@@ -14,7 +14,7 @@ from harness.checkers import Assumptions, Availability, Bystanders, CameInTime, 
 from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
 from harness.core.values import Effect, Finding, Loss, NodeState, Outcome, Phase, Traits, Verdict
-from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, upset
+from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, renewed, upset
 from harness.history.events import Acted, Awaited, History, NodeSeen
 from harness.history.intervals import Interval
 from harness.history.recovery import displaced
@@ -83,6 +83,20 @@ def test_a_node_is_closed_to_work_until_it_is_opened() -> None:
     every = deeds(story.done(80).history())
     assert closed(every, 80.0) == {"n1": [Interval(10, 21)]}
     assert upset(every, 80.0) == [Interval(10, 11)]
+
+
+def test_an_app_is_started_anew_for_as_long_as_that_is_done_and_in_doubt_until_it_surely_was() -> None:
+    """Nothing else is upset by it."""
+    story = Story().node(0, "n1").action(10, 12, "app.restart", effect=Effect(renews=("web",)))
+    story.action(20, 22, "app.restart", effect=Effect(renews=("web",)), outcome=Outcome.FAIL, number=2)
+    story.action(30, 32, "app.restart", effect=Effect(renews=("web",)), outcome=Outcome.UNKNOWN, number=3)
+    story.action(40, 42, "app.restart", effect=Effect(renews=("web",)), number=4)
+    story.action(50, None, "app.restart", effect=Effect(renews=("db",)), number=5)
+    every = deeds(story.done(80).history())
+    assert renewed(every, 80.0) == {"web": [Interval(10, 12), Interval(30, 42)], "db": [Interval(50, 80)]}
+    assert upset(every, 80.0) == []
+    assert upset(every, 80.0, "web") == [Interval(10, 12), Interval(30, 42)]
+    assert lasting(every, 80.0) == ["db may still be stopped and started anew"]
 
 
 @pytest.mark.parametrize(
@@ -362,6 +376,79 @@ def test_a_recovery_that_an_action_upsets_may_have_its_time_from_then_on(back: f
     """Thirty seconds from when it was done, and not one more; but nobody knows whether it was the action that took the time."""
     story = _lost(back=back).action(40, 43, "service.restart", "n1", effect=Effect(starts=("fleetd",)))
     assert Rescheduled("web", within=30).check(story.done(100).history()).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("back", "begun", "ended", "app", "verdict", "words"),
+    [
+        (25, 22, 24, "web", Verdict.UNKNOWN, "app.restart from 22.0 s on may have brought it back"),
+        (25, 18, 24, "web", Verdict.UNKNOWN, "app.restart from 18.0 s on may have brought it back"),
+        (25, 10, 12, "web", Verdict.HELD, ""),
+        (25, 30, 32, "web", Verdict.HELD, ""),
+        (25, 22, 24, "db", Verdict.HELD, ""),
+        (55, 40, 52, "web", Verdict.UNKNOWN, "what was done meanwhile may account for"),
+        (None, 40, None, "web", Verdict.UNKNOWN, "an action from 40.0 s on was still under way when the time was up"),
+        (None, 40, None, "db", Verdict.BROKEN, ""),
+        (55, 40, 42, "web", Verdict.UNKNOWN, "what was done meanwhile may account for"),
+        (55, 40, None, "web", Verdict.UNKNOWN, "what was done meanwhile may account for"),
+        (55, 40, 52, "db", Verdict.BROKEN, ""),
+        (55, 10, 12, "web", Verdict.BROKEN, ""),
+        (78, 40, 42, "web", Verdict.BROKEN, ""),
+        (None, 60, 62, "web", Verdict.BROKEN, ""),
+    ],
+)
+def test_what_starts_an_app_anew_shows_nothing_of_a_recovery_meanwhile(
+    back: float | None, begun: float, ended: float | None, app: str, verdict: Verdict, words: str
+) -> None:
+    """Neither that it was in time, nor that it was late; of other apps, and of what was lost when it was over, it says nothing."""
+    story = _lost(back=back).action(begun, ended, "app.restart", effect=Effect(renews=(app,)))
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+    assert words in finding.summary
+
+
+@pytest.mark.parametrize(("app", "verdict"), [("web", Verdict.UNKNOWN), ("db", Verdict.BROKEN)])
+@pytest.mark.parametrize("back", ["n2", "n4", None])
+def test_what_an_action_starts_anew_is_not_taken_by_a_fault_that_leaves_its_node(app: str, verdict: Verdict, back: str | None) -> None:
+    """It stopped while a disk was slow, by the action's hand; where it comes back says nothing of the fault."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(99, NODES)
+    story.fault("disk.slow", "n2", decided=20, in_force=20.2, healing=90, healed=91, traits=Traits(Loss.NOTHING, ("disk",)))
+    story.action(30, 36, "app.restart", effect=Effect(renews=(app,))).node(31, "n2")
+    if back is not None:
+        story.node(35 if app == "web" else 75, back, "web@2")
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("effect", "ended", "verdict"),
+    [
+        (Effect(renews=("web",)), None, Verdict.UNKNOWN),
+        (Effect(renews=("web",)), 18.0, Verdict.BROKEN),
+        (Effect(renews=("db",)), None, Verdict.BROKEN),
+    ],
+    ids=["in doubt", "over", "another app"],
+)
+def test_what_is_lost_at_the_end_may_still_be_started_anew_only_by_an_action_in_doubt(
+    effect: Effect, ended: float | None, verdict: Verdict
+) -> None:
+    """An orchestrator goes on by itself with what nobody waited for."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").watched(79, "n1 n2 n3")
+    story.fault("node.kill", "n3", decided=10, in_force=10.1, healing=20, healed=21, traits=NODE, lost="n3").off(10.05, "n3").node(21, "n3")
+    story.members(0.5, "n1 n2 n3", 2, "n1").endures(recovery=16.5).action(15, ended, "app.restart", effect=effect, may_fail=True)
+    story.whole(1.0, "before").whole(25.0, "after").node(30.0, "n2")
+    assert Settled().check(story.done(80).history()).verdict is verdict
+
+
+def test_a_cluster_that_lacks_more_than_what_was_started_anew_is_not_excused_by_that() -> None:
+    """Each of what is missing must be about it."""
+    for more, verdict in (
+        ((), Verdict.UNKNOWN),
+        (("writes are not acknowledged",), Verdict.BROKEN),
+        (("db@1 runs nowhere",), Verdict.BROKEN),
+    ):
+        story = _acted((30.0, "", RENEWED)).whole(1.0, "before").whole(45.0, "after", "1 of 2 instances of web run", *more, seconds=30.0)
+        assert Settled().check(story.done(80).history()).verdict is verdict, more
 
 
 def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
@@ -818,6 +905,7 @@ def test_a_node_that_was_emptied_is_no_home() -> None:
 STOPPED = Effect(stops=("docker",))
 STARTED = Effect(starts=("docker",))
 EMPTIED = Effect(moves=True)
+RENEWED = Effect(renews=("web",))
 
 
 def _acted(*done: tuple[float, str, Effect]) -> Story:
@@ -837,6 +925,10 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
         ([(20.0, "n1 n3 n4", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n1 then"),
         ([(16.0, "n4", STOPPED), (17.0, "n4", STARTED)], Verdict.BROKEN, ""),
         ([(30.0, "n4", STARTED)], Verdict.UNKNOWN, "something was done until 31.0 s that disturbs a cluster"),
+        ([(30.0, "", RENEWED)], Verdict.UNKNOWN, "from 30.0 s to 31.0 s an action stopped and started web anew"),
+        ([(30.0, "", Effect(renews=("db",)))], Verdict.BROKEN, ""),
+        ([(16.0, "", RENEWED)], Verdict.BROKEN, ""),
+        ([(62.0, "", RENEWED)], Verdict.BROKEN, ""),
         ([(62.0, "n4", STOPPED)], Verdict.BROKEN, ""),
         ([(62.0, "n2", EMPTIED)], Verdict.BROKEN, ""),
         ([(20.0, "n4", EMPTIED)], Verdict.BROKEN, ""),
@@ -852,6 +944,10 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
         "stopped on too many",
         "started again",
         "just disturbed",
+        "just started anew",
+        "another app started anew",
+        "started anew long before",
+        "started anew later",
         "later",
         "emptied later",
         "a spare node",

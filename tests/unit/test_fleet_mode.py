@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
+from harness.core import stops
+from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import App, NodeSpec, Placement, Result, View
+from harness.modes import on_nodes
 from harness.modes.fleet import Fleet, fleet_adoption
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
@@ -386,3 +388,88 @@ def test_processes_are_known_by_their_units(fleet: Registry) -> None:
         "docker.service",
         None,
     ]
+
+
+# ---------------------------------------------------------------- started anew
+
+
+def restarting(
+    fleet: Registry, monkeypatch: pytest.MonkeyPatch, *names: str, homeless: str = "", refuses: str = "", stuck: str = ""
+) -> list[str]:
+    """Let a fleet have these units, and return what it does with them: it stops one that is to be loaded only, and runs one that is launched.
+
+    One is without a home; one it `refuses` to change, by its name and the state that is asked for; and one is `stuck` where it stopped.
+    """
+    done: list[str] = []
+    fleet.units = [unit(each, None if each == homeless else number, "inactive") for number, each in enumerate(names, 1)]
+    fleet.states = [state(each, number) for number, each in enumerate(names, 1) if each != homeless]
+    plain = fleet.answer
+
+    def answer(node: str, request: Request) -> Behaviour:
+        if request.method != "PUT" or node in fleet.silent:
+            return plain(node, request)
+        asked = json.loads(request.body)
+        name, wanted = asked["name"], asked["desiredState"]
+        assert "options" not in asked
+        if f"{name} {wanted}" == refuses:
+            return Response(409, b'{"error": {"code": 409, "message": "no such unit"}}')
+        done.append(f"{name} {wanted}")
+        row = next(each for each in fleet.states if each["name"] == name)
+        runs = wanted == "launched" and name != stuck
+        row["systemdActiveState"], row["systemdSubState"] = ("active", "running") if runs else ("failed", "failed")
+        return Response(204, b"")
+
+    fleet.answer = answer  # type: ignore[method-assign]  # what this fleet does
+    monkeypatch.setattr(on_nodes, "http_silence", lambda *_: "")
+    return done
+
+
+def test_units_are_started_anew_one_after_the_other(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has stopped before it is started, and runs before the next is stopped; one without a home has nothing to be stopped."""
+    done = restarting(fleet, monkeypatch, "web@1.service", "web@2.service", "web@3.service", homeless="web@2.service")
+    fleet.silent["n1"] = Response(503, b'{"error": {"code": 503, "message": "no etcd"}}')
+    fleet.mode.restart(fleet.cluster, App("web", 3))
+    assert done == ["web@1.service loaded", "web@1.service launched", "web@3.service loaded", "web@3.service launched"]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "stuck", "error", "words", "done"),
+    [
+        ("web@1.service loaded", "", HarnessError, "refuses the unit web@1.service: 409: no such unit", []),
+        ("web@1.service launched", "", HalfDone, "web@1.service was stopped, and then: ", ["web@1.service loaded"]),
+        (
+            "web@2.service loaded",
+            "",
+            HalfDone,
+            "1 units of web were started anew, and then: ",
+            ["web@1.service loaded", "web@1.service launched"],
+        ),
+        ("", "web@1.service", Expired, "web@1.service to run again", ["web@1.service loaded", "web@1.service launched"]),
+    ],
+    ids=["the first is refused", "the start is refused", "the second is refused", "it does not come back"],
+)
+def test_how_far_a_restart_came_is_told(
+    fleet: Registry, monkeypatch: pytest.MonkeyPatch, refuses: str, stuck: str, error: type[HarnessError], words: str, done: list[str]
+) -> None:
+    """Where nothing was touched that is known as well."""
+    found = restarting(fleet, monkeypatch, "web@1.service", "web@2.service", refuses=refuses, stuck=stuck)
+    with pytest.raises(HarnessError, match=words) as caught:
+        fleet.mode.restart(fleet.cluster, App("web", 2))
+    assert type(caught.value) is error
+    assert found == done
+
+
+def test_a_unit_that_is_not_there_is_not_started_anew(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is any other of its app touched."""
+    done = restarting(fleet, monkeypatch, "web@1.service")
+    with pytest.raises(HarnessError, match=r"fleet lists no unit web@2\.service, web@3\.service"):
+        fleet.mode.restart(fleet.cluster, App("web", 3))
+    assert done == []
+
+
+def test_a_unit_that_was_stopped_is_started_also_where_the_restart_is_cut_off(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an app would be one short for as long as the run goes on."""
+    done = restarting(fleet, monkeypatch, "web@1.service")
+    with pytest.raises(stops.CutOff), stops.listening(lambda: stops.CutOff("it was not done within 1 s") if done else None):
+        fleet.mode.restart(fleet.cluster, App("web", 1))
+    assert done == ["web@1.service loaded", "web@1.service launched"]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import docker
 import pytest
 
-from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
+from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View, Who
 from harness.modes.swarm import Swarm
@@ -655,3 +655,70 @@ def test_processes_are_known_by_their_units(swarm: Docker) -> None:
     """What the mode does not run it does not name."""
     units = [swarm.mode.unit(each) for each in ("docker", "dockerd", "containerd", "etcd", "fleetd")]
     assert units == ["docker.service", "docker.service", "containerd.service", None, None]
+
+
+# ---------------------------------------------------------------- started anew
+
+
+def rolling(swarm: Docker, *told: str, lost: int = 0, run: str = RUN) -> list[Any]:
+    """Let a swarm have the service web, and return the specs that it was given; it says in turn how far it is, the last one again and again.
+
+    Of so many changes that it takes the answer is lost.
+    """
+    given: list[Any] = []
+    words = list(told)
+    spec: dict[str, Any] = {"Name": "web", "Labels": {"whalefall.run": run}, "TaskTemplate": {"ForceUpdate": 4}}
+    left, plain = [lost], swarm.answer
+
+    def answer(name: str, request: Request) -> Behaviour:
+        path = urlsplit(request.path).path.removeprefix("/v1.41")
+        if path == "/services/abc/update" and name not in swarm.silent:
+            given.append(json.loads(request.body))
+            left[0] -= 1
+            return ServerTrouble.RESET if left[0] >= 0 else Response(200, b"{}")
+        if path != "/services/web" or name in swarm.silent:
+            return plain(name, request)
+        update = {}
+        if given and words:
+            state = words.pop(0) if len(words) > 1 else words[0]
+            update = {"UpdateStatus": {"State": state, "Message": "as it goes"}} if state else {}
+        return Response(200, json.dumps({"ID": "abc", "Version": {"Index": 7}, "Spec": given[-1] if given else spec, **update}).encode())
+
+    swarm.answer = answer  # type: ignore[method-assign]  # what this swarm does
+    return given
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_tasks_are_started_anew_once_and_it_is_waited_until_swarm_has_gone_through_them(swarm: Docker, lost: int) -> None:
+    """Also where an answer was lost."""
+    given = rolling(swarm, "", "updating", "completed", lost=lost)
+    swarm.silent["n1"] = Response(503, b'{"message":"The swarm does not have a leader."}')
+    swarm.mode.restart(swarm.cluster, WEB)
+    (body,) = given
+    assert body["TaskTemplate"] == {"ForceUpdate": 5}
+    assert (body["UpdateConfig"]["Parallelism"], body["UpdateConfig"]["Order"]) == (1, "stop-first")
+    assert body["Labels"] == {"whalefall.run": RUN}
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "words"),
+    [
+        ("paused", HalfDone, "swarm did not go through all tasks of web: paused: as it goes"),
+        ("rollback_started", HalfDone, "swarm did not go through all tasks of web: rollback_started: as it goes"),
+        ("updating", Expired, "updating: as it goes"),
+        ("", Expired, "not begun: no word on that"),
+    ],
+)
+def test_tasks_that_swarm_does_not_go_through_are_in_doubt(swarm: Docker, told: str, error: type[HarnessError], words: str) -> None:
+    """Some may have been started anew."""
+    rolling(swarm, told)
+    with pytest.raises(error, match=words):
+        swarm.mode.restart(swarm.cluster, WEB)
+
+
+def test_a_service_of_somebody_else_is_not_started_anew(swarm: Docker) -> None:
+    """As it is not scaled."""
+    given = rolling(swarm, "completed", run="another")
+    with pytest.raises(HarnessError, match="the service web is none of this run's"):
+        swarm.mode.restart(swarm.cluster, WEB)
+    assert given == []

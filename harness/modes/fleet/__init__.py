@@ -25,6 +25,7 @@ from harness.modes.fleet import fleet_adoption as adoption
 from harness.modes.fleet import fleet_timers as timing
 from harness.modes.fleet import unit_files
 from harness.modes.fleet.fleet_api import PORT, Api, State, Unit
+from harness.modes.fleet.renewing import Units
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node
@@ -35,6 +36,7 @@ _CLIENT, _PEER = 2379, 2380  # etcd's ports
 _API_SECONDS = 2.0  # for a request to fleet's API
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
 _SCALE_SECONDS = 60.0  # fleet takes a unit at once where etcd has a quorum, and an election is over in a few seconds
+_ANEW_SECONDS = 90.0  # for a unit to stop and to run again: its machine may have to be given up meanwhile, and be noticed again
 _ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
 _UNITS = {"etcd": "etcd.service", "fleetd": "fleet.service", **on_nodes.RUNTIME_UNITS}
 
@@ -262,6 +264,13 @@ class Fleet:
                         raise HalfDone(f"{number} of {len(changes)} changes of {app.name} were made, and then: {error}") from error
                     raise
 
+    # -- Restarting
+
+    def restart(self, cluster: Cluster, app: App) -> None:
+        """Stop and start the units of an app, one after the other; see `harness.core.protocols.Restarting.restart`."""
+        with cluster.network():
+            self._units(cluster, app).restart()
+
     # -- LogFiles
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
@@ -379,6 +388,16 @@ class Fleet:
             return False
 
         wait_until(taken, awaited=f"fleet to take {file.name}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
+
+    def _units(self, cluster: Cluster, app: App) -> Units:
+        """Return the units of an app, to be changed within a time of its own for each."""
+        return Units(
+            cluster,
+            self._api,
+            lambda: self._look(cluster),
+            app,
+            Deadline(cluster.clock, app.instances * pace.limit(_ANEW_SECONDS) + self._more),
+        )
 
     def _destroy(self, cluster: Cluster, unit: str, deadline: Deadline) -> None:
         """Have fleet forget a unit and stop it, through the first node whose API takes it."""

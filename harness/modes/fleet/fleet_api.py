@@ -119,15 +119,19 @@ class Api:
         Raises `Unreachable` where fleet could not do it now, `HarnessError` where it refuses the unit.
         """
         options = [{"section": each.section, "name": each.name, "value": each.value} for each in unit.options]
-        body = json.dumps({"name": unit.name, "desiredState": "launched", "options": options}).encode()
-        path = f"/fleet/v1/units/{quote(unit.name)}"
-        status, answer = self._ask("PUT", path, body)
+        self._put(unit.name, {"desiredState": "launched", "options": options}, f"; the unit is:\n{unit.text()}")
+
+    def want(self, unit: str, state: str) -> None:
+        """Ask for a unit that is there to be ``launched``, or only ``loaded``: then it is stopped, and stays where it is. Raises as `launch`."""
+        self._put(unit, {"desiredState": state}, "")
+
+    def _put(self, unit: str, wanted: Mapping[str, Any], more: str) -> None:
+        path = f"/fleet/v1/units/{quote(unit)}"
+        status, answer = self._ask("PUT", path, json.dumps({"name": unit, **wanted}).encode())
         if status >= _SERVER_ERROR:
             raise Unreachable(self.node, f"PUT {path}", f"{status}: {_message(answer)}")
         if status >= _HTTP_ERROR:
-            raise HarnessError(
-                f"{self.node}: fleet refuses the unit {unit.name}: {status}: {_message(answer)}; the unit is:\n{unit.text()}"
-            )
+            raise HarnessError(f"{self.node}: fleet refuses the unit {unit}: {status}: {_message(answer)}{more}")
 
     def _list(self, what: str, key: str, parse: Callable[[Any], T]) -> tuple[T, ...]:
         path = f"/fleet/v1/{what}"

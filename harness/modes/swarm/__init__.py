@@ -48,6 +48,7 @@ _JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
 _CONFLICT, _REFUSED = 409, 400
 _GOSSIP = 7946  # where nodes speak to each other
 _CHANGE_SECONDS = 60.0  # a change is taken at once where there is a leader, and an election is over in a few seconds
+_ANEW_SECONDS = 90.0  # for a task to stop and another to run: its node may have to be given up meanwhile
 _LOGS: Mapping[str, tuple[str, ...]] = {
     "docker.log": (*on_nodes.JOURNAL, "-u", "docker"),
     "containerd.log": (*on_nodes.JOURNAL, "-u", "containerd"),
@@ -252,6 +253,15 @@ class Swarm:
         with cluster.network():
             changes.scale(self._managers(cluster), app.name, cluster.run_id, instances, self._change_seconds(), cluster.clock)
 
+    # -- Restarting
+
+    def restart(self, cluster: Cluster, app: App) -> None:
+        """Have swarm go through the tasks of the app's service; see `harness.core.protocols.Restarting.restart`."""
+        with cluster.network():
+            deadline = self._anew_deadline(cluster, app)
+            changes.restart(self._managers(cluster), app.name, cluster.run_id, deadline.left(), cluster.clock)
+            self._until_serving(cluster, app, deadline)
+
     # -- Draining
 
     def drain(self, cluster: Cluster, node: Node) -> None:
@@ -270,6 +280,32 @@ class Swarm:
             if found is None:
                 raise HarnessError(f"swarm lists no node {node.name}; it lists {', '.join(name for _, name in machines) or 'none'}")
             changes.availability(managers, found, node.name, wanted, self._change_seconds(), cluster.clock)
+
+    def _anew_deadline(self, cluster: Cluster, app: App) -> Deadline:
+        return Deadline(cluster.clock, app.instances * pace.limit(_ANEW_SECONDS) + self._more)
+
+    def _until_serving(self, cluster: Cluster, app: App, deadline: Deadline) -> None:
+        """Wait until all tasks of an app that run answer HTTP: a container runs before what is in it serves."""
+        last = "not asked yet"
+
+        def serve() -> bool:
+            nonlocal last
+            view = self._look(cluster)
+            if isinstance(view, str):
+                last = view
+                return False
+            run = {each.instance for each in view.placements if each.running and each.instance in app.names}
+            serving, last = on_nodes.who_serves(cluster, run, view, lambda each, name: self._port(cluster, app, each.instance, name) or 0)
+            return serving == run
+
+        wait_until(
+            serve,
+            awaited=f"all tasks of {app.name} that run to answer HTTP",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            rest=on_nodes.REST,
+            saw=lambda: last,
+        )
 
     def _change_seconds(self) -> float:
         return pace.limit(_CHANGE_SECONDS) + self._more

@@ -1,4 +1,4 @@
-"""Changes of what a swarm was told before: how many tasks a service has, and whether a node may have any."""
+"""Changes of what a swarm was told before: how many tasks a service has and what they are made of, and whether a node may have any."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from harness.core import pace
-from harness.core.clock import wait_until
-from harness.core.errors import HarnessError, Unreachable
+from harness.core.clock import Deadline, wait_until
+from harness.core.errors import HalfDone, HarnessError, Unreachable
+from harness.modes import on_nodes
 from harness.modes.swarm import services
-from harness.modes.swarm.swarm_api import WORK_SECONDS, Daemon, first, refused
+from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, NANO, WORK_SECONDS, Daemon, first, refused
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -22,16 +23,83 @@ if TYPE_CHECKING:
 _REFUSED, _GONE = 400, 404
 
 
+_ROLLING = {"Parallelism": 1, "Order": "stop-first", "FailureAction": "pause", "Monitor": NANO}
+"""How swarm goes through the tasks of a service that has changed: one after the other, each watched for a second once it runs."""
+
+
 def scale(managers: Sequence[Node], app: str, run_id: str, instances: int, seconds: float, clock: Clock) -> None:
     """Have so many tasks of a run's own service. Raises `HarnessError` where swarm has none, or refuses, and `Expired` where no manager took it."""
 
     def changed(known: KnownSpec) -> Mapping[str, Any] | None:
-        if dict(known.spec.get("Labels") or {}).get(services.RUN_LABEL) != run_id:
-            raise HarnessError(f"the service {app} is none of this run's; it is left as it is")
+        _must_be_ours(known, app, run_id)
         now = known.spec["Mode"]["Replicated"]["Replicas"]
         return None if now == instances else {**known.spec, "Mode": {"Replicated": {"Replicas": instances}}}
 
     _change(managers, f"/services/{quote(app)}", f"{instances} tasks of {app}", changed, seconds, clock)
+
+
+def restart(managers: Sequence[Node], app: str, run_id: str, seconds: float, clock: Clock) -> None:
+    """Have all tasks of a run's own service stopped and started, one after the other, and return when swarm says that it is done.
+
+    Raises as `scale`, also `Expired` where it is not done in time, and `HalfDone` where swarm gave it up.
+    """
+    wanted: list[int] = []
+
+    def changed(known: KnownSpec) -> Mapping[str, Any] | None:
+        _must_be_ours(known, app, run_id)
+        task = known.spec["TaskTemplate"]
+        now = int(task.get("ForceUpdate") or 0)
+        if not wanted:
+            wanted.append(now + 1)
+        if now >= wanted[0]:
+            return None  # an answer was lost
+        return {**known.spec, "TaskTemplate": {**task, "ForceUpdate": wanted[0]}, "UpdateConfig": _ROLLING}
+
+    _roll(managers, app, f"that the tasks of {app} are to start anew", changed, seconds, clock)
+
+
+def _must_be_ours(known: KnownSpec, app: str, run_id: str) -> None:
+    if dict(known.spec.get("Labels") or {}).get(services.RUN_LABEL) != run_id:
+        raise HarnessError(f"the service {app} is none of this run's; it is left as it is")
+
+
+def _roll(
+    managers: Sequence[Node],
+    app: str,
+    what: str,
+    changed: Callable[[KnownSpec], Mapping[str, Any] | None],
+    seconds: float,
+    clock: Clock,
+) -> None:
+    """Change what the tasks of a service are made of, and wait until swarm has gone through all of them; see `restart`."""
+    deadline = Deadline(clock, seconds)
+    path = f"/services/{quote(app)}"
+    _change(managers, path, what, changed, seconds, clock)
+    last = "not asked yet"
+
+    def through() -> bool:
+        nonlocal last
+        try:
+            known = first(list(managers), pace.answer(ASK_SECONDS), lambda daemon: daemon.known_spec(path))
+        except Unreachable as e:
+            last = str(e)
+            return False
+        if known is None:
+            raise HalfDone(f"the service {app} is gone since its tasks were to start anew")
+        last = f"{known.update or 'not begun'}: {known.message or 'no word on that'}"
+        if known.update not in {"", "updating", "completed"}:
+            raise HalfDone(f"swarm did not go through all tasks of {app}: {last}")
+        return known.update == "completed"
+
+    wait_until(
+        through,
+        awaited=f"swarm to go through the tasks of {app}",
+        seconds=deadline.left(),
+        clock=clock,
+        every=AGAIN_SECONDS,
+        rest=on_nodes.REST,
+        saw=lambda: last,
+    )
 
 
 def availability(managers: Sequence[Node], node_id: str, name: str, wanted: str, seconds: float, clock: Clock) -> None:

@@ -127,6 +127,10 @@ class KnownSpec:
     id: str
     version: int
     spec: Mapping[str, Any]
+    update: str = (
+        ""  # how far swarm is with the last change of a service's tasks: updating, paused, completed …; empty where none was begun
+    )
+    message: str = ""  # swarm's own word on that
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,7 @@ class Daemon:
         return self._good(
             "GET",
             path,
-            lambda body: None if body is None else KnownSpec(str(body["ID"]), int(body["Version"]["Index"]), dict(body["Spec"])),
+            lambda body: None if body is None else _known_spec(body),
             {404},
         )
 
@@ -301,6 +305,12 @@ def _words(error: Exception, bound: float) -> str:
     if _never_sent(error):
         return "no connection to the Docker daemon"
     return f"the connection to the Docker daemon was lost ({type(error).__name__})"
+
+
+def _known_spec(body: Any) -> KnownSpec:
+    update = body.get("UpdateStatus") or {}
+    told = (str(update.get("State") or ""), clean(str(update.get("Message") or "")))
+    return KnownSpec(str(body["ID"]), int(body["Version"]["Index"]), dict(body["Spec"]), *told)
 
 
 def _membership(body: Any) -> Membership:
