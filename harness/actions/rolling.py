@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from harness.core.protocols import Cluster, Node, Restarting
+from harness.core import parameters
+from harness.core.protocols import Cluster, Node, Restarting, Updating
 from harness.core.units import counted
-from harness.core.values import Effect
+from harness.core.values import App, Effect
 
 LONGEST = 300.0
 """Seconds: an instance that stops in order and starts again takes some of them, and they are taken one after the other."""
+LONGEST_VALUE = 4096
+"""Characters of a variable's value."""
+OURS = ("WHALEFALL_", "NOTIFY_")
+"""How no variable of an app is called: what it is told by us, and what systemd has for itself."""
+_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +43,59 @@ class RestartApp:
         app = cluster.app(self.app)
         cluster.can(Restarting).restart(cluster, app)
         return f"{counted(app.instances, 'instance')} of {app.name} anew"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateApp:
+    """An app is given another image, or other variables of its environment, one instance after the other. It is done when all of them run again.
+
+    Variables are added to those that it has, or take the place of one of their name. Their values stand in the run's results, for others to read.
+    """
+
+    app: str
+    image: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    name: ClassVar[str] = "app.update"
+    aims: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ("Updating",)
+    longest: ClassVar[float] = LONGEST
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` with all that keeps it from being an update."""
+        if not parameters.fits(self):
+            return
+        wrong = [] if self.image or self.environment else ["nothing to change: give it an image, or an environment"]
+        if self.image and not _IMAGE.fullmatch(self.image):
+            wrong.append(f"{self.image!r} is no image's name: letters, digits and ./:@_- only, starting with a letter or digit")
+        for name, value in self.environment.items():
+            if not _VARIABLE.fullmatch(name):
+                wrong.append(f"{name!r} is no variable's name: letters, digits and _ only, not starting with a digit")
+            elif name.startswith(OURS):
+                wrong.append(f"the variable {name} is not an app's to be given: names that begin with {' or '.join(OURS)} are taken")
+            if not value.isprintable():
+                wrong.append(f"the value of {name} is more than a line of text")
+            elif len(value) > LONGEST_VALUE:
+                wrong.append(f"the value of {name} has {len(value)} characters, {LONGEST_VALUE} are allowed")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def effect(self) -> Effect:
+        """Its own instances are upset, and nobody else; and it stays as it is given."""
+        return Effect(renews=(self.app,), alters=(self.app,))
+
+    def altered(self, app: App) -> App:
+        """Return the app with its new image and environment; see `harness.core.protocols.Altering`."""
+        if app.name != self.app:
+            return app
+        variables = {**dict(app.environment), **self.environment}
+        return replace(app, image=self.image or app.image, environment=tuple(sorted(variables.items())))
+
+    def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
+        """Have it done. Raises `HarnessError` where there is no such app, or nothing of it was touched, `HalfDone` and `Expired` where some was."""
+        app = cluster.app(self.app)
+        cluster.can(Updating).update(cluster, self.altered(app))
+        return f"{counted(app.instances, 'instance')} of {app.name} anew" + (
+            f", which had the image {app.image} before" if self.image else ""
+        )

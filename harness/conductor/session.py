@@ -24,7 +24,7 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported, in_words
 from harness.core.figures import given
-from harness.core.protocols import Enduring, Ordered, Outliving, Quorum, Viewing
+from harness.core.protocols import Altering, Enduring, Ordered, Outliving, Quorum, Viewing
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
@@ -307,6 +307,8 @@ class Session:
         self.recorder.record(told())
         begun = self.recorder.now()
         outcome, said = doing.done(action, self.cluster, [self.cluster.node(name) for name in hit], step.at_most)
+        if outcome is Outcome.OK and isinstance(action, Altering):
+            self.cluster.apps = tuple(action.altered(app) for app in self.cluster.apps)
         if outcome is Outcome.OK and action.effect.runs:
             self._rescale(action.effect.runs)
         self.recorder.record(told(outcome, self.recorder.now() - begun, detail=said))

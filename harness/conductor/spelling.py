@@ -163,7 +163,9 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None
         if not isinstance(each, App):
             found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
             continue
-        if wrong := _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each)):
+        # An environment is what only an action gives: no file has a key for that.
+        given = {name: value for name, value in dataclasses.asdict(each).items() if name != "environment" or value}
+        if wrong := _parts(f"the app {each.name}", models.AppPart, given):
             found += wrong
             continue
         found += [*_beside(each, read, names), *_image(each, provider)]

@@ -76,3 +76,10 @@ def few(names: Sequence[str], between: str = ", ") -> str:
 def listed(names: Iterable[str], none: str = "nobody") -> str:
     """Give names as a phrase, in that order."""
     return ", ".join(sorted(names, key=natural)) or none
+
+
+def worded(value: Json) -> str:
+    """Give a value of a parameter, or of a check's property, in words: ``true``, ``0.5``, ``{MODE: new}``."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {worded(each)}' for name, each in value.items())}}}"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

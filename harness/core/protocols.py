@@ -498,6 +498,19 @@ class Restarting(Protocol):
 
 @of_modes
 @runtime_checkable
+class Updating(Protocol):
+    """A mode that can give an app another image, and another environment, while it runs."""
+
+    def update(self, cluster: Cluster, app: App) -> None:
+        """Have all instances of an app that was deployed made as `app` says from now on, one after the other; its image is on the nodes first.
+
+        An instance that is so already may be left as it is. Returns when all of them run again, by the orchestrator's word. Raises `Expired` where
+        they did not in time, `HalfDone` where some were begun with, and any other `HarnessError` where nothing was touched.
+        """
+
+
+@of_modes
+@runtime_checkable
 class Ordered(Protocol):
     """A mode whose orders go through one node at a time."""
 
@@ -649,6 +662,14 @@ class Needing(Protocol):
 
     def lack(self) -> str:
         """Say what of it is not there, before anything is made; empty where nothing is."""
+
+
+@runtime_checkable
+class Altering(Protocol):
+    """An action after which an app is another one than it was: whoever starts an instance of it later goes by that."""
+
+    def altered(self, app: App) -> App:
+        """Return an app as it is once this was done; one that it is not about stays as it is."""
 
 
 class Action(Protocol):

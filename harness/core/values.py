@@ -101,6 +101,7 @@ class Effect:
     moves: bool = False  # work that runs on its targets goes elsewhere, and none comes there
     opens: bool = False  # work may come to its targets again
     renews: tuple[str, ...] = ()  # apps whose instances it stops, and starts anew, perhaps elsewhere: nothing else is upset by that
+    alters: tuple[str, ...] = ()  # apps that are made of something else from then on, and stay so
     disturbs: bool = (
         False  # while it is done it may keep the cluster from what others promise, and nobody knows how: anywhere, where it has no targets
     )
@@ -198,6 +199,7 @@ class App:
     port: int = 8000
     conflicts: bool = True  # never two instances on one node
     pin: str | None = None  # name of the only node that may run it
+    environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
 
     @property
     def names(self) -> tuple[str, ...]:

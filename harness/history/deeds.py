@@ -236,6 +236,9 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
             may = "" if sure[changes[-1].number] else "may have been "
             found.append(f"{app} {may or 'was '}scaled to {last}" + (f" from {first}" if first is not None else ""))
     found += [f"{app} may still be stopped and started anew" for app, pieces in renewed(every, end).items() if pieces[-1].end >= end]
+    for app in dict.fromkeys(app for each in every if each.outcome is not Outcome.FAIL for app in each.effect.alters):
+        may = "" if any(sure[each.number] and app in each.effect.alters for each in every) else "may have been "
+        found.append(f"{app} {may or 'was '}given another image or environment")
     for each in every:
         known = each.effect.renews or each.effect.runs or each.effect.stops or each.effect.starts or each.effect.moves or each.effect.opens
         if not known and each.outcome is not Outcome.FAIL:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.core import pace, stops
-from harness.core.clock import wait_until
+from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.core.traits import daemon
 from harness.core.values import View
@@ -17,7 +17,6 @@ from harness.web import Site, WebTrouble
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from harness.core.clock import Deadline
     from harness.core.protocols import Cluster, Node
     from harness.core.values import App, Placement
 
@@ -97,6 +96,25 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
         if e.status == _NOT_PULLED:
             raise HarnessError(f"{what} pulled: {said}; is its name right, and can the nodes reach its registry?") from e
         raise HarnessError(f"{what} built from {folder} on the node: {said}; is its Dockerfile right?") from e
+
+
+def image_where_it_can_be(cluster: Cluster, app: App, seconds: float) -> None:
+    """Make sure that the nodes have an app's image, all but those that give no answer: what comes there later finds it missing, and says so.
+
+    Raises `HarnessError` where a node cannot have it, or where none answers.
+    """
+    deadline = Deadline(cluster.clock, seconds)
+    silent: list[Unreachable] = []
+
+    def one(node: Node) -> None:
+        try:
+            image(node, app, deadline)
+        except Unreachable as error:
+            silent.append(error)
+
+    on_each(cluster.nodes, one, threading.Event())
+    if len(silent) == len(cluster.nodes):
+        raise HarnessError(f"the image {app.image} can be had on no node: {'; '.join(str(each) for each in silent)}")
 
 
 def voters(nodes: Sequence[T]) -> Sequence[T]:

@@ -236,7 +236,7 @@ class Plan:
             "profile": self.profile,
             "timers": dict(self.timers),
             "nodes": [dataclasses.asdict(node) for node in self.nodes],
-            "apps": [dataclasses.asdict(app) for app in self.apps],
+            "apps": [_app_to_json(app) for app in self.apps],
             "workloads": [_named_to_json(workload) for workload in self.workloads],
             "steps": [step.to_json() for step in self.steps],
             "settle": self.settle,
@@ -393,6 +393,13 @@ def _can_be_named(step: Step, among: Known) -> bool:
     if isinstance(step, Break):
         return among.faults.get(step.fault.name) is type(step.fault)
     return not isinstance(step, Do) or among.actions.get(step.action.name) is type(step.action)
+
+
+def _app_to_json(app: App) -> dict[str, Json]:
+    """Return an app as it stands in a plan: what its environment has of its own only where it has any."""
+    environment: list[Json] = [[name, value] for name, value in app.environment]
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name != "environment"}
+    return {**plain, **({"environment": environment} if environment else {})}
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.figures import at, given, lasted
-from harness.core.naming import listed, natural
+from harness.core.naming import listed, natural, worded
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
 from harness.history.awaits import GO_ON, NO_FURTHER, came, had_come, in_vain, stayed_away
 from harness.history.bands import Life
@@ -39,7 +39,7 @@ from harness.reports.moments import DIFFERED, UNANSWERED, UNREACHED, Flap, Momen
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from harness.core.values import Json, View
+    from harness.core.values import View
     from harness.history.events import Entry, Event
     from harness.history.reigns import Reign
     from harness.reports.lanes import Lane
@@ -463,7 +463,9 @@ class Narrative:
     def _acted(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Acted):
             return
-        named = " ".join([event.name, *(f"{name}={_worded(value)}" for name, value in event.parameters.items() if value not in (None, ""))])
+        named = " ".join(
+            [event.name, *(f"{name}={worded(value)}" for name, value in event.parameters.items() if value not in (None, "", {}))]
+        )
         where = f" on {listed(event.targets)}" if event.targets else ""
         said = f"action {event.number} ({named}{where})"
         turn = self.actions.setdefault(event.number, Turn(f"action {event.number}", f"{named}{where}", time, event.at_most))
@@ -501,7 +503,3 @@ def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:
         if each.instance:
             found.setdefault(each.instance, set()).add(each.id)
     return found
-
-
-def _worded(value: Json) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from harness.core.naming import close, range_of
 from harness.core.values import App
-from harness.host import contexts
 from harness.scenario import models
 from harness.scenario.ports import note_ports
 
@@ -33,7 +32,7 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
             continue
         places[app.name] = place
         note_ports(reading, app, (*place, "port"))
-        _image(reading, app, place)
+        reading.image(app, (*place, "image"))
         if wrong := to_nowhere(app, reading.names):
             reading.add((*place, "pin"), *wrong)
         reading.apps.append(app)
@@ -49,13 +48,3 @@ def to_nowhere(app: App, names: Sequence[str]) -> tuple[str, str, str] | None:
     if app.pin is None or not names or app.pin in names:
         return None
     return f"a pin to {app.pin!r}", f"a node's name, {range_of(names)}", close(app.pin, names)
-
-
-def _image(reading: Draft, app: App, place: Place) -> None:
-    """Note what keeps the nodes from building the image: they do that from a folder of ours, minutes later."""
-    if reading.cluster is None or not contexts.builds_here(reading.known.providers.get(reading.cluster.provider)):
-        return
-    if (context := contexts.context_of(app.image)) is not None:
-        reading.problems += [each for each in contexts.problems(context) if each not in reading.problems]
-    else:
-        reading.add((*place, "image"), *contexts.absent(app.image))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.core import parameters
 from harness.core.naming import close, range_of, shown
+from harness.host import contexts
 from harness.scenario import models
 from harness.scenario.ports import note_ports
 from harness.scenario.problems import wrong
@@ -72,6 +73,17 @@ class Draft:
     def ports(self, app: App, place: Place) -> bool:
         """Note which of an app's ports somebody else has; see `harness.scenario.ports`."""
         return note_ports(self, app, place)
+
+    def image(self, app: App, place: Place) -> bool:
+        """Note what keeps the nodes from building an app's image: they do that from a folder of ours, minutes later. Returns whether any does."""
+        if self.cluster is None or not contexts.builds_here(self.known.providers.get(self.cluster.provider)):
+            return False
+        if (context := contexts.context_of(app.image)) is None:
+            self.add(place, *contexts.absent(app.image))
+            return True
+        wrong = contexts.problems(context)
+        self.problems += [each for each in wrong if each not in self.problems]
+        return bool(wrong)
 
     def listed(self, body: dict[str, Json], name: str) -> list[tuple[Json, Place]]:
         """Return the items of a list with their places; a list that is left out is empty."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.naming import close
-from harness.core.protocols import CAPABILITIES, Choosy, Scaling
+from harness.core.protocols import CAPABILITIES, Altering, Choosy, Scaling
 from harness.core.units import Duration, spelled
 from harness.core.values import Outcome
 from harness.history.lines import typed
@@ -81,6 +81,7 @@ class Do(Step):
             reading.add((*place, "do"), f"an unknown action {name!r}", f"one of {names}", close(name, reading.known.actions))
         sound = known is None or note_apps(reading, known, action, item.get("with"), (*place, "with"))
         sound = action is not None and _note_ports(reading, action, place) and sound
+        sound = action is not None and _note_images(reading, action, place) and sound
         if action is not None and reading.mode:
             reading.misfits(_misfits(action, place, reading.mode))  # also where its target is wrong
         if part is None or action is None or not sound or (expression is not None) is not bool(action.aims):
@@ -211,6 +212,14 @@ def _note_ports(reading: Reading, action: Action, place: Place) -> bool:
             sound = not reading.ports(dataclasses.replace(app, instances=instances), (*place, "with", "instances")) and sound
             reading.scaled[name] = max(instances, reading.scaled.get(name, app.instances))
     return sound
+
+
+def _note_images(reading: Reading, action: Action, place: Place) -> bool:
+    """Say what keeps the nodes from having the image that an action gives an app. Returns whether all is well."""
+    if not isinstance(action, Altering):
+        return True
+    given = [new for app in reading.apps if (new := action.altered(app)).image != app.image]
+    return not any(reading.image(new, (*place, "with", "image")) for new in given)
 
 
 def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core import parameters
+from harness.core.naming import worded
 from harness.core.values import Json, Verdict
 
 
@@ -44,14 +45,12 @@ def octal(mode: int) -> str:
     return f"0{mode:03o}"
 
 
-def worded(value: Json) -> str:
-    """Give a value of a parameter or of a check's property in words, e.g. ``true`` and ``0.5``."""
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def parameters_words(instance: Any) -> str:
     """Give the parameters of a fault, a workload or a checker, but for those that were left unset."""
-    usual = {each.name: each.default for each in dataclasses.fields(instance)}
+    usual = {
+        each.name: each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+        for each in dataclasses.fields(instance)
+    }
     found = {**parameters.read(instance), **parameters.spelled(instance)}
     held = {name: (getattr(instance, field), usual[field]) for name, field in parameters.fields(type(instance)).items()}
     return " ".join(f"{name}={worded(value)}" for name, value in found.items() if held[name][0] or held[name][0] != held[name][1])

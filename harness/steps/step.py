@@ -62,6 +62,9 @@ class Reading(Protocol):
     def ports(self, app: App, place: Place) -> bool:
         """Note at a place which of an app's ports somebody else has. Returns whether any is."""
 
+    def image(self, app: App, place: Place) -> bool:
+        """Note at a place what keeps the nodes from having an app's image. Returns whether anything does."""
+
     def part(
         self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()
     ) -> P | None:

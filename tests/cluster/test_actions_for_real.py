@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
-from harness.actions.rolling import RestartApp
+from harness.actions.rolling import RestartApp, UpdateApp
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
@@ -70,10 +73,13 @@ def _running(view: View) -> set[str]:
     return {each.instance for each in view.placements if each.running}
 
 
+def _ids(node: Node) -> list[str]:
+    """Return the containers of web that run on a node, by its own Docker."""
+    return node.run("docker", "ps", "--quiet", "--no-trunc", "--filter", "label=whalefall.app=web").text.split()
+
+
 def _containers(cluster: Cluster) -> set[str]:
-    """Return the containers of web that run, by the nodes' own Docker."""
-    asked = ("docker", "ps", "--quiet", "--no-trunc", "--filter", "label=whalefall.app=web")
-    return {each for node in cluster.nodes for each in node.run(*asked).text.split()}
+    return {each for node in cluster.nodes for each in _ids(node)}
 
 
 @pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
@@ -88,18 +94,38 @@ def test_an_app_is_started_anew(cluster: Cluster, promise: Callable[[ActionCase]
     promise(ActionCase(RestartApp("web"), cluster, [], anew))
 
 
+def test_an_app_is_updated(cluster: Cluster) -> None:
+    """Its image and its environment, of which nothing is expanded on its way."""
+    said = "100% of $HOME, {{.Node.ID}} \\ and 'all' \"of it\""
+    update = UpdateApp("web", "web:2", {"SAID": said})
+    assert update.act(cluster, []) == "1 instance of web anew, which had the image web before"
+    cluster.apps = (update.altered(WEB),)
+    (made,) = _made(cluster)
+    assert (made["Image"], [each for each in made["Env"] if each.startswith("SAID")]) == ("web:2", [f"SAID={said}"])
+
+
+def _made(cluster: Cluster) -> list[Any]:
+    """Return what the containers of web are made of."""
+    return [json.loads(node.run("docker", "inspect", each).text)[0]["Config"] for node in cluster.nodes for each in _ids(node)]
+
+
 def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
-    """Each on a node of its own; where the mode can have fewer, the last ones stop."""
+    """Each on a node of its own, and made as the others are by now; where the mode can have fewer, the last ones stop."""
+    (web,) = cluster.apps
     assert Scale("web", 3).act(cluster, []) == "web had 1 instance before"
-    cluster.apps = (App("web", 3),)
+    cluster.apps = (replace(web, instances=3),)
     _await(cluster, lambda view: _running(view) == {"web@1", "web@2", "web@3"}, "three instances of web")
+    wait_until(
+        lambda: len(_made(cluster)) == 3, awaited="three containers", seconds=20.0, clock=cluster.clock
+    )  # fleet knows of units alone
+    assert {each["Image"] for each in _made(cluster)} == {web.image}
     assert Scale("web", 3).act(cluster, []) == "web had 3 instances before"
     if isinstance(cluster.mode, Swarm):
         with pytest.raises(HarnessError, match="swarm chooses itself which of them stop"):
             Scale("web", 1).act(cluster, [])
         return
     Scale("web", 1).act(cluster, [])
-    cluster.apps = (WEB,)
+    cluster.apps = (web,)
     _await(cluster, lambda view: {each.instance for each in view.placements} == {"web@1"}, "one instance of web")
 
 

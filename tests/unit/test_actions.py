@@ -18,7 +18,7 @@ from harness import registry
 from harness.actions import ACTIONS
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
-from harness.actions.rolling import RestartApp
+from harness.actions.rolling import RestartApp, UpdateApp
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.checkers import Scaled
@@ -77,6 +77,10 @@ class Yielding(BareMode):
     def restart(self, cluster: Cluster, app: App) -> None:
         """Note it down."""
         self.told.append(f"{app.name} anew")
+
+    def update(self, cluster: Cluster, app: App) -> None:
+        """Note it down."""
+        self.told.append(f"{app.name} {app.image} {dict(app.environment)}")
 
     def drain(self, cluster: Cluster, node: Node) -> None:
         """Note it down."""
@@ -143,7 +147,7 @@ def _raises(error: BaseException) -> Callable[[], Any]:
 def test_the_actions_that_there_are() -> None:
     """Each under its own name, in the registry that every process asks."""
     assert set(ACTIONS) == {
-        *("app.restart", "app.scale", "command", "node.drain", "node.undrain"),
+        *("app.restart", "app.scale", "app.update", "command", "node.drain", "node.undrain"),
         *("service.start", "service.stop", "service.restart"),
     }
     assert registry.known().actions == ACTIONS
@@ -170,6 +174,30 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "an unknown app to restart": (
         "  - {do: app.restart, with: {app: wep}, on: n1, at most: 0}\n",
         ["s.yaml:7:35: an unknown app 'wep'", "s.yaml:7:45: a target of app.restart", "s.yaml:7:58: 0;"],
+    ),
+    "nothing to change": (
+        "  - {do: app.update, with: {app: web}}\n",
+        ["s.yaml:7:34: app.update: nothing to change: give it an image, or an environment"],
+    ),
+    "an image that nodes cannot have": (
+        "  - {do: app.update, with: {app: web, image: 'wep:2'}}\n",
+        ["s.yaml:7:46: an image 'wep:2'; expected one of web; did you mean 'web'?"],
+    ),
+    "what no app can be given": (
+        "  - {do: app.update, with: {app: web, image: '-v', environment: {1A: x, WHALEFALL_HOST: x, B: \"a\\nb\"}}}\n",
+        [
+            "s.yaml:7:28: app.update: '-v' is no image's name: letters,",
+            "; '1A' is no variable's name: ",
+            "; the variable WHALEFALL_HOST is not an app's to be given: ",
+            "; the value of B is more than a line of text",
+        ],
+    ),
+    "an unknown app to update, for nobody": (
+        "  - {do: app.update, with: {app: wep, image: [web], environment: {A: 1}}, on: n1}\n",
+        [
+            *("s.yaml:7:34: an unknown app 'wep'", "s.yaml:7:46: a list of 1; expected text", "s.yaml:7:70: 1; expected text"),
+            "s.yaml:7:79: a target of app.update; expected none",
+        ],
     ),
     "no app to restart": ("  - {do: app.restart}\n", ["s.yaml:7:5: 'app' is missing"]),
     "no instances": (
@@ -249,6 +277,29 @@ def test_what_is_wrong_with_an_action_is_told_with_its_place(steps: str, told: l
     said = str(caught.value)
     assert all(each in said for each in told), said
     assert len(said.splitlines()) == sum(each.startswith("s.yaml") for each in told), said
+
+
+UPDATES = """\
+  - {do: app.update, with: {app: web, image: "web:2", environment: {MODE: new, A: "1"}}}
+  - {do: app.update, with: {app: web, image: "web:3"}, may fail: true}
+"""
+
+
+def test_what_an_app_is_given_is_told_in_words() -> None:
+    """Variables as they stand in a file, and nothing of what is not given; a plan reads back equal."""
+    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
+    made = plan(loads(HEAD + UPDATES + FAULT, "s.yaml"), mode=fleet, provider="nspawn", seed=7)
+    words = describe(made, 200)
+    assert "1. do app.update app=web image=web:2 environment={MODE: new, A: 1}, 5m at most" in words
+    assert "2. do app.update app=web image=web:3, 5m at most, which may fail" in words
+    assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
+    shown = [parameters.read(each.action) for each in actions(made.steps)]
+    history = History.of_events(
+        *((1.0 + n, Acted(1 + n, "app.update", (), 60.0, may_fail=False, parameters=each)) for n, each in enumerate(shown))
+    )
+    text = " ".join(" ".join(line.plain for line in Timeline(history, ()).lines(200)).split())
+    assert "action 1 (app.update app=web image=web:2 environment={MODE: new, A: 1}) begins" in text
+    assert "action 2 (app.update app=web image=web:3) begins" in text
 
 
 GOOD = """\
@@ -332,6 +383,24 @@ def test_an_action_is_done_and_told(session: Session, mode: Yielding) -> None:
     assert _told(session)[-1].was == {"web": 4}
     assert session.cluster.apps == (App("web", 3),)
     assert [each.instances for each in session.situation._apps] == [3]
+
+
+def test_an_app_that_was_updated_is_another_one_from_then_on(session: Session, act: type[Made]) -> None:
+    """Whoever starts an instance of it later goes by that; where it was not done, or may not have been, by what it was."""
+    assert session.act(UpdateApp("web", environment={"B": "2", "A": "1"})) is Outcome.OK
+    assert session.act(UpdateApp("web", "web:2", {"B": "3"})) is Outcome.OK
+    new = App("web", 2, "web:2", environment=(("A", "1"), ("B", "3")))
+    assert session.cluster.apps == (new,)
+    begun, ended = _told(session)[-2:]
+    assert (begun.effect, ended.detail) == (
+        Effect(renews=("web",), alters=("web",)),
+        "2 instances of web anew, which had the image web before",
+    )
+    act.does = staticmethod(_raises(HalfDone("the first was")))
+    act.altered = lambda _, app: dataclasses.replace(app, image="web:3")  # type: ignore[attr-defined]  # as one that alters it has it
+    assert session.act(act()) is Outcome.UNKNOWN
+    assert session.cluster.apps == (new,)
+    assert UpdateApp("db", "web:2").altered(new) == new
 
 
 def test_an_action_on_nodes_is_done_to_whom_its_target_is(session: Session, mode: Yielding) -> None:
@@ -628,10 +697,11 @@ def test_actions_that_upset_hosts_of_somebody_else_are_refused(session: Session)
     provider = session.cluster.provider
     more = {name: getattr(provider, name) for name in ("create", "adopt", "destroy", "network")}
     cluster = dataclasses.replace(session.cluster, provider=type("Borrowed", (Theirs,), more)())
-    for action in (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim"), RunCommand("reboot")):
+    for action in (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim"), RunCommand("reboot"), UpdateApp("web", "web:2")):
         with pytest.raises(Unsupported, match=f"{action.name} is refused on the hosts of theirs"):
             permission.must_be_doable(cluster, action)
     permission.must_be_doable(cluster, Scale("web", 3))
+    permission.must_be_doable(cluster, RestartApp("web"))
     permission.must_be_doable(cluster, RunCommand("true", disturbs=False))
 
 
@@ -776,14 +846,22 @@ def test_what_is_done_to_no_node_does_nothing_to_any_of_them_by_name(session: Se
 
 
 @pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
-@pytest.mark.parametrize("action", [Scale("web", 3), RestartApp("web"), Drain(), Undrain()], ids=lambda action: action.name)
+@pytest.mark.parametrize(
+    "action", [Scale("web", 3), RestartApp("web"), UpdateApp("web", "web:2"), Drain(), Undrain()], ids=lambda action: action.name
+)
 def test_our_actions_keep_the_contract_in_memory(
     session: Session, mode: Yielding, action: Any, promise: Callable[[ActionCase], None]
 ) -> None:
     """Those whose work is the orchestrator's; those of systemd are tried on real machines."""
     if promise.__name__ in {"what_cannot_be_done_is_told", "it_ends_with_its_run"}:
         return
-    words = {"app.scale": "web 2 to 3", "app.restart": "web anew", "node.drain": "drain ", "node.undrain": "undrain "}[action.name]
+    words = {
+        "app.scale": "web 2 to 3",
+        "app.restart": "web anew",
+        "app.update": "web web:2 {}",
+        "node.drain": "drain ",
+        "node.undrain": "undrain ",
+    }[action.name]
     targets = list(session.cluster.nodes)[:2] if action.aims else []
     promise(
         ActionCase(
@@ -974,11 +1052,11 @@ def test_an_action_of_others_is_looked_at_when_it_is_loaded() -> None:
 
 def test_parameters_of_actions_are_read_from_a_file_and_back() -> None:
     """As those of faults are."""
-    for action in (Scale("web", 3), Drain(), ServiceStop("etcd")):
+    for action in (Scale("web", 3), UpdateApp("web", "web:2", {"A": "1"}), Drain(), ServiceStop("etcd")):
         assert parameters.build(type(action), parameters.read(action)) == action
 
 
-@pytest.mark.parametrize("action", [Scale("wep", 3), RestartApp("wep")], ids=lambda action: str(action.name))
+@pytest.mark.parametrize("action", [Scale("wep", 3), RestartApp("wep"), UpdateApp("wep", "web:2")], ids=lambda action: str(action.name))
 def test_to_an_app_that_is_not_there_nothing_is_done(session: Session, action: Any) -> None:
     """The action itself says so, where nobody looked before."""
     with pytest.raises(HarnessError, match="no app is named 'wep'; there is web"):

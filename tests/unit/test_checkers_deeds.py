@@ -97,6 +97,9 @@ def test_an_app_is_started_anew_for_as_long_as_that_is_done_and_in_doubt_until_i
     assert upset(every, 80.0) == []
     assert upset(every, 80.0, "web") == [Interval(10, 12), Interval(30, 42)]
     assert lasting(every, 80.0) == ["db may still be stopped and started anew"]
+    for outcome, said in ((Outcome.OK, ["web was given another image or environment"]), (Outcome.FAIL, [])):
+        story = Story().node(0, "n1").action(10, 12, "app.update", effect=Effect(renews=("web",), alters=("web",)), outcome=outcome)
+        assert lasting(deeds(story.done(80).history()), 80.0) == said
 
 
 @pytest.mark.parametrize(

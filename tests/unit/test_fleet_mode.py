@@ -409,13 +409,12 @@ def restarting(
         if request.method != "PUT" or node in fleet.silent:
             return plain(node, request)
         asked = json.loads(request.body)
-        name, wanted = asked["name"], asked["desiredState"]
-        assert "options" not in asked
+        name, wanted = asked["name"], asked["desiredState"] + " as another" * ("options" in asked)
         if f"{name} {wanted}" == refuses:
             return Response(409, b'{"error": {"code": 409, "message": "no such unit"}}')
         done.append(f"{name} {wanted}")
-        row = next(each for each in fleet.states if each["name"] == name)
-        runs = wanted == "launched" and name != stuck
+        row = next((each for each in fleet.states if each["name"] == name), {})
+        runs = wanted != "loaded" and name != stuck
         row["systemdActiveState"], row["systemdSubState"] = ("active", "running") if runs else ("failed", "failed")
         return Response(204, b"")
 
@@ -473,3 +472,21 @@ def test_a_unit_that_was_stopped_is_started_also_where_the_restart_is_cut_off(fl
     with pytest.raises(stops.CutOff), stops.listening(lambda: stops.CutOff("it was not done within 1 s") if done else None):
         fleet.mode.restart(fleet.cluster, App("web", 1))
     assert done == ["web@1.service loaded", "web@1.service launched"]
+
+
+def test_units_become_others_one_after_the_other_where_their_image_is(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one without a home, which has nothing to be stopped; a node that gives no answer has to see for itself."""
+    done = restarting(fleet, monkeypatch, "web@1.service", "web@2.service", homeless="web@2.service")
+    fleet.node("n3").on = False
+    fleet.mode.update(fleet.cluster, App("web", 2, "web:2"))
+    assert done == ["web@1.service loaded", "web@1.service launched as another", "web@2.service launched as another"]
+    assert [each[4] for name in ("n1", "n2") for each in fleet.node(name).calls if each[0] == "sh"] == ["web:2", "web:2"]
+
+
+def test_an_image_that_cannot_be_had_touches_no_unit(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known before any was stopped."""
+    done = restarting(fleet, monkeypatch, "web@1.service")
+    fleet.node("n2").programs["sh"] = lambda argv, _: Result(argv, 3, b"", b"no such image")
+    with pytest.raises(HarnessError, match=r"n2: the image 'wep' of web is not there, and could not be pulled: no such image"):
+        fleet.mode.update(fleet.cluster, App("web", 1, "wep"))
+    assert done == []

@@ -73,3 +73,10 @@ def test_units_and_instances_are_named_after_each_other() -> None:
     """There and back; what is no service keeps its name."""
     assert instance_name(unit_name("web@1")) == "web@1"
     assert instance_name("a.timer") == "a.timer"
+
+
+def test_variables_of_an_app_stand_in_its_units_as_they_are() -> None:
+    """Whatever systemd would make of them: quotes, its specifiers, its variables."""
+    (file,) = render(App("web", 1, environment=(("A", 'a "b" \\ c'), ("B", "100% of $HOME"))))
+    (run,) = [each.value for each in file.options if each.name == "ExecStart"]
+    assert ' -e "A=a \\"b\\" \\\\ c" -e "B=100%% of $$HOME" --publish 8001:80 web' in run

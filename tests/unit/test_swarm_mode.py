@@ -667,7 +667,8 @@ def rolling(swarm: Docker, *told: str, lost: int = 0, run: str = RUN) -> list[An
     """
     given: list[Any] = []
     words = list(told)
-    spec: dict[str, Any] = {"Name": "web", "Labels": {"whalefall.run": run}, "TaskTemplate": {"ForceUpdate": 4}}
+    task = {"ForceUpdate": 4, "ContainerSpec": {"Image": "web", "Env": ["A=1"], "Labels": {"whalefall.app": "web"}}}
+    spec: dict[str, Any] = {"Name": "web", "Labels": {"whalefall.run": run}, "TaskTemplate": task}
     left, plain = [lost], swarm.answer
 
     def answer(name: str, request: Request) -> Behaviour:
@@ -695,7 +696,8 @@ def test_tasks_are_started_anew_once_and_it_is_waited_until_swarm_has_gone_throu
     swarm.silent["n1"] = Response(503, b'{"message":"The swarm does not have a leader."}')
     swarm.mode.restart(swarm.cluster, WEB)
     (body,) = given
-    assert body["TaskTemplate"] == {"ForceUpdate": 5}
+    assert body["TaskTemplate"]["ForceUpdate"] == 5
+    assert body["TaskTemplate"]["ContainerSpec"] == {"Image": "web", "Env": ["A=1"], "Labels": {"whalefall.app": "web"}}
     assert (body["UpdateConfig"]["Parallelism"], body["UpdateConfig"]["Order"]) == (1, "stop-first")
     assert body["Labels"] == {"whalefall.run": RUN}
 
@@ -722,3 +724,14 @@ def test_a_service_of_somebody_else_is_not_started_anew(swarm: Docker) -> None:
     with pytest.raises(HarnessError, match="the service web is none of this run's"):
         swarm.mode.restart(swarm.cluster, WEB)
     assert given == []
+
+
+def test_tasks_are_made_of_another_image_and_environment(swarm: Docker) -> None:
+    """With nothing of it expanded, and all else as it was; the image is on the nodes first."""
+    given = rolling(swarm, "updating", "completed")
+    swarm.mode.update(swarm.cluster, App("web", 2, "web:2", environment=(("A", "{{.Node.ID}}"),)))
+    (body,) = given
+    own = ["WHALEFALL_INSTANCE={{.Service.Name}}@{{.Task.Slot}}", "WHALEFALL_HOST={{.Node.Hostname}}"]
+    container = {"Image": "web:2", "Env": [*own, 'A={{"{{"}}.Node.ID}}'], "Labels": {"whalefall.app": "web"}}
+    assert body["TaskTemplate"] == {"ForceUpdate": 5, "ContainerSpec": container}
+    assert {each[4] for name in ("n1", "n2", "n3") for each in swarm.node(name).calls if each[0] == "sh"} == {"web:2"}

@@ -271,6 +271,15 @@ class Fleet:
         with cluster.network():
             self._units(cluster, app).restart()
 
+    # -- Updating
+
+    def update(self, cluster: Cluster, app: App) -> None:
+        """Give fleet other units in the place of an app's own, one after the other; see `harness.core.protocols.Updating.update`."""
+        files = dict(zip(app.names, unit_files.render(app), strict=True))
+        with cluster.network():
+            on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
+            self._units(cluster, app).restart(files=files)
+
     # -- LogFiles
 
     def logs(self, node: Node) -> Mapping[str, bytes]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node
     from harness.core.values import App
     from harness.modes.fleet.fleet_api import Api, State, Unit
+    from harness.modes.fleet.unit_files import UnitFile
 
 T = TypeVar("T")
 
@@ -40,8 +41,10 @@ class Units:
         self._app = app
         self._deadline = deadline
 
-    def restart(self) -> None:
+    def restart(self, *, files: Mapping[str, UnitFile] | None = None) -> None:
         """Stop each that has a home, wait until it has stopped, start it, and wait until it runs and answers HTTP; then the next.
+
+        With `files`, by instance, each is another unit from then on, also one without a home: that is given to fleet alone.
 
         Raises `HarnessError` where fleet lists none of that name, or refuses the first, `HalfDone` where it does so later, and `Expired` with what
         was seen last. One that was stopped is started in any case, as far as somebody takes that.
@@ -49,10 +52,14 @@ class Units:
         listed = self._listed()
         begun = 0
         for instance in self._app.names:
-            if not listed[unit_name(instance)].machine:
+            file = None if files is None else files[instance]
+            if file is None and not listed[unit_name(instance)].machine:
                 continue
             try:
-                self._anew(instance)
+                if listed[unit_name(instance)].machine:
+                    self._anew(instance, file)
+                elif file is not None:
+                    self._until(lambda api, file=file: api.launch(file), lambda _: True, f"fleet to take {file.name}")  # type: ignore[misc]
             except HarnessError as error:
                 if begun and _plain(error):
                     raise HalfDone(f"{begun} units of {self._app.name} were started anew, and then: {error}") from error
@@ -68,13 +75,14 @@ class Units:
             raise HarnessError(f"fleet lists no unit {', '.join(missing)}")
         return listed
 
-    def _anew(self, instance: str) -> None:
+    def _anew(self, instance: str, file: UnitFile | None) -> None:
         unit, stopped = unit_name(instance), False
         try:
             self._until(lambda api: api.want(unit, _LOADED), lambda _: True, f"fleet to take that {unit} is to stop")
             stopped = True
             self._until(lambda api: self._rows(api, unit), lambda rows: not any(each.active in _GOING for each in rows), f"{unit} to stop")
-            self._until(lambda api: api.want(unit, _LAUNCHED), lambda _: True, f"fleet to take that {unit} is to start")
+            launch = f"fleet to take that {unit} is to start"
+            self._until(lambda api: api.want(unit, _LAUNCHED) if file is None else api.launch(file), lambda _: True, launch)
         except HarnessError as error:
             if stopped or not _plain(error):  # it may have been taken all the same
                 with stops.deaf(), suppress(HarnessError):

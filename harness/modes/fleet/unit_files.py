@@ -80,11 +80,19 @@ def check_image(image: str) -> None:
         raise HarnessError(f"image {image!r} is no image name; expected letters, digits and ./:@_- only, starting with a letter or digit")
 
 
+def _quoted(text: str) -> str:
+    """Return one word of a command as systemd reads it back: quoted, with nothing in it that systemd would expand."""
+    for special, spelled in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        text = text.replace(special, spelled)
+    return f'"{text}"'
+
+
 def _render(app: App, instance: str) -> UnitFile:
     container = instance.replace("@", "-")
+    variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
     run = (
         f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}"
-        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H --publish {app.port_of(instance)}:80 {app.image}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:80 {app.image}"
     )
     options = [
         Option("Unit", "Description", f"whalefall app {instance}"),

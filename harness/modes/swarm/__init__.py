@@ -262,6 +262,16 @@ class Swarm:
             changes.restart(self._managers(cluster), app.name, cluster.run_id, deadline.left(), cluster.clock)
             self._until_serving(cluster, app, deadline)
 
+    # -- Updating
+
+    def update(self, cluster: Cluster, app: App) -> None:
+        """Have swarm go through the tasks of the app's service, which are made of something else; see `harness.core.protocols.Updating.update`."""
+        with cluster.network():
+            on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
+            deadline = self._anew_deadline(cluster, app)
+            changes.restart(self._managers(cluster), app.name, cluster.run_id, deadline.left(), cluster.clock, like=app)
+            self._until_serving(cluster, app, deadline)
+
     # -- Draining
 
     def drain(self, cluster: Cluster, node: Node) -> None:

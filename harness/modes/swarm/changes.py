@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from harness.core.clock import Clock
     from harness.core.protocols import Node
+    from harness.core.values import App
     from harness.modes.swarm.swarm_api import KnownSpec
 
 _REFUSED, _GONE = 400, 404
@@ -38,10 +39,11 @@ def scale(managers: Sequence[Node], app: str, run_id: str, instances: int, secon
     _change(managers, f"/services/{quote(app)}", f"{instances} tasks of {app}", changed, seconds, clock)
 
 
-def restart(managers: Sequence[Node], app: str, run_id: str, seconds: float, clock: Clock) -> None:
+def restart(managers: Sequence[Node], app: str, run_id: str, seconds: float, clock: Clock, *, like: App | None = None) -> None:
     """Have all tasks of a run's own service stopped and started, one after the other, and return when swarm says that it is done.
 
-    Raises as `scale`, also `Expired` where it is not done in time, and `HalfDone` where swarm gave it up.
+    With `like` they are made of that app's image from then on, with its environment. Raises as `scale`, also `Expired` where it is not done in time,
+    and `HalfDone` where swarm gave it up.
     """
     wanted: list[int] = []
 
@@ -53,7 +55,8 @@ def restart(managers: Sequence[Node], app: str, run_id: str, seconds: float, clo
             wanted.append(now + 1)
         if now >= wanted[0]:
             return None  # an answer was lost
-        return {**known.spec, "TaskTemplate": {**task, "ForceUpdate": wanted[0]}, "UpdateConfig": _ROLLING}
+        made = {} if like is None else {"ContainerSpec": {**task["ContainerSpec"], "Image": like.image, "Env": services.environment(like)}}
+        return {**known.spec, "TaskTemplate": {**task, **made, "ForceUpdate": wanted[0]}, "UpdateConfig": _ROLLING}
 
     _roll(managers, app, f"that the tasks of {app} are to start anew", changed, seconds, clock)
 

@@ -21,6 +21,7 @@ RUN_LABEL = "whalefall.run"
 """Label of whatever a run puts into a swarm: its id."""
 LACKED_LABEL = "whalefall.lacked"
 """Label of a service: the nodes that had no image of it before, with commas between."""
+_BRACES = '{{"{{"}}'  # two braces, as swarm expands them
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 
 
@@ -46,7 +47,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             "ContainerSpec": {
                 "Image": app.image,
                 "Labels": labels,
-                "Env": ["WHALEFALL_INSTANCE={{.Service.Name}}@{{.Task.Slot}}", "WHALEFALL_HOST={{.Node.Hostname}}"],
+                "Env": [*environment(app)],
                 "StopGracePeriod": STOP_SECONDS * NANO,
             },
             "RestartPolicy": {"Condition": "any", "Delay": round(restart_delay * NANO), "MaxAttempts": 0},
@@ -61,3 +62,9 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             ],
         },
     }
+
+
+def environment(app: App) -> list[str]:
+    """Return what an app's containers have in their environment: who they are, and the app's own variables as they stand, with nothing expanded."""
+    own = [f"{name}={value.replace('{{', _BRACES)}" for name, value in app.environment]
+    return ["WHALEFALL_INSTANCE={{.Service.Name}}@{{.Task.Slot}}", "WHALEFALL_HOST={{.Node.Hostname}}", *own]
