@@ -103,7 +103,9 @@ def unmarked(
 
 def too_lasting(provider: Provider, action: Action) -> str:
     """Say that an action would change nodes of somebody else's, which nobody would undo; nothing where it would not."""
-    if not isinstance(provider, Running) or not (action.effect.upsets or action.effect.opens or action.effect.alters):
+    effect = action.effect
+    stays = effect.upsets or effect.opens or effect.alters or 0 in effect.runs.values()
+    if not isinstance(provider, Running) or not stays:
         return ""
     why = f"{action.name} is refused on the hosts of {provider.name}: they outlive the run, and nothing would undo it if we were gone"
     return f"{why}; break them by a fault, which is mended"

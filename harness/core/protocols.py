@@ -511,6 +511,24 @@ class Updating(Protocol):
 
 @of_modes
 @runtime_checkable
+class Removing(Protocol):
+    """A mode that can take an app away in the middle of a run, and have it again."""
+
+    def remove(self, cluster: Cluster, app: App) -> None:
+        """Forget an app and stop what runs of it. Returns when the orchestrator shows none of it any more; it may still stop then. Twice is fine.
+
+        Raises `Expired` where nobody took it in time, `HalfDone` where a part was.
+        """
+
+    def launch(self, cluster: Cluster, app: App) -> None:
+        """Have an app that is not there, with as many instances as `app` says; its image is on the nodes first. Where it is there it may stay so.
+
+        Returns when the orchestrator has taken it: not before they run, which may take long, or never come. Raises as `remove`.
+        """
+
+
+@of_modes
+@runtime_checkable
 class Ordered(Protocol):
     """A mode whose orders go through one node at a time."""
 

@@ -95,7 +95,7 @@ class Traits:
 class Effect:
     """What an action does to a cluster, so that nobody must know it by its name."""
 
-    runs: Mapping[str, int] = field(default_factory=dict)  # app → how many instances of it are to run once it is done
+    runs: Mapping[str, int] = field(default_factory=dict)  # app → how many instances of it are to run once it is done; 0: it is removed
     stops: tuple[str, ...] = ()  # daemons that it stops on its targets, as `Traits.parts` names them
     starts: tuple[str, ...] = ()  # daemons that run on its targets once it is done
     moves: bool = False  # work that runs on its targets goes elsewhere, and none comes there

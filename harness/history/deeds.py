@@ -234,7 +234,8 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
         last, first = changes[-1].effect.runs[app], changes[0].was.get(app)
         if last != first:
             may = "" if sure[changes[-1].number] else "may have been "
-            found.append(f"{app} {may or 'was '}scaled to {last}" + (f" from {first}" if first is not None else ""))
+            done = f"scaled to {last}{'' if first is None else f' from {first}'}" if last else "removed"
+            found.append(f"{app} {may or 'was '}{done}")
     found += [f"{app} may still be stopped and started anew" for app, pieces in renewed(every, end).items() if pieces[-1].end >= end]
     for app in dict.fromkeys(app for each in every if each.outcome is not Outcome.FAIL for app in each.effect.alters):
         may = "" if any(sure[each.number] and app in each.effect.alters for each in every) else "may have been "

@@ -20,7 +20,7 @@ from harness.scenario.parsing import Draft
 from harness.scenario.probes import note_probes, read_probe
 from harness.scenario.promises import note_scaled, note_wanted, read_control, read_named
 from harness.scenario.scenario_file import NotForMode, Scenario
-from harness.steps import Step, breaks, longest, note_fewer, note_names, note_twice, read_step
+from harness.steps import Step, breaks, longest, note_names, note_numbers, note_twice, read_step
 from harness.steps.part import keys
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _scenario(reading: Draft) -> Scenario | None:
         reading.add(("steps",), f"{count} faults in one run", f"{MOST_FAULTS} at most")
     elif len(read) == len(steps):
         note_twice(reading, read)
-        note_fewer(reading, read)
+        note_numbers(reading, read)
     checks = [read_check(reading, item, place) for item, place in reading.listed(body, "checks")]
     promises = [read_named(reading, item, place, reading.known.checkers, "promise") for item, place in reading.listed(body, "promises")]
     control = read_control(reading, body, promises)

@@ -3,7 +3,7 @@
 A kind of step is a class in one of these modules; importing this package knows all of them.
 """
 
-from harness.steps.acting import Do, actions, apart, most, note_fewer
+from harness.steps.acting import Do, actions, apart, most, note_numbers
 from harness.steps.awaiting import Await, awaits
 from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
 from harness.steps.course import Made, faults_made, left_going, note_names, note_twice
@@ -44,8 +44,8 @@ __all__ = [
     "left_going",
     "longest",
     "most",
-    "note_fewer",
     "note_names",
+    "note_numbers",
     "note_twice",
     "parameters_words",
     "read_step",

@@ -13,12 +13,12 @@ from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.naming import close
 from harness.core.protocols import CAPABILITIES, Altering, Choosy, Scaling
-from harness.core.units import Duration, spelled
+from harness.core.units import Duration, counted, spelled
 from harness.core.values import Outcome
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.misfit import Misfit, target_misfits
-from harness.steps.named_app import note_apps
+from harness.steps.named_app import named_apps, note_apps
 from harness.steps.part import Part, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import read_target
@@ -168,24 +168,37 @@ def most(app: App, steps: Sequence[Step]) -> int:
     return max([app.instances, *(each.action.effect.runs.get(app.name, 0) for each in actions(steps))])
 
 
-def note_fewer(reading: Reading, steps: Sequence[Step]) -> None:
-    """Say which actions would have fewer instances of an app where the mode itself chooses which of them stop."""
+def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
+    """Say which actions are about an app that an earlier one removed, or deploy one that is there.
+
+    And which would have fewer instances of one where the mode itself chooses which of them stop; that none are left is fine.
+    """
     mode: Any = reading.mode
-    if mode is None:
-        return
     now = {app.name: app for app in reading.apps}
     for step, place in flat(steps):
         if not isinstance(step, Do):
             continue
-        reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(step.action, now.values(), mode)])
         runs = step.action.effect.runs
+        for name in named_apps(step.action):
+            if name not in now:
+                continue
+            there = now[name].instances
+            deploys = "Removing" in step.action.takes and runs.get(name, 0) > 0
+            if deploys and there:
+                expected = "an app that an earlier step removes; app.scale changes how many instances there are"
+                reading.add((*place, "with", "app"), f"{name}, which is there, with {counted(there, 'instance')}", expected)
+            elif not deploys and not there:
+                expected = "an app that is there; app.deploy brings it back"
+                reading.add((*place, "with", "app"), f"{name}, which an earlier step removes", expected)
+        if mode is not None:
+            reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(step.action, now.values(), mode)])
         now |= {name: dataclasses.replace(app, instances=runs[name]) for name, app in now.items() if name in runs}
 
 
 def fewer(action: Action, apps: Iterable[App], mode: Any) -> Iterator[tuple[str, str]]:
-    """Say of which of these apps, as they run now, an action would have fewer where the mode itself chooses which of them stop."""
+    """Say of which of these apps, as they run now, an action would have fewer, and any, where the mode itself chooses which of them stop."""
     for app in apps if isinstance(mode, Scaling) and not mode.shrinks else ():
-        if action.effect.runs.get(app.name, app.instances) < app.instances:
+        if 0 < action.effect.runs.get(app.name, app.instances) < app.instances:
             found = f"fewer instances of {app.name} than the {app.instances} before, with the {mode.name} mode"
             yield found, "as many or more: it chooses itself which of them stop"
 

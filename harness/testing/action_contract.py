@@ -41,7 +41,7 @@ def it_says_what_it_is(case: ActionCase) -> None:
     same(parameters.build(cls, parameters.read(action)), action, "the action read back from its parameters")
     require(math.isfinite(action.longest) and action.longest > 0, "it takes a time that ends", action.longest)
     require(isinstance(action.effect, Effect), "its effect is an Effect", repr(action.effect))
-    require(all(each > 0 for each in action.effect.runs.values()), "an app has instances", dict(action.effect.runs))
+    require(all(each >= 0 for each in action.effect.runs.values()), "an app has instances, or none", dict(action.effect.runs))
     if isinstance(action, Needing):
         same(action.lack(), "", "what it lacks of this process, which has it all")
     none = "it is done to none; what upsets a cluster anywhere is Effect(disturbs=True), an app alone Effect(renews=(app,))"

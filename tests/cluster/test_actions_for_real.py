@@ -15,6 +15,7 @@ import pytest
 
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
+from harness.actions.presence import DeployApp, RemoveApp
 from harness.actions.rolling import RestartApp, UpdateApp
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
@@ -118,7 +119,7 @@ def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
     wait_until(
         lambda: len(_made(cluster)) == 3, awaited="three containers", seconds=20.0, clock=cluster.clock
     )  # fleet knows of units alone
-    assert {each["Image"] for each in _made(cluster)} == {web.image}
+    assert {each["Image"].removesuffix(":latest") for each in _made(cluster)} == {web.image}
     assert Scale("web", 3).act(cluster, []) == "web had 3 instances before"
     if isinstance(cluster.mode, Swarm):
         with pytest.raises(HarnessError, match="swarm chooses itself which of them stop"):
@@ -127,6 +128,19 @@ def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
     Scale("web", 1).act(cluster, [])
     cluster.apps = (web,)
     _await(cluster, lambda view: {each.instance for each in view.placements} == {"web@1"}, "one instance of web")
+
+
+def test_an_app_is_removed_and_comes_back(cluster: Cluster) -> None:
+    """With what runs of it, and as often as it is asked for."""
+    (web,) = cluster.apps
+    for _ in range(2):
+        RemoveApp("web").act(cluster, [])
+    wait_until(lambda: not _containers(cluster), awaited="no container of web", seconds=30.0, clock=cluster.clock)
+    assert not _running(_view(cluster))
+    for _ in range(2):
+        DeployApp("web", 1).act(cluster, [])
+    cluster.apps = (replace(web, instances=1),)
+    _await(cluster, lambda view: _running(view) == {"web@1"}, "one instance of web")
 
 
 def test_a_node_is_emptied_and_opened_again(cluster: Cluster) -> None:

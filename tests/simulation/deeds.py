@@ -115,6 +115,7 @@ class _Drawer:
             self._command,
             self._rolled,
             self._renewed,
+            self._removed,
             *([self._stopped, self._restarted] if self._steady else []),
         ]
         return list(self._rng.choice(kinds)(time))
@@ -126,6 +127,19 @@ class _Drawer:
                 [each for each in range(1, MOST + 1) if each != self._runs[app.name] and abs(each - self._runs[app.name]) < 3]
             )
             deed = self._deed("app.scale", (), time, Effect(runs={app.name: number}), "scale", app.name, number)
+            yield replace(deed, was={app.name: self._runs[app.name]})
+            if deed.outcome is not Outcome.FAIL:
+                self._runs[app.name] = number
+            time = deed.ended + self._rng.uniform(0.5, 20)
+
+    def _removed(self, time: float) -> Iterator[Deed]:
+        """An app is taken away, and mostly comes back, with as many instances as it had or others."""
+        app = self._rng.choice(self._cluster.apps)
+        numbers = [0, self._rng.randint(1, app.instances + 1)] if self._rng.random() < 0.8 else [0]
+        for number in numbers:
+            deed = self._deed(
+                "app.deploy" if number else "app.remove", (), time, Effect(runs={app.name: number}), "scale", app.name, number
+            )
             yield replace(deed, was={app.name: self._runs[app.name]})
             if deed.outcome is not Outcome.FAIL:
                 self._runs[app.name] = number

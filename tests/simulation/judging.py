@@ -90,7 +90,7 @@ def questions(run: Run) -> list[Question]:
         asked.append((Rescheduled(app.name), recovery.rescheduled(run, app)))
         longest = rng.choice([0.0, 0.0, 3.0, 15.0])
         asked.append((Single(app.name, longest), staying.single(run, app, longest)))
-        for number in sorted({deed.effect.runs[app.name] for deed in run.deeds if app.name in deed.effect.runs}):
+        for number in sorted({deed.effect.runs[app.name] for deed in run.deeds if deed.effect.runs.get(app.name)}):
             within = rng.choice([2.0, 5.0, 10.0, 30.0])
             asked.append((Scaled(app.name, number, within), outcomes.scaled(run, app, number, within)))
         service = truth.service(run, app)

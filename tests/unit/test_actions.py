@@ -18,6 +18,7 @@ from harness import registry
 from harness.actions import ACTIONS
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
+from harness.actions.presence import DeployApp, RemoveApp
 from harness.actions.rolling import RestartApp, UpdateApp
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
@@ -81,6 +82,14 @@ class Yielding(BareMode):
     def update(self, cluster: Cluster, app: App) -> None:
         """Note it down."""
         self.told.append(f"{app.name} {app.image} {dict(app.environment)}")
+
+    def remove(self, cluster: Cluster, app: App) -> None:
+        """Note it down."""
+        self.told.append(f"no {app.name}")
+
+    def launch(self, cluster: Cluster, app: App) -> None:
+        """Note it down."""
+        self.told.append(f"{app.name} with {app.instances}")
 
     def drain(self, cluster: Cluster, node: Node) -> None:
         """Note it down."""
@@ -147,7 +156,7 @@ def _raises(error: BaseException) -> Callable[[], Any]:
 def test_the_actions_that_there_are() -> None:
     """Each under its own name, in the registry that every process asks."""
     assert set(ACTIONS) == {
-        *("app.restart", "app.scale", "app.update", "command", "node.drain", "node.undrain"),
+        *("app.deploy", "app.remove", "app.restart", "app.scale", "app.update", "command", "node.drain", "node.undrain"),
         *("service.start", "service.stop", "service.restart"),
     }
     assert registry.known().actions == ACTIONS
@@ -198,6 +207,20 @@ BAD: dict[str, tuple[str, list[str]]] = {
             *("s.yaml:7:34: an unknown app 'wep'", "s.yaml:7:46: a list of 1; expected text", "s.yaml:7:70: 1; expected text"),
             "s.yaml:7:79: a target of app.update; expected none",
         ],
+    ),
+    "what was removed": (
+        "".join(
+            f"  - {each}\n"
+            for each in ("{do: app.remove, with: {app: web}}", "{do: app.restart, with: {app: web}}", "{do: app.remove, with: {app: web}}")
+        ),
+        [
+            "s.yaml:8:35: web, which an earlier step removes; expected an app that is there; app.deploy brings it back",
+            "s.yaml:9:34: web, which an earlier step removes; expected an app that is there",
+        ],
+    ),
+    "what is there": (
+        "  - {do: app.deploy, with: {app: web, instances: 3}}\n",
+        ["s.yaml:7:34: web, which is there, with 2 instances; expected an app that an earlier step removes; app.scale"],
     ),
     "no app to restart": ("  - {do: app.restart}\n", ["s.yaml:7:5: 'app' is missing"]),
     "no instances": (
@@ -344,6 +367,8 @@ def test_fewer_instances_are_refused_where_the_mode_chooses_which_stop() -> None
     """By what steps asked for before, with both numbers; where the last ones stop, fewer are fine."""
     steps = "  - {do: app.scale, with: {app: web, instances: 4}}\n  - {do: app.scale, with: {app: web, instances: 3}}\n" + FAULT
     loads(HEAD + steps)
+    none = "  - {do: app.remove, with: {app: web}}\n  - {do: app.deploy, with: {app: web, instances: 1}}\n" + FAULT
+    loads(HEAD.replace("nodes: 4", "nodes: 4, mode: swarm") + none, "s.yaml")  # none at all is no choice
     with pytest.raises(BadInput) as caught:
         loads(HEAD.replace("nodes: 4", "nodes: 4, mode: swarm") + steps, "s.yaml")
     assert "s.yaml:8:49: fewer instances of web than the 4 before, with the swarm mode; expected as many or more" in str(caught.value)
@@ -401,6 +426,20 @@ def test_an_app_that_was_updated_is_another_one_from_then_on(session: Session, a
     assert session.act(act()) is Outcome.UNKNOWN
     assert session.cluster.apps == (new,)
     assert UpdateApp("db", "web:2").altered(new) == new
+
+
+def test_an_app_that_was_removed_is_not_to_run_and_comes_back_as_it_was(session: Session) -> None:
+    """With as many instances as are asked for then; nobody misses it meanwhile, or calls it."""
+    session.act(UpdateApp("web", "web:2"))
+    assert session.act(RemoveApp("web")) is Outcome.OK
+    assert [(event.effect, event.was, event.detail) for event in _told(session)[-1:]] == [
+        (Effect({"web": 0}), {"web": 2}, "web had 2 instances before")
+    ]
+    assert [each.names for each in session.situation._apps] == [()]
+    assert session.situation.recovered((), (), 0.0)
+    assert session.act(DeployApp("web", 3)) is Outcome.OK
+    assert session.cluster.apps == (App("web", 3, "web:2"),)
+    assert (_told(session)[-1].was, _told(session)[-1].detail) == ({"web": 0}, "web with 3 instances, image web:2")
 
 
 def test_an_action_on_nodes_is_done_to_whom_its_target_is(session: Session, mode: Yielding) -> None:
@@ -697,7 +736,8 @@ def test_actions_that_upset_hosts_of_somebody_else_are_refused(session: Session)
     provider = session.cluster.provider
     more = {name: getattr(provider, name) for name in ("create", "adopt", "destroy", "network")}
     cluster = dataclasses.replace(session.cluster, provider=type("Borrowed", (Theirs,), more)())
-    for action in (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim"), RunCommand("reboot"), UpdateApp("web", "web:2")):
+    upsetting = (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim"), RunCommand("reboot"))
+    for action in (*upsetting, UpdateApp("web", "web:2"), RemoveApp("web")):
         with pytest.raises(Unsupported, match=f"{action.name} is refused on the hosts of theirs"):
             permission.must_be_doable(cluster, action)
     permission.must_be_doable(cluster, Scale("web", 3))
@@ -847,7 +887,9 @@ def test_what_is_done_to_no_node_does_nothing_to_any_of_them_by_name(session: Se
 
 @pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
 @pytest.mark.parametrize(
-    "action", [Scale("web", 3), RestartApp("web"), UpdateApp("web", "web:2"), Drain(), Undrain()], ids=lambda action: action.name
+    "action",
+    [Scale("web", 3), RestartApp("web"), UpdateApp("web", "web:2"), RemoveApp("web"), DeployApp("web", 3), Drain(), Undrain()],
+    ids=lambda action: action.name,
 )
 def test_our_actions_keep_the_contract_in_memory(
     session: Session, mode: Yielding, action: Any, promise: Callable[[ActionCase], None]
@@ -859,6 +901,8 @@ def test_our_actions_keep_the_contract_in_memory(
         "app.scale": "web 2 to 3",
         "app.restart": "web anew",
         "app.update": "web web:2 {}",
+        "app.remove": "no web",
+        "app.deploy": "web with 3",
         "node.drain": "drain ",
         "node.undrain": "undrain ",
     }[action.name]
@@ -1056,7 +1100,11 @@ def test_parameters_of_actions_are_read_from_a_file_and_back() -> None:
         assert parameters.build(type(action), parameters.read(action)) == action
 
 
-@pytest.mark.parametrize("action", [Scale("wep", 3), RestartApp("wep"), UpdateApp("wep", "web:2")], ids=lambda action: str(action.name))
+@pytest.mark.parametrize(
+    "action",
+    [Scale("wep", 3), RestartApp("wep"), UpdateApp("wep", "web:2"), RemoveApp("wep"), DeployApp("wep", 1)],
+    ids=lambda action: str(action.name),
+)
 def test_to_an_app_that_is_not_there_nothing_is_done(session: Session, action: Any) -> None:
     """The action itself says so, where nobody looked before."""
     with pytest.raises(HarnessError, match="no app is named 'wep'; there is web"):

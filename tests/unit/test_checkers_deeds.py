@@ -64,6 +64,35 @@ def test_what_was_not_done_changes_nothing_and_what_may_have_been_is_in_doubt() 
         assert (wanted.least("web", 40.0, 2), wanted.most("web", 2)) == (2, 4)
 
 
+def test_an_app_that_was_removed_is_due_again_when_it_was_deployed() -> None:
+    """And nobody misses it meanwhile; in doubt it need not be there, and may."""
+    story = _scaled(0).action(30, 31, "app.deploy", effect=Effect({"web": 1}), was={"web": 0}, number=2).done(80)
+    wanted = Wanted.of(deeds(story.history()))
+    assert wanted.due("web@1", 80.0) == [Interval(-math.inf, 15.0), Interval(31.0, 80.0)]
+    assert wanted.due("web@2", 80.0) == [Interval(-math.inf, 15.0)]
+    assert [wanted.least("web", time, 2) for time in (10, 20, 30.5, 40)] == [2, 0, 0, 1]
+    assert lasting(deeds(_scaled(0).done(80).history()), 80.0) == ["web was removed"]
+    doubtful = deeds(_scaled(0, outcome=Outcome.UNKNOWN).done(80).history())
+    assert Wanted.of(doubtful).due("web@1", 80.0) == [Interval(-math.inf, 15.0)]
+    assert lasting(doubtful, 80.0) == ["web may have been removed"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"), [(Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN), (Outcome.UNKNOWN, Verdict.UNKNOWN)]
+)
+def test_an_app_that_was_removed_is_missed_only_where_that_was_not_done(outcome: Outcome, verdict: Verdict) -> None:
+    """Its instances are no longer there at the end, nor are they bystanders that did not stay."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2", "db@1").node(0, "n3").watched(79, "n1 n2 n3")
+    story.fault("node.kill", "n3", decided=10, in_force=10.1, healing=20, healed=21, traits=NODE, lost="n3").off(10.05, "n3").node(21, "n3")
+    story.members(0.5, "n1 n2 n3", 2, "n1").endures(recovery=16.5)
+    story.action(22, 22.5, "app.remove", effect=Effect({"web": 0}), was={"web": 2, "db": 1}, outcome=outcome, may_fail=True)
+    story.node(23, "n1").node(23, "n2", "db@1").whole(1.0, "before").whole(21.5, "after")
+    history = story.done(80).history()
+    assert Settled().check(history).verdict is verdict
+    assert Bystanders().check(history).verdict is verdict
+    assert Bystanders("db").check(history).verdict is Verdict.HELD
+
+
 def test_a_daemon_is_down_until_it_is_started_with_success() -> None:
     """And on that node; a stop that surely was not done stops nothing."""
     story = Story().node(0, "n1").action(10, 11, "service.stop", "n1 n2", effect=Effect(stops=("etcd",)))

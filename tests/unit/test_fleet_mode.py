@@ -490,3 +490,34 @@ def test_an_image_that_cannot_be_had_touches_no_unit(fleet: Registry, monkeypatc
     with pytest.raises(HarnessError, match=r"n2: the image 'wep' of web is not there, and could not be pulled: no such image"):
         fleet.mode.update(fleet.cluster, App("web", 1, "wep"))
     assert done == []
+
+
+def test_an_app_is_removed_when_fleet_shows_none_of_it(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit is forgotten at once, and its row of state stays until its machine has stopped it."""
+    gone: list[str] = []
+    fleet.units = [unit("web@1.service", 1), unit("web@2.service", 2), unit("db@1.service", 3)]
+    fleet.states = [state("web@1.service", 1), state("web@2.service", 2), state("db@1.service", 3)]
+    plain = fleet.answer
+
+    def answer(node: str, request: Request) -> Behaviour:
+        if request.method == "DELETE":
+            name = request.path.rpartition("/")[2].replace("%40", "@")
+            gone.append(name)
+            fleet.units = [each for each in fleet.units if each["name"] != name]
+            return Response(204, b"")
+        if request.path.startswith("/fleet/v1/state") and len(gone) > 1:
+            gone.append("")
+            fleet.states = [each for each in fleet.states if each["name"] not in gone] if len(gone) > 4 else fleet.states
+        return plain(node, request)
+
+    fleet.answer = answer  # type: ignore[method-assign]  # what this fleet does
+    fleet.mode.remove(fleet.cluster, App("web", 2))
+    assert gone[:2] == ["web@1.service", "web@2.service"]
+    assert [each["name"] for each in fleet.states] == ["db@1.service"]
+
+
+def test_an_app_is_launched_with_all_of_its_units_where_its_image_is(fleet: Registry) -> None:
+    """And not before."""
+    fleet.mode.launch(fleet.cluster, App("web", 2, "web:2"))
+    assert fleet.put == ["web%401.service", "web%402.service"]
+    assert {each[4] for name in ("n1", "n2", "n3") for each in fleet.node(name).calls if each[0] == "sh"} == {"web:2"}

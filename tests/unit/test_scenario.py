@@ -510,11 +510,9 @@ def test_our_scenarios_fit_the_schema() -> None:
 
 def _takes(schema: dict[str, Any], step: dict[Any, Any]) -> bool:
     names = {"on" if name is True else name for name in step}  # YAML 1.1 reads the key `on` as true; the loader does not
-    fault = schema["properties"].get("fault", {}).get("const")
+    same = all(step.get(key) == schema["properties"].get(key, {}).get("const") for key in ("fault", "do"))
     inner = set(schema["properties"].get("with", {}).get("properties", {}))
-    return (
-        set(schema["required"]) <= names <= set(schema["properties"]) and step.get("fault") == fault and set(step.get("with", {})) <= inner
-    )
+    return set(schema["required"]) <= names <= set(schema["properties"]) and same and set(step.get("with", {})) <= inner
 
 
 def survives(text: str) -> None:

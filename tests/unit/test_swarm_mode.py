@@ -735,3 +735,30 @@ def test_tasks_are_made_of_another_image_and_environment(swarm: Docker) -> None:
     container = {"Image": "web:2", "Env": [*own, 'A={{"{{"}}.Node.ID}}'], "Labels": {"whalefall.app": "web"}}
     assert body["TaskTemplate"] == {"ForceUpdate": 5, "ContainerSpec": container}
     assert {each[4] for name in ("n1", "n2", "n3") for each in swarm.node(name).calls if each[0] == "sh"} == {"web:2"}
+
+
+def test_a_service_is_removed_and_made_again(swarm: Docker) -> None:
+    """That there is none is fine, also where an answer was lost; somebody else's stays."""
+    swarm.service = {"whalefall.run": RUN}
+    removed: list[str] = []
+    plain = swarm.answer
+
+    def answer(name: str, request: Request) -> Behaviour:
+        if request.method == "DELETE":
+            removed.append(urlsplit(request.path).path.removeprefix("/v1.41"))
+            swarm.service = None
+            return ServerTrouble.RESET
+        if request.path.endswith("/services/web") and swarm.service is not None:
+            return Response(200, json.dumps({"ID": "abc", "Version": {"Index": 7}, "Spec": {"Labels": swarm.service}}).encode())
+        return plain(name, request)
+
+    swarm.answer = answer  # type: ignore[method-assign]  # what this swarm does
+    swarm.mode.remove(swarm.cluster, WEB)
+    swarm.mode.remove(swarm.cluster, WEB)
+    assert removed == ["/services/abc"]
+    swarm.mode.launch(swarm.cluster, App("web", 3, "web:2"))
+    ((_, body),) = swarm.bodies("/services/create")
+    assert (body["Mode"]["Replicated"]["Replicas"], body["TaskTemplate"]["ContainerSpec"]["Image"]) == (3, "web:2")
+    swarm.service = {"whalefall.run": "another"}
+    with pytest.raises(HarnessError, match="the service web is none of this run's"):
+        swarm.mode.remove(swarm.cluster, WEB)

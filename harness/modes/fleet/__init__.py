@@ -280,6 +280,30 @@ class Fleet:
             on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
             self._units(cluster, app).restart(files=files)
 
+    # -- Removing
+
+    def remove(self, cluster: Cluster, app: App) -> None:
+        """Destroy the units of an app, and wait until fleet shows none of them; see `harness.core.protocols.Removing.remove`."""
+        deadline = Deadline(cluster.clock, pace.limit(_SCALE_SECONDS) + self._more)
+        self.scale(cluster, app, 0)
+        last = "not asked yet"
+
+        def gone() -> bool:
+            nonlocal last
+            view = self._look(cluster)
+            left = [] if isinstance(view, str) else [each for each in view.placements if each.instance in app.names]
+            last = view if isinstance(view, str) else ", ".join(f"{each.instance} {each.state} on {each.node}" for each in left)
+            return not isinstance(view, str) and not left
+
+        with cluster.network():
+            wait_until(gone, awaited=f"fleet to show no unit of {app.name}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
+
+    def launch(self, cluster: Cluster, app: App) -> None:
+        """Give fleet the units of an app that it has none of; see `harness.core.protocols.Removing.launch`."""
+        with cluster.network():
+            on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
+        self.scale(cluster, dataclasses.replace(app, instances=0), app.instances)
+
     # -- LogFiles
 
     def logs(self, node: Node) -> Mapping[str, bytes]:

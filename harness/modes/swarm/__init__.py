@@ -272,6 +272,19 @@ class Swarm:
             changes.restart(self._managers(cluster), app.name, cluster.run_id, deadline.left(), cluster.clock, like=app)
             self._until_serving(cluster, app, deadline)
 
+    # -- Removing
+
+    def remove(self, cluster: Cluster, app: App) -> None:
+        """Remove the app's service, with all of its tasks; see `harness.core.protocols.Removing.remove`."""
+        with cluster.network():
+            changes.remove(self._managers(cluster), app.name, cluster.run_id, self._change_seconds(), cluster.clock)
+
+    def launch(self, cluster: Cluster, app: App) -> None:
+        """Make a service of an app that has none; see `harness.core.protocols.Removing.launch`."""
+        with cluster.network():
+            on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
+            self._create(cluster, app, (), Deadline(cluster.clock, self._change_seconds()))
+
     # -- Draining
 
     def drain(self, cluster: Cluster, node: Node) -> None:

@@ -105,6 +105,25 @@ def _roll(
     )
 
 
+def remove(managers: Sequence[Node], app: str, run_id: str, seconds: float, clock: Clock) -> None:
+    """Have a run's own service no more; that there is none is fine. Raises as `scale`."""
+    path = f"/services/{quote(app)}"
+
+    def forget(daemon: Daemon) -> None:
+        known = daemon.known_spec(path)
+        if known is None:
+            return
+        _must_be_ours(known, app, run_id)
+        try:
+            answer = daemon.ask("DELETE", f"/services/{known.id}")
+        except (NotSent, NoAnswer) as e:
+            raise Unreachable(daemon.node.name, f"Docker's DELETE {path}", e.words) from e
+        if not answer.ok and answer.status != _GONE:
+            raise Unreachable(daemon.node.name, f"Docker's DELETE {path}", answer.words)
+
+    _taken(managers, forget, f"that there is to be no service {app}", seconds, clock)
+
+
 def availability(managers: Sequence[Node], node_id: str, name: str, wanted: str, seconds: float, clock: Clock) -> None:
     """Say whether a node may have work: ``active`` or ``drain``. Raises as `scale`."""
 
@@ -118,7 +137,6 @@ def _change(
     managers: Sequence[Node], path: str, what: str, changed: Callable[[KnownSpec], Mapping[str, Any] | None], seconds: float, clock: Clock
 ) -> None:
     """Change what swarm knows, through the first manager that takes it; what somebody else changed meanwhile is read again."""
-    last = "not asked yet"
 
     def change(daemon: Daemon) -> None:
         known = daemon.known_spec(path)
@@ -135,6 +153,13 @@ def _change(
             raise refused(answer, daemon.node, what)
         if not answer.ok:  # e.g. that somebody else was quicker: the version has changed
             raise Unreachable(daemon.node.name, f"Docker's POST {path}", answer.words)
+
+    _taken(managers, change, what, seconds, clock)
+
+
+def _taken(managers: Sequence[Node], change: Callable[[Daemon], None], what: str, seconds: float, clock: Clock) -> None:
+    """Ask for something through the first manager that takes it. Raises `Expired` where none does."""
+    last = "not asked yet"
 
     def taken() -> bool:
         nonlocal last
