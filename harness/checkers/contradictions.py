@@ -64,6 +64,9 @@ def not_recovered(history: History, asked: Interval, app: str, expected: Expecte
         return []
     if planned is None:
         return [f"by node truth no instance of {app} ran"]
+    wanted = Wanted.of(deeds(history))
+    if wanted.removed(app, asked.start, planned) and wanted.removed(app, asked.end, planned):
+        return [f"{app} had been removed, so that none of it was to run"]
     away = _held(fault_bands(history), asked, history.end)
     lost = Absence.of(history, expected.voters)
     # Who has no majority for want of others is left all the same: it is lost to no fault.
@@ -75,7 +78,7 @@ def not_recovered(history: History, asked: Interval, app: str, expected: Expecte
         if not common(lost.when(node), [Interval(moments[0], moments[1])])
         and all((span := span_at(pieces, moment)) is not None and span.state is NodeState.UP for moment in moments)
     }
-    number = min(len(left), expected.homes(app, Wanted.of(deeds(history)).least(app, asked.end, planned)))
+    number = min(len(left), expected.homes(app, wanted.least(app, asked.end, planned)))
     most = max(len(_ran({node: pieces for node, pieces in spans.items() if node not in away}, moment).get(app, ())) for moment in moments)
     if most >= number:
         return []

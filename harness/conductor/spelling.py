@@ -70,8 +70,8 @@ def must_be_promises(
 def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = (), mode: Any = None) -> None:
     """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give.
 
-    And with every probe that is asked of none of `nodes`, where those are known, or has the name of another one; and with each that the mode, where it
-    is known, lacks something for.
+    And with every probe that is asked of none of `nodes`, where those are known, or has the name of another one; and with each that the mode lacks
+    something for, where it is known.
     """
     wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps), *_by_name("workload", workloads, mode)]
     sound = [each for each in workloads if parameters.fits(each)]

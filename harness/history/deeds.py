@@ -277,6 +277,10 @@ class Wanted:
         """Return how many instances of an app may ever run."""
         return max([planned, *(each.effect.runs[app] for each in self.changes.get(app, ()))])
 
+    def removed(self, app: str, time: float, planned: int) -> bool:
+        """Whether surely none of an app was to run at a moment."""
+        return self._numbers(app, time, planned) == {0}
+
     def due(self, instance: str, end: float) -> list[Interval] | None:
         """Return when an instance must run; None where no action changed that: then it must all along.
 

@@ -169,29 +169,28 @@ def most(app: App, steps: Sequence[Step]) -> int:
 
 
 def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
-    """Say which actions are about an app that an earlier one removed, or deploy one that is there.
+    """Say which actions and waits are about an app that an earlier action removed, and which actions deploy one that is there.
 
     And which would have fewer instances of one where the mode itself chooses which of them stop; that none are left is fine.
     """
     mode: Any = reading.mode
     now = {app.name: app for app in reading.apps}
     for step, place in flat(steps):
-        if not isinstance(step, Do):
-            continue
-        runs = step.action.effect.runs
-        for name in named_apps(step.action):
+        action = step.action if isinstance(step, Do) else None
+        runs: Mapping[str, int] = action.effect.runs if action is not None else {}
+        for name in named_apps(action or step):
             if name not in now:
                 continue
             there = now[name].instances
-            deploys = "Removing" in step.action.takes and runs.get(name, 0) > 0
+            deploys = action is not None and "Removing" in action.takes and runs.get(name, 0) > 0
             if deploys and there:
                 expected = "an app that an earlier step removes; app.scale changes how many instances there are"
                 reading.add((*place, "with", "app"), f"{name}, which is there, with {counted(there, 'instance')}", expected)
             elif not deploys and not there:
-                expected = "an app that is there; app.deploy brings it back"
-                reading.add((*place, "with", "app"), f"{name}, which an earlier step removes", expected)
-        if mode is not None:
-            reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(step.action, now.values(), mode)])
+                where = (*place, "with", "app") if action is not None else (*place, step.key)
+                reading.add(where, f"{name}, which an earlier step removes", "an app that is there; app.deploy brings it back")
+        if mode is not None and action is not None:
+            reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(action, now.values(), mode)])
         now |= {name: dataclasses.replace(app, instances=runs[name]) for name, app in now.items() if name in runs}
 
 

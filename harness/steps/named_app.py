@@ -20,8 +20,9 @@ EXPECTED = "the name of an app"
 def named_apps(what: Any) -> tuple[str, ...]:
     """Return the apps that a fault, an action, a checker or a workload names: by its parameter ``app``, and by the effect that it has."""
     by_name = getattr(what, "app", None)
-    runs = getattr(getattr(what, "effect", None), "runs", {})
-    return tuple(dict.fromkeys([*([by_name] if isinstance(by_name, str) else []), *runs]))
+    effect = getattr(what, "effect", None)
+    of_effect = [app for each in ("runs", "renews", "alters") for app in getattr(effect, each, ())]
+    return tuple(dict.fromkeys([*([by_name] if isinstance(by_name, str) else []), *of_effect]))
 
 
 def one_of_apps(name: str, apps: Collection[str]) -> str:

@@ -61,6 +61,8 @@ def _came(run: Run, each: Wait) -> Truth:
         ]
         edges += [time for out in run.outages for time in (out.begins, out.ends)] + [time for time, _ in run.led]
         near = any(each.ended - 2 * CROSSED < time < each.ended + CROSSED for time in edges)
+        # Of what was taken away for good nothing can come.
+        near = near or any(deed.effect.runs.get(each.app) == 0 and deed.begun < each.ended for deed in run.deeds)
         return Truth.of(H, U, why=str(each)) if near or run.wishes.crashes else Truth.of(H, why=str(each))
     if each.otherwise == "go on":
         return Truth.of(H, why=str(each))

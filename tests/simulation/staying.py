@@ -23,7 +23,9 @@ def bystanders(run: Run, app: App | None = None) -> Truth:
     found = worst(truths)
     if all(fault.failed for fault in run.faults):
         return Truth(frozenset({B, U}) & found.verdicts or frozenset({U}), found.why)
-    return found | {U} if run.outages else found  # a machine that is off by itself may make the others move
+    # A machine that is off by itself may make the others move; and what went by an action in doubt may have gone by itself.
+    vague = any(deed.effect.runs and deed.outcome is Outcome.UNKNOWN for deed in run.deeds)
+    return found | {U} if run.outages or vague else found
 
 
 def _stayed(run: Run, name: str, node: str) -> Truth | None:

@@ -218,6 +218,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
             "s.yaml:9:34: web, which an earlier step removes; expected an app that is there",
         ],
     ),
+    "what was removed, and is awaited": (
+        "  - {do: app.remove, with: {app: web}}\n  - {await: {recovered: web}, at most: 20s}\n  - {await: {recovered: db}, at most: 20s}\n",
+        ["s.yaml:8:13: web, which an earlier step removes; expected an app that is there; app.deploy brings it back"],
+    ),
     "what is there": (
         "  - {do: app.deploy, with: {app: web, instances: 3}}\n",
         ["s.yaml:7:34: web, which is there, with 2 instances; expected an app that an earlier step removes; app.scale"],

@@ -93,6 +93,15 @@ def test_an_app_that_was_removed_is_missed_only_where_that_was_not_done(outcome:
     assert Bystanders("db").check(history).verdict is Verdict.HELD
 
 
+@pytest.mark.parametrize(("outcome", "verdict"), [(Outcome.OK, Verdict.UNKNOWN), (Outcome.FAIL, Verdict.HELD)])
+def test_an_app_of_which_none_is_to_run_cannot_be_said_to_have_recovered(outcome: Outcome, verdict: Verdict) -> None:
+    """As nothing was missed that could have come."""
+    story = _scaled(0, outcome=outcome).awaited(20.0, 24.0, "recovered", "web")
+    finding = CameInTime(THREE).check(story.done(80).history())
+    assert finding.verdict is verdict, finding.summary
+    assert ("web had been removed, so that none of it was to run" in finding.summary) is (verdict is Verdict.UNKNOWN)
+
+
 def test_a_daemon_is_down_until_it_is_started_with_success() -> None:
     """And on that node; a stop that surely was not done stops nothing."""
     story = Story().node(0, "n1").action(10, 11, "service.stop", "n1 n2", effect=Effect(stops=("etcd",)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -124,5 +124,8 @@ def test_which_apps_something_names_is_read_off_its_parameter_and_its_effect() -
     assert named_apps(RollOut("web")) == ("web",)
     assert named_apps(Scale("web", 3)) == ("web",)
     assert named_apps(SimpleNamespace(effect=Effect({"web": 3}))) == ("web",)
+    for effect in (Effect({"db": 0}), Effect(renews=("db",)), Effect(alters=("db",)), Effect({"db": 1}, renews=("db",), alters=("db",))):
+        theirs: Any = type("Theirs", (), {"effect": effect})
+        assert named_apps(theirs()) == ("db",)
     assert named_apps(Conflicts()) == ()
     assert named_apps(Nothing()) == ()
