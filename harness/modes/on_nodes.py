@@ -101,8 +101,11 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
 def image_where_it_can_be(cluster: Cluster, app: App, seconds: float) -> None:
     """Make sure that the nodes have an app's image, all but those that give no answer: what comes there later finds it missing, and says so.
 
-    Raises `HarnessError` where a node cannot have it, or where none answers.
+    Where the app has it already nobody is asked: a Docker that hangs would only keep the others waiting. Raises `HarnessError` where a node cannot
+    have it, or where none answers.
     """
+    if any((each.name, each.image) == (app.name, app.image) for each in cluster.apps):
+        return
     deadline = Deadline(cluster.clock, seconds)
     silent: list[Unreachable] = []
 

@@ -483,6 +483,18 @@ def test_units_become_others_one_after_the_other_where_their_image_is(fleet: Reg
     assert [each[4] for name in ("n1", "n2") for each in fleet.node(name).calls if each[0] == "sh"] == ["web:2", "web:2"]
 
 
+def test_no_node_is_asked_for_an_image_that_the_app_has(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Docker that hangs keeps no order from fleet that needs nothing of it."""
+    done = restarting(fleet, monkeypatch, "web@1.service")
+    fleet.cluster.apps = (App("web", 1),)
+    fleet.mode.update(fleet.cluster, App("web", 1, environment=(("A", "1"),)))
+    fleet.mode.launch(fleet.cluster, App("web", 2))
+    assert done == [f"web@1.service {each}" for each in ("loaded", "launched as another", "launched as another")] + [
+        "web@2.service launched as another"
+    ]
+    assert [each for name in ("n1", "n2", "n3") for each in fleet.node(name).calls if each[0] == "sh"] == []
+
+
 def test_an_image_that_cannot_be_had_touches_no_unit(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known before any was stopped."""
     done = restarting(fleet, monkeypatch, "web@1.service")
