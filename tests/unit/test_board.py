@@ -385,7 +385,7 @@ def test_a_narrow_view_leaves_out_columns_and_cuts_no_name() -> None:
 @pytest.mark.parametrize("height", [12, 40])
 def test_before_anybody_was_asked_the_view_says_nothing_of_nodes(height: int) -> None:
     """Neither that they are down, nor that nothing runs on them: nobody knows."""
-    plan = replace(a_plan(5), apps=(App("web", 3),))
+    plan = replace(a_plan(5), apps=(App("web", 50),))  # some of them share a row
     board = fed_board(plan, History.of_events((0.1, PhaseBegan(Phase.FORMING))), 9.0)
     text = " ".join(drawn(board, 100, height))
     assert "nowhere" not in text

@@ -101,6 +101,17 @@ def record(tmp_path: Path, run: str, text: str) -> None:
     (folder / "cluster.json").write_text(text)
 
 
+def test_what_is_finished_takes_its_place_also_from_a_link_to_nowhere(tmp_path: Path) -> None:
+    """What is there is not whole, whatever it is: it goes, and is not followed."""
+    shelf: shelves.Shelf[layers.Layer] = shelves.Shelf(tmp_path / "images", "image", list, lambda *_: None, lambda _: ())
+    made = shelf.folder / ".new"
+    made.mkdir(parents=True)
+    (shelf.folder / "key").symlink_to(tmp_path / "gone")
+    shelf.put(made, "key")
+    assert (shelf.folder / "key").is_dir()
+    assert (shelf.folder / ".dead-key").is_symlink()
+
+
 def test_the_key_is_that_of_the_recipe(recipe: Path) -> None:
     """The same fixtures give the same key; any byte changes it; prose does not."""
     before = image.key()

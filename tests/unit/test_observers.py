@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 import json
 import queue
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import docker
@@ -741,6 +743,20 @@ def test_what_a_daemon_says_in_a_line_without_an_end_is_no_event(
     daemon.tell("die", ID, stage.recorder.wall_origin + 0.1)
     assert stage.until_seen(DockerEvent, action="start").instance == "web@1"
     stage.until_seen(DockerEvent, action="die")
+
+
+def test_a_daemon_that_has_no_end_of_things_to_say_is_heard_no_more_once_it_is_time_to_stop() -> None:
+    """Nor while they are told: a run that is over does not wait until they all are."""
+    watched: Any = SimpleNamespace(stop=threading.Event())
+    answer: Any = SimpleNamespace(iter_content=lambda _: itertools.repeat(b"{}\n"))
+    told = []
+    for line in docker_events._lines(answer, watched):
+        told.append(line)
+        if len(told) > 2:
+            watched.stop.set()
+        if len(told) > 9:
+            break
+    assert told == [b"{}"] * 3
 
 
 def test_a_daemon_is_not_said_to_hang_where_its_node_gives_no_answer_either(watch: Callable[..., Stage], daemon: Daemon) -> None:
