@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 from harness.core import parameters
@@ -15,14 +17,24 @@ if TYPE_CHECKING:
     from harness.steps.step import Reading
 
 EXPECTED = "the name of an app"
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def named_apps(what: Any) -> tuple[str, ...]:
-    """Return the apps that a fault, an action, a checker or a workload names: by its parameter ``app``, and by the effect that it has."""
-    by_name = getattr(what, "app", None)
+    """Return the apps that a fault, an action, a checker or a workload names: by its parameter ``app``, and by the effect that it has.
+
+    A default that no app could be called, as an empty one, names none: it stands for any app, or for all of them.
+    """
+    by_name = None if _stands_for_any(what) else getattr(what, "app", None)
     effect = getattr(what, "effect", None)
     of_effect = [app for each in ("runs", "renews", "alters") for app in getattr(effect, each, ())]
     return tuple(dict.fromkeys([*([by_name] if isinstance(by_name, str) else []), *of_effect]))
+
+
+def _stands_for_any(what: Any) -> bool:
+    """Whether the parameter ``app`` has its default, and that is no name of an app."""
+    defaults = [each.default for each in dataclasses.fields(what) if each.name == "app"] if dataclasses.is_dataclass(what) else []
+    return any(isinstance(each, str) and what.app == each and not _NAME.fullmatch(each) for each in defaults)
 
 
 def one_of_apps(name: str, apps: Collection[str]) -> str:

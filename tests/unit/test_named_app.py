@@ -103,6 +103,25 @@ def test_an_app_that_is_not_there_is_told_whatever_names_it(text: str) -> None:
         loads(HEAD + text.replace("wep", "web"), "s.yaml")
 
 
+@dataclass(frozen=True)
+class Anywhere(Nothing):
+    """A fault of somebody else's that is about all apps, where none is named."""
+
+    app: str = "*"
+
+    name: ClassVar[str] = "acme.anywhere"
+
+
+def test_a_default_that_no_app_could_be_called_stands_for_any_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it comes it names none; what is given in its place is an app's name."""
+    monkeypatch.setitem(FAULTS, Anywhere.name, Anywhere)
+    text = f"{HEAD}promises: [conflicts]\nsteps:\n  - {{fault: acme.anywhere, on: n1, hold: 5s}}\n"
+    loads(text, "s.yaml")
+    with pytest.raises(BadInput, match="an unknown app 'wep'"):
+        loads(text.replace("on: n1", "on: n1, with: {app: wep}"), "s.yaml")
+    assert (named_apps(Anywhere()), named_apps(Anywhere("web")), named_apps(Anywhere(""))) == ((), ("web",), ("",))
+
+
 def test_an_app_of_what_has_no_such_parameter_is_told_once() -> None:
     """That it has none: which app it would be is nothing to it."""
     with pytest.raises(BadInput) as caught:
