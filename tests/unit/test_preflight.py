@@ -391,14 +391,13 @@ def test_a_disk_under_the_nodes_that_cannot_be_read_is_told(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("variable", ["WHALEFALL_STATE", "WHALEFALL_CACHE"])
-@pytest.mark.parametrize("char", nspawn_preflight.SPECIAL)
-def test_a_folder_that_no_mount_could_name_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, char: str) -> None:
-    """Before anything is touched, and once for each, also where a link leads there; any other name will do."""
+def test_a_folder_that_no_mount_of_nodes_could_name_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Before anything is touched, also where a link leads there. What no mount at all can name is refused where it is read."""
     monkeypatch.setenv(variable, str(root / "a b's %o"))
     assert nspawn_preflight.problems(specs(1)) == []
-    folder = root / f"a{char}b"
+    folder = root / "a:b"
     (root / "link").symlink_to(folder)
     monkeypatch.setenv(variable, str(root / "link"))
-    assert nspawn_preflight.problems(()) == [
-        f"{folder} has a {char!r} in its name, which mounts cannot take: let {variable} name another folder"
-    ]
+    (said,) = nspawn_preflight.problems(())
+    assert said.startswith(f"{folder} has a ':' in its name, ")
+    assert said.endswith(f"let {variable} name another folder")

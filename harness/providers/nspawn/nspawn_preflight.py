@@ -26,9 +26,6 @@ MB_PER_NODE = capacity.MEMORY_PER_NODE
 DISK_MB_PER_NODE = 300
 """Disk to have free for a node: etcd's preallocated log files (128 MB), Docker's layers, logs; measured: some 220 MB after a run."""
 
-SPECIAL = (*state.UNMOUNTABLE, ":")
-"""Characters that end or escape a part of what overlayfs and systemd-nspawn are told."""
-
 
 def problems(specs: Sequence[NodeSpec]) -> list[str]:
     """Return one line for everything that is missing; empty when nodes can be made."""
@@ -47,11 +44,9 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
     if not cgroups.hierarchies():
         found.append("no control groups are mounted on /sys/fs/cgroup; expected the unified hierarchy, alone or beside v1")
     found += [
-        f"{folder} has a {each!r} in its name, which mounts cannot take: let {variable} name another folder"
-        for variable, named in (("WHALEFALL_STATE", state.runs().parent), ("WHALEFALL_CACHE", state.cache()))
-        for folder in (named.resolve(),)
-        for each in SPECIAL
-        if each in str(folder)
+        f"{folder} has a ':' in its name, by which overlayfs and systemd-nspawn tell folders apart: let {variable} name another folder"
+        for variable, folder in (("WHALEFALL_STATE", state.runs().parent), ("WHALEFALL_CACHE", state.cache()))
+        if ":" in str(folder)
     ]
     nodes = f"{len(specs)} nodes"
     return (
