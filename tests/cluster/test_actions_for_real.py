@@ -83,9 +83,26 @@ def _containers(cluster: Cluster) -> set[str]:
     return {each for node in cluster.nodes for each in _ids(node)}
 
 
+def _one_runs(cluster: Cluster) -> None:
+    """Wait until all is as each test begins, in whatever order they come: a machine that lost its power may be back only now."""
+    _await(cluster, lambda view: _running(view) == {"web@1"}, "one instance of web")
+    wait_until(lambda: len(_containers(cluster)) == 1, awaited="one container of web", seconds=60.0, clock=cluster.clock)
+
+
+def _anew_with_one(cluster: Cluster) -> None:
+    """Have one instance again, in a mode that takes none away: remove the app, and bring it back."""
+    (web,) = cluster.apps
+    RemoveApp("web").act(cluster, [])
+    wait_until(lambda: not _containers(cluster), awaited="no container of web", seconds=30.0, clock=cluster.clock)
+    DeployApp("web", 1).act(cluster, [])
+    cluster.apps = (replace(web, instances=1),)
+    _one_runs(cluster)
+
+
 @pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
 def test_an_app_is_started_anew(cluster: Cluster, promise: Callable[[ActionCase], None]) -> None:
     """By the contract of actions: when it is done, what ran before is gone, and the orchestrator says that another one runs."""
+    _one_runs(cluster)
     before = _containers(cluster)
 
     def anew(_: Node | None) -> bool:
@@ -97,6 +114,7 @@ def test_an_app_is_started_anew(cluster: Cluster, promise: Callable[[ActionCase]
 
 def test_an_app_is_updated(cluster: Cluster) -> None:
     """Its image and its environment, of which nothing is expanded on its way."""
+    _one_runs(cluster)
     said = "100% of $HOME, {{.Node.ID}} \\ and 'all' \"of it\""
     update = UpdateApp("web", "web:2", {"SAID": said})
     assert update.act(cluster, []) == "1 instance of web anew, which had the image web before"
@@ -112,6 +130,7 @@ def _made(cluster: Cluster) -> list[Any]:
 
 def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
     """Each on a node of its own, and made as the others are by now; where the mode can have fewer, the last ones stop."""
+    _one_runs(cluster)
     (web,) = cluster.apps
     assert Scale("web", 3).act(cluster, []) == "web had 1 instance before"
     cluster.apps = (replace(web, instances=3),)
@@ -124,6 +143,7 @@ def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
     if isinstance(cluster.mode, Swarm):
         with pytest.raises(HarnessError, match="swarm chooses itself which of them stop"):
             Scale("web", 1).act(cluster, [])
+        _anew_with_one(cluster)
         return
     Scale("web", 1).act(cluster, [])
     cluster.apps = (web,)
@@ -149,12 +169,14 @@ def test_a_node_is_emptied_and_opened_again(cluster: Cluster) -> None:
         with pytest.raises(HarnessError, match="offers Draining"):
             Drain().act(cluster, [cluster.node("n1")])
         return
+    _one_runs(cluster)
     home = next(each.node for each in _view(cluster).placements if each.running and each.node)
     for action in (Drain(), Drain()):
         action.act(cluster, [cluster.node(home)])
     _await(cluster, lambda view: home not in {each.node for each in view.placements if each.running}, f"{home} to run nothing")
     for opening in (Undrain(), Undrain()):
         opening.act(cluster, [cluster.node(home)])
+    _one_runs(cluster)
 
 
 def _is(node: Node | None, state: str) -> bool:

@@ -156,6 +156,13 @@ def test_no_merge_was_left_unfinished() -> None:
     assert [name for name, text in texts() if marks.search(text)] == []
 
 
+def test_what_needs_machines_lies_where_the_ways_in_look_for_it() -> None:
+    """`tox.ini` names these folders, so that no worker reads thousands of other tests before it begins."""
+    marks = re.compile(r"\bmark\.(cluster|noise|vm|vagrant)\b")
+    marked = {path.parent.name for path in (ROOT / "tests").rglob("test_*.py") if marks.search(path.read_text(encoding="utf-8"))}
+    assert marked == {"cluster", "contract"}
+
+
 def test_the_ways_in_can_be_run() -> None:
     """./setup and .ci/run are executable, and the README's lines are those that CI runs."""
     assert os.access(ROOT / "setup", os.X_OK)
