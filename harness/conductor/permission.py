@@ -35,18 +35,23 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
     safe = spared(cluster)
     names = [node.name for node in cluster.nodes]
     counts = {app.name: most(app, plan.steps) for app in plan.apps}
+    steps = []
     for made in faults_made(plan.steps):
-        step = made.step
         for refused in refusals(made, names, counts, safe, _at_once(cluster)):
-            raise Unsupported(f"{step.fault.name} is refused: {refused}")
+            raise Unsupported(f"{made.step.fault.name} is refused: {refused}")
+        steps.append(made.step)
+        for node in cluster.nodes:
+            if node.name not in safe:
+                _must_be_none(_refusal(cluster, node.name, made.step.fault), made.step.fault, node)
+    for action, on in done_to(plan):
+        must_be_doable(cluster, action, on)
+    # Only then are nodes asked: a fault of the scenario's own asks by a command, which whoever runs them may not allow.
+    for step in steps:
         # Where the file says who is hit, what others lack keeps nobody from that.
         hit = aim.fixed(targets.parse(step.targets), names) or names
         for node in cluster.nodes:
-            if node.name not in safe:
-                lack = unavailable(step.fault, cluster, node) if node.name in hit else None
-                _must_be_none(_refusal(cluster, node.name, step.fault) or lack, step.fault, node)
-    for action, on in done_to(plan):
-        must_be_doable(cluster, action, on)
+            if node.name not in safe and node.name in hit:
+                _must_be_none(unavailable(step.fault, cluster, node), step.fault, node)
 
 
 def done_to(plan: Plan) -> list[tuple[Action, str]]:

@@ -26,7 +26,7 @@ LARGEST = 1 << 20
 
 _TRIES = 50
 """How often a folder is made anew that goes while it is made."""
-_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def folder(path: Path) -> Path:
@@ -96,7 +96,7 @@ def doubt(path: Path) -> str:
             return f"{each} is no folder"
         if found.st_uid not in {0, os.geteuid()} or (each == path and found.st_uid != os.geteuid()):
             return f"{each} belongs to user {found.st_uid}"
-        if found.st_mode & _OTHERS_MAY_WRITE and (each == path or not found.st_mode & stat.S_ISVTX):
+        if found.st_mode & OTHERS_MAY_WRITE and (each == path or not found.st_mode & stat.S_ISVTX):
             return f"others may write into {each}"
     return ""
 
@@ -110,7 +110,7 @@ def read(path: Path) -> bytes:
             raise HarnessError(f"{path} is no regular file")
         if found.st_uid != os.geteuid():
             raise HarnessError(f"{path} belongs to user {found.st_uid}")
-        if found.st_mode & _OTHERS_MAY_WRITE:
+        if found.st_mode & OTHERS_MAY_WRITE:
             raise HarnessError(f"others may write {path} (mode {stat.S_IMODE(found.st_mode):o})")
         if found.st_size > LARGEST:
             raise HarnessError(f"{path} has {found.st_size} bytes; a record has {LARGEST} at most")

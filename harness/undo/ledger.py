@@ -175,13 +175,14 @@ def all_settled(path: Path) -> bool:
     return read(path).settled
 
 
-def read(path: Path) -> OpenFaults:
+def read(path: Path, *, to_act: bool = False) -> OpenFaults:
     """Read a ledger. Never raises: what cannot be read is told beside what can.
 
-    A torn last line was never acted on: the fault came after it. Nor was anything where there is no ledger.
+    A torn last line was never acted on: the fault came after it. Nor was anything where there is no ledger. `to_act`: it is to be acted by. Lines
+    hold commands for root to run on nodes, so nothing is taken from a file that somebody else wrote, or may have: a results folder may be anybody's.
     """
     try:
-        lines = _content(path).split(b"\n")[:-1]
+        lines = _content(path, ours=to_act).split(b"\n")[:-1]
     except FileNotFoundError:
         return OpenFaults((), (), there=False)
     except (OSError, ValueError) as error:
@@ -213,12 +214,16 @@ def read(path: Path) -> OpenFaults:
     return OpenFaults(tuple(newest[:MOST_OPEN]), tuple(bad))
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, *, ours: bool) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("it is no regular file")
+        if ours and found.st_uid not in {0, os.geteuid()}:
+            raise ValueError(f"it belongs to user {found.st_uid}, and what it says would be done as another")
+        if ours and found.st_mode & private.OTHERS_MAY_WRITE:
+            raise ValueError(f"others may write it (mode {stat.S_IMODE(found.st_mode):o}), and what it says would be done")
         if found.st_size > LARGEST:
             raise ValueError(f"it has {found.st_size} bytes; a ledger has {LARGEST} at most")
         return file.read(LARGEST)

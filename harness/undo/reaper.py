@@ -263,7 +263,7 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     """
     provider = _provider(provider_name)
     said: list[str] = []
-    written = ledger.read(ledger_path)
+    written = ledger.read(ledger_path, to_act=True)
     if not written.there:
         said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
     said += [f"{run_id}: {each}" for each in written.bad]
@@ -277,7 +277,7 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     if not disposable:
         told, gone = _withdraw(run_id, ledger_path.parent / "plan.json", provider)
         said += told
-        left = ledger.read(ledger_path)
+        left = ledger.read(ledger_path, to_act=True)
         if not gone or any(line.run_id == run_id for line in left.lines):
             cure = f"`whalefall sweep` tries again; {_by_hand(run_id)}"
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; {cure}"]
@@ -459,7 +459,7 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
 
     With `spare`, what somebody sees to is left alone. What lies on another cluster always is: a ledger may name any, and who has it knows best.
     """
-    for line in ledger.unsettled(ledger_path):
+    for line in ledger.read(ledger_path, to_act=True).lines:
         if (spare or line.run_id != run_id) and (who := minder(line)):
             yield f"{run_id}: {line.name} is left alone: {who.words}"
             continue
@@ -561,7 +561,7 @@ class _Telling:
 
 def _heal(folder: Path) -> Iterator[str]:
     """Mend what one run's ledger shows as broken, unless its harness lives."""
-    written = ledger.read(folder / "ledger.jsonl")
+    written = ledger.read(folder / "ledger.jsonl", to_act=True)
     yield from (f"{folder.name}: {each}" for each in written.bad)
     yield from (f"{folder.name}: {each}" for each in _reaped(folder))
     living = next((line for line in written.lines if line.attended), None)

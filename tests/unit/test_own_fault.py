@@ -17,9 +17,10 @@ from harness.actions.own_command import RunCommand
 from harness.conductor import Session, lending, permission
 from harness.conductor.rehearsal import rehearse
 from harness.core import parameters
-from harness.core.errors import BadInput, FaultFailed, HarnessError, Unreachable
+from harness.core.errors import BadInput, FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Action, Fault
 from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, budget_among
-from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Who
+from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Unavailable, Who
 from harness.faults import common
 from harness.faults.own_fault import LEAVES, OwnFault
 from harness.history.bands import fault_bands
@@ -33,6 +34,7 @@ from harness.reports.prose import describe
 from harness.scenario import loads
 from harness.steps import Break, Hold
 from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
 from harness.undo import deadman, fingerprint, reaper
 from tests.unit.sessions import in_memory
 
@@ -123,6 +125,21 @@ def test_a_question_that_no_node_can_run_is_a_mistake_of_the_scenario(session: S
     permission.must_be_possible(dataclasses.replace(made, steps=(Break(by_node, "n3", Hold(5.0)),)), session.cluster)
     with pytest.raises(BadInput, match="status 127 on n1"):
         permission.must_be_possible(dataclasses.replace(made, steps=(Break(by_node, "n1", Hold(5.0)),)), session.cluster)
+
+
+def test_nothing_is_asked_where_whoever_runs_the_nodes_allows_no_command(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question is one: leave is looked at for all nodes before any of them runs it."""
+
+    def refusal(_: object, run: str, node: str, what: Fault | Action) -> Unavailable | None:
+        return Unavailable(f"{node} of {run} allows no {what.name}", "it in the mark") if node == "n3" else None
+
+    monkeypatch.setattr(MemoryProvider, "refusal", refusal, raising=False)
+    made = dataclasses.replace(session.plan, steps=(Break(marking(asking="touch asked; false"), "any", Hold(5.0)),))
+    with pytest.raises(Unsupported, match="allows no command"):
+        permission.must_be_possible(made, session.cluster)
+    assert not list(tmp_path.glob("*/asked"))
 
 
 def _first_failure(session: Session) -> str:

@@ -263,6 +263,33 @@ def test_a_heal_that_fails_is_said_and_stays_open(tmp_path: Path, monkeypatch: p
     assert [line.number for line in unsettled(path)] == [1]
 
 
+@pytest.mark.parametrize(("owner", "mode", "why"), [(65534, 0o600, "it belongs to user 65534"), (0, 0o666, "others may write it")])
+def test_nothing_is_done_by_a_ledger_that_others_wrote_or_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, why: str
+) -> None:
+    """It names commands for root to run: it is told, and stays open."""
+    path = _broken(tmp_path, Lasting)
+    status = os.stat_result
+
+    def theirs(handle: int) -> os.stat_result:
+        found = fstat(handle)
+        if handle_of(handle) != str(path):
+            return found
+        return status([(found.st_mode & ~0o777) | mode, *found[1:4], owner, *found[5:10]])
+
+    def handle_of(handle: int) -> str:
+        return str(Path(f"/proc/self/fd/{handle}").readlink())
+
+    fstat = os.fstat
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", theirs)
+        for said in (reaper.heal("run-1", tmp_path), reaper.undo("run-1", path, "lasting", keep=True)):
+            assert any(why in each for each in said), said
+            assert not any("healed" in each for each in said), said
+    assert [line.number for line in unsettled(path)] == [1]
+    assert reaper.heal("run-1", tmp_path) == ["run-1: node.kill on n1 was healed"]
+
+
 def test_a_fault_that_outlasts_its_heal_is_told_and_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A heal that raises nothing has mended nothing until the fault itself says that it is gone."""
     path = _broken(tmp_path, Lasting)
@@ -1015,8 +1042,8 @@ def test_a_run_that_cannot_be_looked_at_does_not_keep_others_from_being_healed(t
         _broken(tmp_path, Lasting, run_id)
     whole = ledger.read
 
-    def bad(path: Path) -> ledger.OpenFaults:
-        return whole(path) if path.parent.name != "run-1" else _crash()
+    def bad(path: Path, *, to_act: bool = False) -> ledger.OpenFaults:
+        return whole(path, to_act=to_act) if path.parent.name != "run-1" else _crash()
 
     monkeypatch.setattr(ledger, "read", bad)
     said = reaper.heal(None, tmp_path)
