@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 def either_way(history: History, check: Callable[[History], Finding]) -> Finding:
     """Return what is found, but for what is so only if an action in doubt was done, which asked for other instances, or only if not: that is unknown.
 
-    What need not run by an action that was not done, after all, must run; and what must run if it was not done need not if it was.
+    What need not run by an action that was not done, after all, must run; what must run if it was not done need not if it was; and what nobody
+    knows to have been asked for must run if it was.
     """
     finding = check(history)
     doubt = {each.number: each for each in deeds(history) if each.outcome is Outcome.UNKNOWN and each.effect.runs}
-    if finding.verdict not in _OTHERWISE or not doubt:
-        return finding
-    other = check(_ended(history, doubt, _OTHERWISE[finding.verdict]))
-    if other.verdict is finding.verdict:
+    if finding.verdict is Verdict.UNKNOWN or not doubt:
         return finding
     first = min(doubt.values(), key=lambda each: each.begun)
     doubtful = f"whether {first.name} at {at(first.begun)} was done is not known, and"
-    if finding.verdict is Verdict.BROKEN:
-        return replace(finding, verdict=Verdict.UNKNOWN, summary=f"{finding.summary}; but {doubtful} that is so only if it was not")
-    why = f"{other.summary}; but {doubtful} if it was that is none of it"
-    return Finding(other.checker, Verdict.UNKNOWN, why, other.details, (*other.evidence, *first.entries))
-
-
-_OTHERWISE = {Verdict.HELD: Outcome.FAIL, Verdict.BROKEN: Outcome.OK}
-"""What, of an action that makes something so by having been in doubt, must be tried beside it."""
+    for outcome in (Outcome.FAIL, Outcome.OK):
+        other = check(_ended(history, doubt, outcome))
+        if other.verdict is finding.verdict:
+            continue
+        if finding.verdict is Verdict.BROKEN:
+            only = "only if it was not" if outcome is Outcome.OK else "only if it was"
+            return replace(finding, verdict=Verdict.UNKNOWN, summary=f"{finding.summary}; but {doubtful} that is so {only}")
+        why = "if it was that is none of it" if outcome is Outcome.FAIL else "if it was not that is none of it"
+        return Finding(
+            other.checker, Verdict.UNKNOWN, f"{other.summary}; but {doubtful} {why}", other.details, (*other.evidence, *first.entries)
+        )
+    return finding
 
 
 def _ended(history: History, numbers: Collection[int], outcome: Outcome) -> History:

@@ -14,6 +14,7 @@ from harness.checkers.mandate import members_planned
 from harness.checkers.roles import not_all_along, unheard_members
 from harness.checkers.troubles import by_itself, until_late
 from harness.core.figures import at, lasted
+from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
 from harness.history.bands import Band, biting
@@ -93,8 +94,13 @@ class _Bite:
         return _takes(self.band, old.leader, self.promised.expected.voters.daemon) and old.end >= self.taking.start
 
     def struck(self, old: Reign) -> bool:
-        """Whether a leader was lost that the fault had hit, before an election was over since: that is its doing, whatever else there was."""
-        return old.leader in self.band.targets and 0.0 <= old.end - self.taking.start <= self.promised.election
+        """Whether a leader was lost whose member the fault had hit, before an election was over since: that is its doing, whatever else there was.
+
+        A fault on its node that takes another daemon does nothing to it.
+        """
+        traits, member = self.band.traits, self.promised.expected.voters.daemon
+        hits = traits.loses in {Loss.NODE, Loss.LINK} or bool({member, DISK} & {*traits.parts})
+        return hits and old.leader in self.band.targets and 0.0 <= old.end - self.taking.start <= self.promised.election
 
     def unled(self, gone: Sequence[Away]) -> list[Interval]:
         """Return when nobody led, once all was lost, where these could not lead."""

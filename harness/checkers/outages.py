@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from harness.checkers.judging import Point, answers_missing, missed, plural, unknown, whole
 from harness.checkers.troubles import asked_through, until_late, watched
 from harness.core.figures import at, given, lasted
+from harness.core.values import Outcome
 from harness.history.bands import biting, fault_bands
-from harness.history.calls import Op, Untold, served, untold
+from harness.history.calls import PROBE, Op, Untold, ops, served, untold
 from harness.history.deeds import deeds
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.recovery import AT_ONCE
@@ -98,7 +99,7 @@ def done_in(history: History, gap: Interval, app: str = "") -> str:
 
 def _called_all_along(history: History, gap: Outage, of: Mapping[str, Sequence[Op]]) -> Outage:
     """Return the longest part of a gap in which the instance was called all along: what we did not ask is no silence of its."""
-    missing = [each.interval for each in _untold(history, gap)]
+    missing = [*(each.interval for each in _untold(history, gap)), *_unanswered(history, gap)]
     part = asked_through(history, gap.interval, [op.begun for op in of[gap.instance]], missing)
     return replace(gap, interval=part, within=gap.interval, censored=gap.censored and part.end == gap.interval.end)
 
@@ -106,6 +107,14 @@ def _called_all_along(history: History, gap: Outage, of: Mapping[str, Sequence[O
 def _untold(history: History, gap: Outage) -> list[Untold]:
     """Return the calls of which lines are missing, and which may have been of whom a gap is."""
     return [each for each in untold(history, gap.workload) if each.key in {None, gap.instance}]
+
+
+def _unanswered(history: History, gap: Outage) -> list[Interval]:
+    """Return when a probe was asked and nobody answered: any of that may have been a yes. A call over HTTP without an answer was no good one."""
+    if gap.workload != PROBE:
+        return []
+    mute = (op for op in ops(history, PROBE) if op.call.key == gap.instance and op.outcome is Outcome.UNKNOWN)
+    return [Interval(op.begun, op.begun if op.ended is None else op.ended) for op in mute]
 
 
 def worst_of(history: History, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]]) -> Outage | None:

@@ -14,6 +14,7 @@ from harness.history.intervals import Interval, app_of
 from harness.history.recovery import AT_ONCE
 
 if TYPE_CHECKING:
+    from harness.history.deeds import Deed
     from harness.history.events import History
     from harness.history.losses import Displaced
 
@@ -38,8 +39,8 @@ def brought_by_action(history: History, one: Displaced) -> str:
 
     What empties its node, or stops a daemon there, makes a cluster move it at once, whatever it noticed of the loss. What disturbs a cluster may do
     anything, what starts its app anew may start it, and what lets work in may bring it where it comes to: while it is done, and for a moment after.
-    What was over before the loss, or was begun after the cluster had said where the work goes, did neither; nor does a daemon that is restarted bring
-    any.
+    What starts the very daemon that the fault took, on the node that it took it from, may be all that brought that node's work back. What was over
+    before the loss, or was begun after the cluster had said where the work goes, did neither; nor does a daemon restarted elsewhere bring any.
     """
     if one.running is None:
         return ""
@@ -58,11 +59,18 @@ def brought_by_action(history: History, one: Displaced) -> str:
             and each.begun <= decided
             and late <= each.over(history.end)
         )
+        or (_starts_again(each, one) and each.begun <= decided and one.band.begins <= each.over(history.end))
     )
     first = next(doing, None)
     if first is None:
         return ""
     return f"{first.name}{' on ' * bool(first.targets)}{' '.join(first.targets)} from {at(first.begun)} on may have brought it back"
+
+
+def _starts_again(deed: Deed, one: Displaced) -> bool:
+    """Whether an action starts what a fault took from a node on which the work ran again, where its supervisor may not have."""
+    taken = set(deed.effect.starts) & set(one.band.traits.parts)
+    return bool(taken) and one.home == one.to and one.home in deed.targets and deed.outcome is not Outcome.FAIL
 
 
 def _kept(history: History, node: str) -> list[Interval]:

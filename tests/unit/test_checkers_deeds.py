@@ -925,6 +925,26 @@ def test_work_of_a_node_that_lost_a_daemon_may_have_been_brought_back_by_an_acti
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(
+    ("begun", "starts", "node", "back", "verdict"),
+    [
+        (28, ("docker",), "n2", "n2", Verdict.UNKNOWN),  # its supervisor may never have started it
+        (31, ("docker",), "n2", "n2", Verdict.HELD),  # the work was back before
+        (28, ("etcd",), "n2", "n2", Verdict.HELD),  # another daemon than the fault took
+        (28, ("docker",), "n4", "n2", Verdict.HELD),  # on another node
+        (28, ("docker",), "n2", "n3", Verdict.HELD),  # the work is elsewhere
+    ],
+)
+def test_a_daemon_that_the_run_itself_started_again_brought_its_nodes_work_back(
+    begun: float, starts: tuple[str, ...], node: str, back: str, verdict: Verdict
+) -> None:
+    """And not whoever was to: of a fault that takes a daemon which comes back in place."""
+    story = _taken_by(Traits(Loss.PROCESS, ("docker",), in_place=True)).node(20.5, "n2").node(30, back, "web@2")
+    story.action(begun, begun + 1, "service.start", node, effect=Effect(starts=starts))
+    finding = Rescheduled("web", within=25).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def _taken_by(kind: Traits) -> Story:
     """Tell of web@2 on n2, from which a fault takes something at 20 s for 70 s; to be gone on with."""
     story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(99, NODES)

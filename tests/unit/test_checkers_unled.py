@@ -233,6 +233,24 @@ def test_leadership_that_machines_may_have_moved_by_themselves_is_no_evidence_th
     assert found[0] is verdict, found[1]
 
 
+@pytest.mark.parametrize(
+    ("traits", "verdict"),
+    [
+        (Traits(Loss.PROCESS, ("docker",), in_place=True), UNKNOWN),
+        (Traits(), UNKNOWN),
+        (SLOWED, HELD),
+    ],
+    ids=["another daemon there", "nothing", "its disk"],
+)
+def test_only_what_hits_the_member_has_moved_leadership_whatever_machines_did(traits: Traits, verdict: Verdict) -> None:
+    """That a fault is on the leader's node does nothing to etcd there by itself."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1").node(0, "n2").node(0, "n3").members(0.5, "n1 n2 n3", 2, "n1")
+    story.fault("a.fault", "n1", decided=10, in_force=10, healing=70, healed=71, traits=traits)
+    story.watched(99, "n1 n2 n3").endures(beats="n1 n2 n3").members(15, "n1 n2 n3", 3, "n3").stalled(12, 16, "n1")
+    found = judged(QuorumSurvived(leader="moves"), story)
+    assert found[0] is verdict, found[1]
+
+
 def test_leadership_that_a_fault_takes_has_moved_by_that_whatever_machines_did() -> None:
     """The leader was killed."""
     story = killed("n1").members(12, "n2 n3 n4 n5", 3, "n2").pressed(0, 99, 60.0).stalled(11, 14, "n2")

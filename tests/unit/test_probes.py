@@ -249,6 +249,11 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "could not be asked now and then": (told(lambda time: MUTE if time > 10 and time % 3 == 0 else OK), Verdict.UNKNOWN, "no answer"),
     "could not be asked, and was no between": (
         told(lambda time: (NO if time % 1 else MUTE) if 20 <= time < 30 else OK),
+        Verdict.UNKNOWN,
+        "too few to tell",
+    ),
+    "could not be asked, and was no for six seconds after that": (
+        told(lambda time: OK if not 20 <= time < 30 else MUTE if time < 23.5 else NO),
         Verdict.BROKEN,
         "gave no good answer",
     ),
