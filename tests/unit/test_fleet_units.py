@@ -80,3 +80,11 @@ def test_variables_of_an_app_stand_in_its_units_as_they_are() -> None:
     (file,) = render(App("web", 1, environment=(("A", 'a "b" \\ c'), ("B", "100% of $HOME"))))
     (run,) = [each.value for each in file.options if each.name == "ExecStart"]
     assert ' -e "A=a \\"b\\" \\\\ c" -e "B=100%% of $$HOME" --publish 8001:80 web' in run
+
+
+def test_an_environment_that_fleet_would_not_read_is_refused_before_anything_is_stopped() -> None:
+    """Its reader of units takes lines of 2048 bytes, in which some characters stand twice."""
+    render(App("web", 1, environment=(("A", "x" * 1700),)))
+    for value in ("x" * 2000, "%" * 1000, "é" * 1000):
+        with pytest.raises(HarnessError, match=r"a line of 2[0-9]{3} bytes, and fleet takes 2048 at most"):
+            render(App("web", 1, environment=(("A", value),)))

@@ -375,6 +375,7 @@ def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path, 
     (tmp_path / "hosts.yml").write_text("all: {hosts: {x: }}\n")
     for text, said in (
         (bomb(10, 8), r"what Ansible refuses: aliases that stand for more than 1000000 values"),
+        (bomb(10, 8) + "      whalefall_c: &s [*s, 1]\n", r"what Ansible refuses: aliases that stand for more than 1000000 values"),
         (bomb(3, 4), r"what Ansible refuses: a variable with more than 20000 values"),
         (bomb(10, 1500), r"what Ansible refuses: aliases that stand for more than 1000000 values"),
     ):

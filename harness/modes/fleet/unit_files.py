@@ -19,6 +19,8 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
 _SUFFIX = ".service"
 _DOCKER = "/usr/bin/docker"
+LONGEST_LINE = 2048
+"""Bytes of a line that fleet's reader of units takes at most (go-systemd's ``SYSTEMD_LINE_MAX``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def render(app: App) -> tuple[UnitFile, ...]:
     """Return the units of an app, one an instance.
 
     They are rendered one by one and not left to ``%i``, because the host port is a sum. Raises `HarnessError` for names that a unit file would
-    not carry unchanged.
+    not carry unchanged, and for an environment that has no room in a line.
     """
     check_image(app.image)
     for what, value in (("app name", app.name), ("pin", app.pin)):
@@ -108,4 +110,10 @@ def _render(app: App, instance: str) -> UnitFile:
         options.append(Option("X-Fleet", "Conflicts", f"{app.name}@*{_SUFFIX}"))
     if app.pin is not None:
         options.append(Option("X-Fleet", "MachineMetadata", f"name={app.pin}"))
+    longest = max(len(f"{each.name}={each.value}".encode()) for each in options)
+    if longest > LONGEST_LINE:
+        raise HarnessError(
+            f"app {app.name!r}: its unit would have a line of {longest} bytes, and fleet takes {LONGEST_LINE} at most; "
+            "give it fewer or shorter variables (a quotation mark, '\\\\', '%' and '$' count twice)"
+        )
     return UnitFile(unit_name(instance), tuple(options))

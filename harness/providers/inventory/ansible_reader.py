@@ -149,7 +149,7 @@ def _inner(node: Any) -> list[Any]:
 
 
 def _unfolded(node: Any) -> float:
-    """Return how many values a node stands for; no number where it stands in itself, which is told otherwise."""
+    """Return how many values a node stands for. What stands in itself, which is told otherwise, counts for nothing in there."""
     known: dict[int, float] = {}
     waiting = [(node, False)]
     while waiting:
@@ -157,7 +157,7 @@ def _unfolded(node: Any) -> float:
         if inner_known:
             known[id(each)] = 1.0 + sum(known[id(part)] for part in _inner(each))
         elif id(each) not in known:
-            known[id(each)] = math.nan
+            known[id(each)] = 0.0
             waiting += [(each, True), *((part, False) for part in _inner(each))]
     return known[id(node)]
 
