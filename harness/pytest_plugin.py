@@ -709,7 +709,7 @@ _PHASES = {"setup": "set-up", "call": "body"}
 def _failing(item: pytest.Item, when: str) -> Iterator[None]:
     """Note in a test's run what ends the test in one of its phases, and where that is no skip, tell beside it what was found.
 
-    What cannot be made here is a skip.
+    What cannot be made here is a skip, where nothing was broken before.
     """
     try:
         yield
@@ -724,9 +724,11 @@ def _failing(item: pytest.Item, when: str) -> Iterator[None]:
             theirs = isinstance(error, pytest.fail.Exception | pytest.skip.Exception)
             said = f"{type(error).__name__}: {getattr(error, 'msg', '')}" if theirs else in_words(error)
             why = f"{TEST_ENDED}{_PHASES[when]} ({in_line(said.partition(chr(10))[0][:MOST_SAID])})"
-            skipped = isinstance(error, pytest.skip.Exception | Unsupported)
+            # What was broken before is judged all the same: no skip hides what was found.
+            cannot = isinstance(error, Unsupported) and not session.broke_something
+            skipped = cannot or isinstance(error, pytest.skip.Exception)
             session.recorder.record(Note(f"{STOPPED_EARLY}: {why}" if skipped else why))
-            if isinstance(error, Unsupported):
+            if cannot:
                 raise pytest.skip.Exception(in_line(error), _use_item_location=True) from None
             if not skipped:
                 _tell(item, session, when)

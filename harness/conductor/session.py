@@ -103,6 +103,11 @@ class Session:
             for number, workload in enumerate(plan.workloads)
         ]
 
+    @property
+    def broke_something(self) -> bool:
+        """Whether any fault was begun: then there is something to judge, whatever cannot be done after it."""
+        return self._faults > 0
+
     def __repr__(self) -> str:
         """Name it in a line: it stands in the messages of assertions."""
         return f"<Session of {self.plan.scenario} on {self.cluster!r}>"

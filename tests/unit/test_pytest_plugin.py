@@ -135,6 +135,7 @@ class Conductor:
             options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
         try:
             yield SimpleNamespace(
+                broke_something=False,
                 plan=plan,
                 folder=options.results / "begun-run",
                 options=options,
@@ -1184,6 +1185,12 @@ def test_{name}(prepared):
             {"skipped": 1},
             "ended early: it was asked to stop: its test ended in its body (no disk that can be slowed)",
         ),
+        (
+            "cluster.broke_something = True; yield",
+            "from harness.core.errors import Unsupported; raise Unsupported('no disk that can be slowed')",
+            {"failed": 1},
+            "its test ended in its body (no disk that can be slowed)",
+        ),
     ],
     ids=[
         "set-up",
@@ -1194,6 +1201,7 @@ def test_{name}(prepared):
         "an exit in the body",
         "an exit in the set-up",
         "what cannot be made here",
+        "what cannot be made after something was broken",
     ],
 )
 def test_a_run_says_in_which_phase_its_test_ended(bench: Bench, prepared: str, body: str, outcome: dict[str, int], noted: str) -> None:
