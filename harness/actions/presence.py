@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
+from harness.actions.scaling import Instances, must_be_a_number_of_instances
 from harness.core import parameters
 from harness.core.protocols import Cluster, Node, Removing
 from harness.core.units import counted
 from harness.core.values import Effect
 
-MOST = 100
-"""Instances of an app at most, as a scenario file may ask for."""
 LONGEST = 180.0
 """Seconds: an image may have to come to the nodes first."""
 
@@ -47,7 +44,7 @@ class DeployApp:
     """An app that was removed is deployed again, as it was, with so many instances. That they run is for others to see: await it, or promise it."""
 
     app: str
-    instances: Annotated[int, Field(ge=1, le=MOST, description=f"a whole number from 1 to {MOST}")]
+    instances: Instances
 
     name: ClassVar[str] = "app.deploy"
     aims: ClassVar[bool] = False
@@ -56,8 +53,8 @@ class DeployApp:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a number of instances that no app can have."""
-        if parameters.fits(self) and not 1 <= self.instances <= MOST:
-            raise ValueError(f"an app has 1 to {MOST} instances, not {self.instances}")
+        if parameters.fits(self):
+            must_be_a_number_of_instances(self.instances)
 
     @property
     def effect(self) -> Effect:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
 from harness.core import parameters
 from harness.core.protocols import Cluster, Node, Scaling
 from harness.core.units import counted
-from harness.core.values import Effect
+from harness.core.values import MOST_INSTANCES, Effect
 
-MOST = 100
-"""Instances of an app at most, as a scenario file may ask for."""
+Instances: TypeAlias = Annotated[int, Field(ge=1, le=MOST_INSTANCES, description=f"a whole number from 1 to {MOST_INSTANCES}")]
+"""How many instances an action may ask for, as a parameter."""
+
+
+def must_be_a_number_of_instances(number: int) -> None:
+    """Raise `ValueError` for a number of instances that no app can have."""
+    if not 1 <= number <= MOST_INSTANCES:
+        raise ValueError(f"an app has 1 to {MOST_INSTANCES} instances, not {number}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Scale:
     """The orchestrator is told how many instances of an app are to run from now on. That they do is for others to see: await it, or promise it."""
 
     app: str
-    instances: Annotated[int, Field(ge=1, le=MOST, description=f"a whole number from 1 to {MOST}")]
+    instances: Instances
 
     name: ClassVar[str] = "app.scale"
     aims: ClassVar[bool] = False
@@ -31,8 +37,8 @@ class Scale:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a number of instances that no app can have."""
-        if parameters.fits(self) and not 1 <= self.instances <= MOST:
-            raise ValueError(f"an app has 1 to {MOST} instances, not {self.instances}")
+        if parameters.fits(self):
+            must_be_a_number_of_instances(self.instances)
 
     @property
     def effect(self) -> Effect:

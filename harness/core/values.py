@@ -186,6 +186,10 @@ class NodeSpec:
     disk_mb: int = 4096  # size of /data in MiB; a sparse file where the provider can
 
 
+MOST_INSTANCES = 100
+"""Instances of an app at most, as a scenario file and an action may ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """The containers whose fate is followed: `instances` copies named ``name@1`` … ``name@N``.

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import Field
 
 from harness.core.units import DURATION, Duration
+from harness.core.values import MOST_INSTANCES
 from harness.steps.part import Part
 
 MOST_NODES: Final = 50
@@ -64,7 +65,7 @@ class AppPart(Part):
     """An item of `apps`."""
 
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
-    instances: int = Field(ge=1, le=100, description="a whole number from 1 to 100")
+    instances: int = Field(ge=1, le=MOST_INSTANCES, description=f"a whole number from 1 to {MOST_INSTANCES}")
     image: str = Field("web", pattern=_IMAGE, description="the name of a container image")
     port: int = Field(8000, ge=1024, le=65000, description="a port from 1024 to 65000; instance K answers on port + K")
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")

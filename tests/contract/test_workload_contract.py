@@ -34,6 +34,7 @@ from harness.workloads.http import Http
 from harness.workloads.probe import Probe
 from harness.workloads.register import Register
 from tests.contract.convicting import missed
+from tests.unit.sessions import Led
 
 DEADLINE = 0.4
 _serial = itertools.count()
@@ -48,21 +49,8 @@ class _Here:
         return nullcontext()
 
 
-class _Members(BareMode):
+class _Members(Led):
     """A mode in which every node is a member that keeps values in an etcd."""
-
-    @classmethod
-    def member(cls) -> str:
-        return "agent"
-
-    def members(self, cluster: Cluster) -> tuple[str, ...]:
-        return tuple(node.name for node in cluster.nodes)
-
-    def asking(self, cluster: Cluster, node: Node) -> AbstractContextManager[Callable[[], tuple[int, str | None]]]:
-        return nullcontext(lambda: (0, None))
-
-    def election(self) -> float:
-        return 0.0
 
     def store(self, cluster: Cluster, node: Node, timeout: float) -> Store:
         return Etcd(node.address, timeout)
