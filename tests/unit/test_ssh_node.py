@@ -817,11 +817,12 @@ def test_a_docker_that_is_not_there_is_no_answer(at: Place, tmp_path: Path) -> N
 
 
 def test_where_the_socket_cannot_be_had_dockers_own_relay_is_used(at: Place, daemon: Callable[..., Path]) -> None:
-    """Run through sudo; closing the client ends it."""
+    """Run through sudo, whatever it complains of; closing the client ends it."""
     path = daemon(lambda _: [answer(b'{"Name":"n1"}')])
     relay = (
         "import os, socket, sys, threading\n"
         "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+        'os.write(2, b"a complaint that is no answer")\n'
         "def up():\n  while d := os.read(0, 65536): s.sendall(d)\n"
         "threading.Thread(target=up, daemon=True).start()\n"
         "while d := s.recv(65536): os.write(1, d)\n"

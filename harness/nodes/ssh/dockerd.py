@@ -1,21 +1,24 @@
-"""The docker SDK over a channel: what urllib3 needs of a socket, and nothing more, so that its time-outs and its streams work as over a real one."""
+"""The Docker SDK over channels: each of its connections is one end of a socket pair, and a small relay copies between the other end and a channel."""
 
 from __future__ import annotations
 
-import io
+import selectors
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import docker
+from paramiko import SSHException
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from harness.core.errors import Unreachable
+from harness.core.threads import CertainThread, NoThread
 from harness.nodes import sdk
-from harness.nodes.ssh.wire import Wire
+from harness.nodes.ssh.wire import Lost, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
 _BASE = "http+docker://node"
+_PIECE = 65536  # bytes
 
 Open = Callable[[float], Wire]
 """Opens a channel to the daemon within so many seconds. Raises `Unreachable`."""
@@ -39,115 +43,81 @@ def client(opened: Open, timeout: float) -> docker.DockerClient:
     return made
 
 
-class _Socket:
-    """A channel as `http.client` uses a socket."""
+class _Relay:
+    """Copies both ways between a channel and a socket until either ends, and then ends both."""
 
-    def __init__(self, wire: Wire, forget: Callable[[_Socket], None]) -> None:
-        self.wire = wire
-        self._forget = forget
-        self._lock = threading.Lock()
-        self._users = 1  # itself, and each file made of it, as with a real one
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Bound each wait from now on."""
-        self.wire.settimeout(seconds)
-
-    def sendall(self, data: bytes) -> None:
-        """Send all of it. Raises `OSError`."""
-        rest = memoryview(data).cast("B")
-        while rest:
-            try:
-                sent = self.wire.send(bytes(rest))
-            except EOFError as e:
-                raise ConnectionError("the connection to the node was lost") from e
-            if not sent:
-                raise ConnectionError("the channel to the daemon was closed")
-            rest = rest[sent:]
-
-    def recv_into(self, room: memoryview) -> int:
-        """Read what there is. Raises `TimeoutError`, or `OSError`."""
+    def __init__(self, wire: Wire) -> None:
+        """Begin. Raises `OSError`, or `NoThread`."""
+        self._wire = wire
+        self._near, self.far = socket.socketpair()
+        thread = CertainThread(target=self._copy, name="docker-relay")
         try:
-            data = self.wire.recv(len(room))
-        except EOFError as e:
-            raise ConnectionError("the connection to the node was lost") from e
-        room[: len(data)] = data
-        return len(data)
-
-    def makefile(self, _mode: str, *_args: Any, **_more: Any) -> io.BufferedReader:
-        """Return a file to read from; the channel stays open until both are closed."""
-        with self._lock:
-            self._users += 1
-        return io.BufferedReader(_Raw(self))
+            thread.start()
+        except NoThread:
+            self.end()
+            self._near.close()
+            raise
 
     @property
-    def idle(self) -> bool:
-        """Whether another request can be sent: the other side has neither closed it nor said anything."""
-        return not (self.wire.closed or self.wire.eof_received or self.wire.recv_ready())
-
-    def close(self) -> None:
-        """Close it, once nobody reads from it any more."""
-        with self._lock:
-            self._users -= 1
-            last = self._users == 0
-        if last:
-            self.end()
+    def going(self) -> bool:
+        """Whether the channel is open: the daemon may close it between two requests."""
+        return not (self._wire.closed or self._wire.eof_received)
 
     def end(self) -> None:
-        """Close it, whoever still reads. Twice is fine."""
-        self._forget(self)
-        self.wire.drop()
+        """End it, whoever still reads from it. Twice is fine."""
+        self._wire.drop()
+        with suppress(OSError):
+            self._near.shutdown(socket.SHUT_RDWR)
 
-
-class _Raw(io.RawIOBase):
-    """The reading side of a channel."""
-
-    def __init__(self, sock: _Socket) -> None:
-        super().__init__()
-        self._sock = sock
-
-    def readable(self) -> bool:
-        """Whether it can be read: yes."""
-        return True
-
-    def readinto(self, room: Any) -> int:
-        """Read what there is."""
-        return self._sock.recv_into(memoryview(room).cast("B"))
-
-    def close(self) -> None:
-        """Let go of the channel."""
-        if not self.closed:
-            super().close()
-            self._sock.close()
+    def _copy(self) -> None:
+        near, wire = self._near, self._wire
+        try:
+            wire.settimeout(None)  # to send: the daemon answers a request once it has read it, so nothing is kept waiting by that
+            with selectors.DefaultSelector() as ready:
+                ready.register(near, selectors.EVENT_READ)
+                ready.register(wire, selectors.EVENT_READ)
+                while True:
+                    for key, _ in ready.select():
+                        if key.fileobj is near:
+                            asked = near.recv(_PIECE)
+                            if not asked:
+                                return
+                            wire.sendall(asked)
+                        else:
+                            answered, _ = wire.pull()  # what Docker's own relay complains of makes the channel ready, too
+                            near.sendall(answered)
+                    if not (self.going or wire.recv_ready()):
+                        return
+        except (OSError, EOFError, SSHException, Lost):
+            pass  # one side is gone; what was cut off in the middle is the reader's to notice
+        finally:
+            self.end()
+            near.close()
 
 
 class _Connection(HTTPConnection):
-    """A connection that is a channel."""
+    """A connection whose socket is a relay's."""
 
-    def __init__(self, *args: Any, opened: Callable[[float], _Socket], seconds: float, **more: Any) -> None:
+    def __init__(self, *args: Any, opened: Callable[[float], socket.socket], seconds: float, **more: Any) -> None:
         super().__init__(*args, **more)
         self._opened = opened
         self._seconds = seconds
 
-    def connect(self) -> None:
-        """Open the channel. Raises `ConnectionError`."""
+    def _new_conn(self) -> socket.socket:
+        """Open a channel. Raises `ConnectionError`."""
         seconds = self.timeout if isinstance(self.timeout, int | float) else self._seconds
         try:
             sock = self._opened(seconds)
         except Unreachable as e:
             raise ConnectionError(e.saw) from e
         sock.settimeout(seconds)
-        self.sock: Any = sock
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it can be used again."""
-        return isinstance(self.sock, _Socket) and self.sock.idle
+        return sock
 
 
 class _Pool(HTTPConnectionPool):
     """All connections of one client."""
 
-    def __init__(self, opened: Callable[[float], _Socket], seconds: float) -> None:
+    def __init__(self, opened: Callable[[float], socket.socket], seconds: float) -> None:
         super().__init__("node", timeout=seconds, maxsize=10)
         self._opened = opened
         self._seconds = seconds
@@ -162,9 +132,9 @@ class _Adapter(HTTPAdapter):
     def __init__(self, opened: Open, seconds: float) -> None:
         self._opened = opened
         self._lock = threading.Lock()
-        self._live: set[_Socket] = set()
+        self._relays: list[_Relay] = []
         # Opened here, so that a daemon that is not there is found out at once; the first request takes it.
-        self._ready: _Socket | None = self._wrapped(opened(seconds))
+        self._first: _Relay | None = self._relayed(opened(seconds))
         self._pool = _Pool(self._open, seconds)
         super().__init__()
 
@@ -177,28 +147,29 @@ class _Adapter(HTTPAdapter):
         return request.path_url
 
     def close(self) -> None:
-        """Close all channels, also those that somebody still reads. Twice is fine."""
+        """End all relays, also those that somebody still reads from. Twice is fine."""
         super().close()
         self._pool.close()
         with self._lock:
-            live = list(self._live)
-        for sock in live:
-            with suppress(OSError):
-                sock.end()
+            relays, self._relays = self._relays, []
+            first, self._first = self._first, None
+        for relay in relays:
+            relay.end()
+        if first is not None:
+            first.far.close()
 
-    def _open(self, seconds: float) -> _Socket:
+    def _open(self, seconds: float) -> socket.socket:
         with self._lock:
-            ready, self._ready = self._ready, None
-        if ready is not None and ready.idle:
-            return ready
-        return self._wrapped(self._opened(seconds))
+            first, self._first = self._first, None
+        relay = first if first is not None and first.going else self._relayed(self._opened(seconds))
+        return relay.far
 
-    def _wrapped(self, wire: Wire) -> _Socket:
-        sock = _Socket(wire, self._gone)
+    def _relayed(self, wire: Wire) -> _Relay:
+        try:
+            relay = _Relay(wire)
+        except BaseException:
+            wire.drop()
+            raise
         with self._lock:
-            self._live.add(sock)
-        return sock
-
-    def _gone(self, sock: _Socket) -> None:
-        with self._lock:
-            self._live.discard(sock)
+            self._relays = [each for each in self._relays if each.going] + [relay]
+        return relay
