@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer's body that are read at most."""
 
+_PIECE = 1024 * 1024
+"""Bytes of it that are read at a time."""
+
+BY_WHAT_WAS_SENT = (ValueError, ArithmeticError, LookupError, EOFError)
+"""What http.client and urllib3 let out beside errors of their own when a server sends numbers or texts that are none."""
+
 
 class WebTrouble(HarnessError):
     """A server gave no answer. `words` say why, without where; the same trouble has the same words each time."""
@@ -132,14 +138,17 @@ class Site:
                 timeout=Timeout(total=max(seconds, 0.001)),
                 preload_content=False,
             )
-            content = response.read(LARGEST + 1, decode_content=True)
-            if len(content) > LARGEST:
-                raise NoAnswer(self._where(method, path), f"the answer is longer than {LARGEST} bytes")
+            content = bytearray()
+            # As it was sent: nobody was asked to compress it, and what a few bytes unpack to has no bound. A torn one is found out at its end.
+            while piece := response.read(_PIECE, decode_content=False):
+                content += piece
+                if len(content) > LARGEST:
+                    raise NoAnswer(self._where(method, path), f"the answer is longer than {LARGEST} bytes")
             response.release_conn()
-            return Answer(response.status, content)
+            return Answer(response.status, bytes(content))
         except (ConnectTimeoutError, NewConnectionError) as e:
             raise NotSent(self._where(method, path), _words(e, seconds)) from e
-        except (HTTPError, OSError, http.client.HTTPException) as e:
+        except (HTTPError, OSError, http.client.HTTPException, *BY_WHAT_WAS_SENT) as e:
             self.close()
             raise NoAnswer(self._where(method, path), _words(e, seconds)) from e
         except NoAnswer:

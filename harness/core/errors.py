@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,34 @@ class CommandFailed(HarnessError):
         self.argv = tuple(argv)
         self.status = status
         self.err = err
+
+
+_OURS = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.EADDRNOTAVAIL,  # no port is left
+        errno.ENETDOWN,
+        errno.ENETUNREACH,  # this machine knows no way there; a host that is gone is EHOSTUNREACH
+        errno.EPERM,  # its own rules let nothing out
+    }
+)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether a call failed since this machine could not make it, by the errors behind an error: that says nothing of whom it called."""
+    seen: list[BaseException] = []
+    todo: list[BaseException] = [error]
+    while todo:
+        each = todo.pop()
+        seen.append(each)
+        if isinstance(each, socket.gaierror) or (isinstance(each, OSError) and each.errno in _OURS):
+            return True
+        inner = [*each.args, each.__cause__, each.__context__, getattr(each, "reason", None)]
+        todo += [other for other in inner if isinstance(other, BaseException) and other not in seen]
+    return False
 
 
 class NoGoodAnswer(HarnessError):

@@ -324,12 +324,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a call ended, and who answered (a node's name) where that is known."""
+    """How a call ended, and who answered (a node's name) where that is known.
+
+    A trouble that is `ours` is the harness's or its machine's, e.g. no file descriptor was left: it says nothing of whom was called.
+    """
 
     outcome: Outcome
     value: str | None = None
     by: str | None = None
     error: str = ""
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Op:
     outcome: Outcome = Outcome.UNKNOWN
     value: str | None = None
     by: str | None = None
+    ours: bool = False  # it ended badly by a trouble of the harness or its machine
 
     @property
     def ok(self) -> bool:
@@ -68,10 +69,11 @@ def whom(workload: str, call: Call) -> str:
 def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:
     """Return the calls whose end was told. Each has one, good, bad or unknown, so that without one in a run that came to its end it is missing.
 
+    One that ended badly by a trouble of ours is none of them: whom it called was never asked, or not heard.
     In a history that was cut off, also those that were under way then: not what had begun long before.
     """
     since = math.inf if history.closed else history.end - max(LEFT_BEHIND, _longest(history, workload))
-    return tuple(op for op in ops(history, workload) if op.ended is not None or op.begun >= since)
+    return tuple(op for op in ops(history, workload) if (op.ended is not None and not op.ours) or (op.ended is None and op.begun >= since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +158,5 @@ def _ops(history: History) -> Iterator[Op]:
                 outcome=answered.outcome,
                 value=answered.value,
                 by=answered.by,
+                ours=answered.ours and answered.outcome is not Outcome.OK,
             )

@@ -196,6 +196,7 @@ class Answered(Event):
     value: str | None = None
     by: str | None = None  # node that answered
     error: str = ""
+    ours: bool = False  # the trouble was the harness's or its machine's, and says nothing of whom it called
 
     @property
     def nodes(self) -> frozenset[str]:

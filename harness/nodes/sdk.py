@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import docker
+
+if TYPE_CHECKING:
+    from requests import Response
 
 API = "1.41"
 """The API's version, of Docker 20.10: naming it saves the question."""
@@ -25,9 +28,16 @@ def client(base_url: str, timeout: float, *, holds: int | None = None) -> docker
     made = object.__new__(docker.DockerClient)  # its own constructor makes the usual `APIClient`, and does nothing else
     made.api = api = _Api(base_url=base_url, timeout=int(max(1, timeout)), version=API)
     api.trust_env = False
+    api.headers["Accept-Encoding"] = "identity"
+    api.hooks["response"] = [_as_sent]
     if holds is not None:
         api.let_go = weakref.finalize(api, os.close, holds)
     return made
+
+
+def _as_sent(response: Response, **_more: object) -> None:
+    """Have its body read as it was sent: nobody asked for a packed one, and what a few bytes unpack to has no bound."""
+    response.raw.headers.pop("Content-Encoding", None)
 
 
 class _Api(docker.APIClient):

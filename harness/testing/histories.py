@@ -206,22 +206,32 @@ class Story:
         took: float = 0.01,
         value: str | None = None,
         by: str | None = None,
+        ours: bool = False,
     ) -> Self:
-        """Make a call and have it answered `took` seconds later; never, with `outcome` None."""
+        """Make a call and have it answered `took` seconds later; never, with `outcome` None. `ours`: by a trouble of the harness's own."""
         self._ops += 1
         self.tell(begun, Invoked(self._ops, workload, call))
         if outcome is not None:
-            self.tell(begun + took, Answered(self._ops, workload, outcome, value, by))
+            self.tell(begun + took, Answered(self._ops, workload, outcome, value, by, ours=ours))
         return self
 
-    def get(self, begun: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None) -> Self:
+    def get(self, begun: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None, ours: bool = False) -> Self:
         """Ask an instance over HTTP; `by` is the node that answers."""
-        return self.call(begun, "http", Call("get", instance), outcome, by=by)
+        return self.call(begun, "http", Call("get", instance), outcome, by=by, ours=ours)
 
-    def gets(self, start: float, end: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None) -> Self:
+    def gets(
+        self,
+        start: float,
+        end: float,
+        instance: str,
+        outcome: Outcome | None = Outcome.OK,
+        *,
+        by: str | None = None,
+        ours: bool = False,
+    ) -> Self:
         """Ask an instance ten times a second from `start` until just before `end`."""
         for number in range(round((end - start) * 10)):
-            self.get(start + number / 10, instance, outcome, by=by)
+            self.get(start + number / 10, instance, outcome, by=by, ours=ours)
         return self
 
     def write(

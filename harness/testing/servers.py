@@ -35,6 +35,7 @@ class ServerTrouble(enum.Enum):
     STALL = "sends half of its answer and then nothing, the connection open"
     TRICKLE = "sends its answer byte by byte, without end"
     RUBBISH = "answers in no language that is HTTP"
+    NUMBER = "says of a piece of its answer that it is less than nothing long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Response:
 
     status: int = 200
     body: bytes = b"{}"
+    more: str = ""  # further lines of its head, each with its end
 
 
 Behaviour = Response | ServerTrouble
@@ -124,11 +126,13 @@ class Server:
                 if isinstance(behaviour, ServerTrouble):
                     self._make(behaviour, connection)
                     return
-                connection.sendall(_head(behaviour.status, len(behaviour.body)) + behaviour.body)
+                connection.sendall(_head(behaviour.status, len(behaviour.body), behaviour.more) + behaviour.body)
 
     def _make(self, trouble: ServerTrouble, connection: socket.socket) -> None:
         if trouble is ServerTrouble.RUBBISH:
             connection.sendall(b"\x15\x03\x01 I am no web server\r\n\r\n")
+        elif trouble is ServerTrouble.NUMBER:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n")
         elif trouble in {ServerTrouble.TORN, ServerTrouble.STALL}:
             connection.sendall(_head(200, 1000) + b'{"half": ')
         elif trouble is ServerTrouble.RESET:
@@ -215,8 +219,8 @@ def _read(reader: Any) -> Request | None:
     return Request(first[0].decode(), first[1].decode(), reader.read(length))
 
 
-def _head(status: int, length: int) -> bytes:
-    return f"HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+def _head(status: int, length: int, more: str = "") -> bytes:
+    return f"HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n".encode()
 
 
 def _b64(text: str) -> str:

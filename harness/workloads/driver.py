@@ -258,11 +258,11 @@ class Driver:
         return op
 
     def _end(self, op: int, reply: Reply) -> None:
-        self._recorder.record(Answered(op, self.workload.name, reply.outcome, reply.value, reply.by, reply.error))
+        self._recorder.record(Answered(op, self.workload.name, reply.outcome, reply.value, reply.by, reply.error, reply.ours))
 
 
 def _bug(error: Exception) -> Reply:
-    return Reply(Outcome.UNKNOWN, error=f"the client raised {type(error).__name__}: {error}")
+    return Reply(Outcome.UNKNOWN, error=f"the client raised {type(error).__name__}: {error}", ours=True)
 
 
 def _close(client: Client | None) -> None:

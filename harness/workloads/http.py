@@ -11,7 +11,7 @@ from pydantic import Field
 
 from harness.core import parameters
 from harness.core.clock import Deadline
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, is_ours
 from harness.core.plain import sentence
 from harness.core.protocols import Ports
 from harness.core.units import ABOVE, Duration, Rate
@@ -90,6 +90,7 @@ class HttpClient:
             return Reply(Outcome.FAIL, error=f"{self._app.name} has no instance {call.key}")
         deadline = Deadline(self._clock, self._deadline)
         troubles: list[str] = []
+        ours = False
         for position, node in enumerate(tuple(order)):
             left = min(ATTEMPT * max(1.0, self._deadline), deadline.left())
             if left <= 0.0:
@@ -98,12 +99,13 @@ class HttpClient:
                 troubles.append(f"no time left for {', '.join(each.name for each in order[: len(order) - position])}")
                 break
             port = self._port(call.key, node)
-            host, trouble = (None, "it is not there") if port is None else self._ask(node, port, call.key, left)
+            host, trouble, unheard = (None, "it is not there", False) if port is None else self._ask(node, port, call.key, left)
             if not trouble:
                 order.insert(0, order.pop(position))
                 return Reply(Outcome.OK, value=host, by=node.name)
             troubles.append(f"{node.name}: {trouble}")
-        return Reply(Outcome.FAIL, error="; ".join(troubles))
+            ours = ours or unheard
+        return Reply(Outcome.FAIL, error="; ".join(troubles), ours=ours)
 
     def close(self) -> None:
         """Let go of all connections. Twice is fine."""
@@ -116,24 +118,24 @@ class HttpClient:
         mode = self._cluster.mode
         return mode.port(self._cluster, self._app, instance, node) if isinstance(mode, Ports) else self._app.port_of(instance)
 
-    def _ask(self, node: Node, port: int, instance: str, seconds: float) -> tuple[str | None, str]:
-        """Return the host named in a good answer, and what was wrong with any other."""
+    def _ask(self, node: Node, port: int, instance: str, seconds: float) -> tuple[str | None, str, bool]:
+        """Return the host named in a good answer, or what was wrong with any other, and whether that was a trouble of ours."""
         key = (node.address, port)
         site = self._sites.pop(key, None) or Site(node.address, port)
         try:
             answer = site.exchange("GET", "/", seconds=seconds)
         except (NotSent, NoAnswer) as trouble:
             site.close()
-            return None, trouble.words
+            return None, trouble.words, is_ours(trouble)
         if answer.status != _OK:
             site.close()
-            return None, f"status {answer.status}"
+            return None, f"status {answer.status}", False
         self._sites[key] = site
         who = _named(answer.body)
         if who.get("instance") != instance:
-            return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}"
+            return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}", False
         host = who.get("host")
-        return (host if isinstance(host, str) else None), ""
+        return (host if isinstance(host, str) else None), "", False
 
 
 def _app(cluster: Cluster, name: str) -> App:

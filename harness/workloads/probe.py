@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 from pydantic import Field
 
 from harness.core import parameters
-from harness.core.errors import HarnessError, gist
+from harness.core.errors import HarnessError, gist, is_ours
 from harness.core.units import Duration
 from harness.core.values import Call, Outcome, Reply
 from harness.history.calls import PROBE
@@ -143,7 +143,7 @@ class ProbeClient:
             answer = site.exchange("GET", probe.path or "/", seconds=probe.deadline)
         except (NotSent, NoAnswer) as trouble:
             site.close()
-            return Reply(Outcome.FAIL, by=name, error=trouble.words)
+            return Reply(Outcome.UNKNOWN if is_ours(trouble) else Outcome.FAIL, by=name, error=trouble.words)
         if answer.status != (probe.status or _OK):
             site.close()
             return Reply(Outcome.FAIL, by=name, error=f"status {answer.status}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.core.errors import NoGoodAnswer, NotDone
+from harness.core.errors import NoGoodAnswer, NotDone, is_ours
 from harness.core.protocols import Quorum, Registers
 from harness.core.units import ABOVE, Duration, Rate
 from harness.core.values import Call, Outcome, Reply
@@ -84,7 +84,7 @@ class RegisterClient:
         except NoGoodAnswer as trouble:
             # A read changes nothing: without an answer it has simply failed.
             certain = isinstance(trouble, NotDone) or call.function != "write"
-            return Reply(Outcome.FAIL if certain else Outcome.UNKNOWN, by=name, error=str(trouble))
+            return Reply(Outcome.FAIL if certain else Outcome.UNKNOWN, by=name, error=str(trouble), ours=is_ours(trouble))
 
     def invoke_all(self, calls: Sequence[Call]) -> Sequence[Reply]:
         """Answer many reads by one read of everything, at the first member that can. Without one, all of them failed."""

@@ -50,6 +50,15 @@ def test_calls_of_unknown_fate_are_not_available() -> None:
     assert finding.details["unknown"] == 300
 
 
+@pytest.mark.parametrize(("ours", "verdict"), [(True, Verdict.UNKNOWN), (False, Verdict.BROKEN)])
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.UNKNOWN])
+def test_calls_that_this_machine_could_not_make_say_nothing(outcome: Outcome, ours: bool, verdict: Verdict) -> None:
+    """Neither of the share nor of a gap."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 50, "web@1", outcome, ours=ours).gets(50, 59, "web@1")
+    assert judged(story, share=0.6, gap=60).verdict is verdict
+    assert judged(story, share=0.1, gap=25).verdict is verdict
+
+
 @pytest.mark.parametrize(
     ("begun", "effect", "named"),
     [

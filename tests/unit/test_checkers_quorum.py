@@ -11,7 +11,7 @@ from harness.checkers import QuorumSurvived
 from harness.checkers.expected import Expected
 from harness.checkers.terms import broken_terms
 from harness.core.traits import daemon
-from harness.core.values import Loss, Outcome, Phase, Stage, Traits, Verdict
+from harness.core.values import Call, Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.history.events import FaultStage, History, MemberSeen, PhaseBegan, Watching
 from harness.testing.histories import Story, node_kill
 
@@ -130,6 +130,15 @@ def test_writes_of_which_lines_are_missing_may_have_been_good(
     finding = judged(story.writes(early, late, None).writes(late, until, then).writes(until, 98), QuorumSurvived(promised))
     assert finding.verdict is verdict, finding.summary
     assert verdict is Verdict.BROKEN or "are missing, which may have been good" in finding.summary
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(True, Verdict.UNKNOWN), (False, Verdict.BROKEN)])
+def test_writes_that_this_machine_could_not_make_have_not_stopped(verdict: Verdict, *, ours: bool) -> None:
+    """They were never asked for."""
+    story = cut().writes(0, 12).writes(45, 98)
+    for tenth in range(240, 900):
+        story.call(tenth / 20, "register", Call("write", f"x{tenth}", "x"), Outcome.FAIL, ours=ours)
+    assert judged(story, QuorumSurvived(writes="go on")).verdict is verdict
 
 
 def test_writes_that_never_come_back_do_not_go_on() -> None:

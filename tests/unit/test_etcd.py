@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -181,6 +182,24 @@ def test_a_server_that_trickles_is_waited_for_no_longer_than_one_that_hangs() ->
         site = Site(server.address, server.port)
         with pytest.raises(NoAnswer, match=r"no whole answer within 0\.15 s"):
             site.exchange("GET", "/", seconds=SOON)
+        site.close()
+
+
+def test_a_packed_answer_is_taken_as_it_was_sent() -> None:
+    """A bound on what is read bounds nothing that is made of it."""
+    packed = gzip.compress(b"{}" + b" " * (8 << 20))
+    with Server(lambda _: Response(200, packed, "Content-Encoding: gzip\r\n")) as server:
+        site = Site(server.address, server.port)
+        assert site.exchange("GET", "/", seconds=PATIENT).body == packed
+        site.close()
+
+
+def test_numbers_that_are_none_are_no_answer() -> None:
+    """Whatever the library makes of them."""
+    with Server(lambda _: ServerTrouble.NUMBER) as server:
+        site = Site(server.address, server.port)
+        with pytest.raises(NoAnswer):
+            site.exchange("GET", "/", seconds=PATIENT)
         site.close()
 
 

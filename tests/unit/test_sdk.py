@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
 from harness.nodes import sdk
+from harness.testing.servers import Response, Server
 
+PATIENT = 10.0
 CONFIGS = {
     "headers": {"HttpHeaders": {"X-Token": "secret"}},
     "an empty login": {"auths": {"registry.example.com": {"auth": ""}}},
@@ -36,3 +39,15 @@ def test_nothing_of_the_users_docker_is_obeyed(tmp_path: Path, monkeypatch: pyte
         assert not made.api.trust_env
     finally:
         made.close()
+
+
+def test_what_a_daemon_packs_is_taken_as_it_was_sent() -> None:
+    """A bound on what is read bounds nothing that is made of it."""
+    packed = gzip.compress(b"{}" + b" " * (8 << 20))
+    with Server(lambda _: Response(200, packed, "Content-Encoding: gzip\r\n")) as server:
+        made = sdk.client(f"tcp://{server.address}:{server.port}", PATIENT)
+        try:
+            with made.api.get(f"{made.api.base_url}/events", stream=True, timeout=PATIENT) as answer:
+                assert b"".join(answer.iter_content(65536)) == packed
+        finally:
+            made.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import queue
+import socket
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from urllib3.util import connection
 
 from harness.core.clock import Clock, SystemClock, wait_until
 from harness.core.errors import HarnessError, Unsupported
@@ -30,6 +33,7 @@ from harness.testing.servers import EtcdServer, Request, Server, ServerTrouble
 from harness.workloads import WORKLOADS
 from harness.workloads.driver import Driver, Ops
 from harness.workloads.http import Http
+from harness.workloads.probe import Probe, ProbeClient
 from harness.workloads.register import PREFIX, Register
 
 if TYPE_CHECKING:
@@ -180,6 +184,32 @@ def test_http_without_any_good_answer_is_a_fail_that_says_what_each_node_did(two
     reply = asked(Http("web", deadline=PATIENT), cluster)
     assert reply.outcome is Outcome.FAIL
     assert reply.error == "n1: status 503; n2: Connection reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("number", "ours"),
+    [
+        *((each, True) for each in (errno.EMFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EPERM, socket.EAI_AGAIN)),
+        *((each, False) for each in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT)),
+    ],
+)
+def test_a_call_that_this_machine_could_not_make_is_ours(
+    monkeypatch: pytest.MonkeyPatch, members: Members, number: int, *, ours: bool
+) -> None:
+    """Whoever is called was not asked, whatever asks: that is no answer of theirs."""
+
+    def refuse(*_args: object, **_more: object) -> None:
+        raise socket.gaierror(number, "?") if number < 0 else OSError(number, "?")
+
+    monkeypatch.setattr(connection, "create_connection", refuse)
+    here = cluster_of(["127.0.0.1"], App("web", 1, port=1))
+    assert asked(Http("web"), here).ours is ours
+    client = Register().connect(members.cluster)
+    assert client.invoke(Call("write", "key", "1")).ours is ours
+    client.close()
+    probe = ProbeClient(Probe("up", "n1", port=1), here.nodes[0])
+    assert probe.invoke(Call("ask", "up")).outcome is (Outcome.UNKNOWN if ours else Outcome.FAIL)
+    probe.close()
 
 
 def test_http_asks_first_where_the_instance_last_answered_over_the_kept_connection(two: tuple[Server, Server, Cluster, App]) -> None:

@@ -21,7 +21,7 @@ from harness.core.errors import HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.protocols import DockerAccess
 from harness.host import untrusted
-from harness.web import LARGEST, NoAnswer, NotSent
+from harness.web import BY_WHAT_WAS_SENT, LARGEST, NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -177,7 +177,7 @@ class Daemon:
                 stream=True,
             ) as response:
                 return DockerAnswer(response.status_code, _json(b"".join(_pieces(response.raw, deadline, where, bound))))
-        except (RequestException, docker.errors.DockerException, HTTPError, OSError) as e:
+        except (RequestException, docker.errors.DockerException, HTTPError, OSError, *BY_WHAT_WAS_SENT) as e:
             kind = NotSent if _never_sent(e) else NoAnswer
             raise kind(where, _words(e, bound)) from e
         finally:
@@ -268,7 +268,7 @@ def _shown(method: str, path: str) -> str:
 def _pieces(body: Any, deadline: Deadline, where: str, bound: float) -> Iterator[bytes]:
     """Yield a body's pieces as they come, within a bound on the whole: `requests` itself would wait for each to be full."""
     size = 0
-    while chunk := body.read1(_CHUNK, decode_content=True):
+    while chunk := body.read1(_CHUNK, decode_content=False):
         size += len(chunk)
         if size > LARGEST:
             raise NoAnswer(where, f"the answer is longer than {LARGEST} bytes")
