@@ -19,7 +19,7 @@ from harness.core.threads import CertainThread
 from harness.core.traits import to_history
 from harness.core.values import Stage
 from harness.faults import common
-from harness.history.events import FaultStage
+from harness.history.events import FaultStage, Note
 from harness.nodes.together import together
 
 if TYPE_CHECKING:
@@ -197,8 +197,32 @@ class Holding:
             if self.dead_man is not None:
                 self.dead_man.let_go(self.number)
             raise
-        if self.dead_man is not None:
-            self.dead_man.disarm(self.number, self.fault, self._nodes)
+        if self.dead_man is not None and self.dead_man.disarm(self.number, self.fault, self._nodes):
+            self._mend_again()
+
+    def _mend_again(self) -> None:
+        """See that it is still mended after a node's own remedy was at work beside our heal, and mend it once more where it is not."""
+        try:
+            if len(self._missing()) == len(self._nodes):
+                return
+            self.fault.heal(self.cluster, self._nodes)
+            self._await_gone()
+        except HarnessError as error:
+            names = ", ".join(self.hit)
+            raise FaultFailed(
+                f"{self.fault.name} on {names} may be in force again, after a node's own remedy was at work beside our heal: {error}"
+            ) from error
+        self.recorder.record(Note(f"fault {self.number}: it was mended once more, since a node's own remedy was at work beside our heal"))
+
+    def _await_gone(self) -> None:
+        """Wait until nothing of it is in force. Raises `Expired`, or what asking raises."""
+        wait_until(
+            lambda: len(self._missing()) == len(self._nodes),
+            awaited=f"nothing of {self.fault.name} to be left",
+            seconds=pace.limit(IN_FORCE_SECONDS),
+            clock=self.options.clock,
+            every=0.02,
+        )
 
     def _heal(self) -> None:
         """Mend, and see that it is mended. Tried again when it fails; if it stays, that is a failure of the harness and said so loudly."""
@@ -207,13 +231,7 @@ class Holding:
         for _ in range(HEAL_TRIES):
             try:
                 said = self.fault.heal(self.cluster, self._nodes)
-                wait_until(
-                    lambda: len(self._missing()) == len(self._nodes),
-                    awaited=f"nothing of {self.fault.name} to be left",
-                    seconds=pace.limit(IN_FORCE_SECONDS),
-                    clock=self.options.clock,
-                    every=0.02,
-                )
+                self._await_gone()
             except HarnessError as error:
                 last = error
             else:

@@ -658,6 +658,15 @@ class Awaiting(Protocol):
 
 
 @runtime_checkable
+class Lasting(Protocol):
+    """A fault that is not mended in a moment."""
+
+    @property
+    def heal_within(self) -> float:
+        """Seconds that mending it may take at most, by us or by a node alone."""
+
+
+@runtime_checkable
 class Varied(Protocol):
     """A fault whose traits hang on its parameters: it says itself which kinds of it there are."""
 

@@ -93,12 +93,12 @@ def command(script: str, *args: str) -> tuple[str, ...]:
     return "/bin/sh", "-c", script, "whalefall", *args
 
 
-def shell(node: Node, script: str, *args: str) -> str:
-    """Run a script (see `command`) on a node and return what it printed, stripped.
+def shell(node: Node, script: str, *args: str, more: float = 0.0) -> str:
+    """Run a script (see `command`) on a node and return what it printed, stripped. It may take so many seconds `more` than others.
 
     Raises `Unreachable`, or `CommandFailed` for any status but 0.
     """
-    result = node.run(*command(script, *args), timeout=pace.limit(SECONDS))
+    result = node.run(*command(script, *args), timeout=pace.limit(SECONDS) + more)
     if not result.ok:
         raise CommandFailed(node.name, ("sh", "-c", "…", *args), result.exit, result.err.decode(errors="replace"))
     return result.text.strip()

@@ -17,7 +17,7 @@ from harness.core.values import Loss, Rung, Traits, Unavailable
 from harness.faults.common import digest, live, together
 from harness.faults.partition import Partition
 from harness.nodes import users_command
-from harness.nodes.users_command import LINE, Line, Secret
+from harness.nodes.users_command import LINE, Line, Part, Secret
 
 LONGEST = 600.0
 """Seconds that a command which breaks or mends may take at most. Nobody can hear a stop while something is mended."""
@@ -119,11 +119,11 @@ class OwnFault:
         there = together(targets, lambda node: self._bites(cluster, node), "asking whether it is in force already")
         if before := [node.name for node, bites in zip(targets, there, strict=True) if bites]:
             raise FaultFailed(f"in_force says that it is in force on {', '.join(before)} before anything was done: then it shows nothing")
-        return self._everywhere(cluster, targets, self.breaking, self.inject_within, handed=True)
+        return self._everywhere(cluster, targets, self.breaking, self.inject_within, Part.BREAKS)
 
     def heal(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Run the command that mends on all targets that are on, at once, and return what it said."""
-        return self._everywhere(cluster, live(cluster, targets), self.mending, self.heal_within, handed=False)
+        return self._everywhere(cluster, live(cluster, targets), self.mending, self.heal_within, Part.MENDS)
 
     def in_force(self, cluster: Cluster, target: Node) -> bool:
         """Whether it bites, by the command that says so. On a node that is off nothing does. Raises `Unreachable` where it says neither."""
@@ -154,16 +154,16 @@ class OwnFault:
         """Return the command that mends, for the node to run alone."""
         return users_command.alone(self.mending, self.heal_within, _which(cluster))
 
-    def _everywhere(self, cluster: Cluster, nodes: Sequence[Node], text: str, seconds: float, *, handed: bool) -> str:
-        which = "inject" if handed else "heal"
+    def _everywhere(self, cluster: Cluster, nodes: Sequence[Node], text: str, seconds: float, part: Part) -> str:
+        breaks = part is Part.BREAKS
 
         def one(node: Node) -> str:
-            status, said = users_command.ran(node, text, seconds, secret=self.secret, handed=handed, fault=_which(cluster))
+            status, said = users_command.ran(node, text, seconds, secret=self.secret, handed=breaks, fault=_which(cluster), part=part)
             if status:
                 raise CommandFailed(node.name, ("sh", "-c", text), status, said)
             return f"{node.name}: {said}" if said else ""
 
-        return "; ".join(filter(None, together(nodes, one, f"the command {which}")))
+        return "; ".join(filter(None, together(nodes, one, f"the command {'inject' if breaks else 'heal'}")))
 
     def _asked(self, cluster: Cluster, node: Node) -> tuple[int, str]:
         return users_command.ran(node, self.asking, self.in_force_within, secret=self.secret, handed=False, fault=_which(cluster))

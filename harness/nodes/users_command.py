@@ -5,6 +5,7 @@ Nothing of its text is ever run on this machine, or is part of a script of ours:
 
 from __future__ import annotations
 
+import enum
 import os
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -23,13 +24,49 @@ SAID_BYTES = 16384
 FAULT = "WHALEFALL_FAULT"
 """The variable by which the commands of a fault know which one they are of: the same in all of them, and another one in every other fault."""
 
+# $file is where the process that breaks stands, $fault which fault it is of. It is ended with all that it started and waits for: where whoever made
+# it has died, or stands still, it may go on, and break after it was mended what nobody mends again. Its environment says that the number is its own.
+_END_WHAT_BREAKS = rf"""
+if pid=$(cat "$file" 2>/dev/null) && [ "$pid" -gt 1 ] 2>/dev/null &&
+    tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -Fqx "{FAULT}=$fault"; then
+    all=
+    next=$pid
+    while [ -n "$next" ]; do
+        now=$next
+        next=
+        for one in $now; do
+            kill -s STOP "$one" 2>/dev/null
+            all="$all $one"
+            for child in $(cat "/proc/$one/task/"*/children 2>/dev/null); do next="$next $child"; done
+        done
+    done
+    kill -s KILL $all 2>/dev/null
+fi
+rm -f "$file"
+"""
 # $1 is the command, $2 SAID_BYTES, $3 the secret's name, if there is one: then its value is the first line of what is read, which no list of
-# processes shows. $4 is which fault it is of, if it is of one. Ends with the command's own status, which its words, on their way through a pipe,
-# would hide.
-_HANDED = f'if [ -n "$4" ]; then export {FAULT}="$4"; fi; if [ -n "$3" ]; then IFS= read -r "$3"; export "$3"; fi; '
-_BOUNDED = _HANDED + 'exec 3>&1; exit "$({ { /bin/sh -c "$1" 2>&1 3>&- 4>&-; echo $? >&4; } | tail -c "$2" >&3; } 4>&1)"'
-# $1 is the command, $2 after how many seconds it is ended, $3 which fault it is of. For a node that does it with nobody beside it.
-_ALONE = f'export {FAULT}="$3"; if command -v timeout >/dev/null; then exec timeout --kill-after=5 "$2" /bin/sh -c "$1"; fi; exec /bin/sh -c "$1"'
+# processes shows. $4 is which fault it is of, if it is of one; $5 "breaks" or "mends", and $6 where the process that breaks stands while it goes on,
+# if it is one of these. Ends with the command's own status, which its words, on their way through a pipe, would hide.
+_BOUNDED = rf"""
+fault=$4
+file=$6
+if [ "$5" = mends ]; then {_END_WHAT_BREAKS} fi
+if [ -n "$4" ]; then export {FAULT}="$4"; fi
+if [ -n "$3" ]; then IFS= read -r "$3"; export "$3"; fi
+began() {{ if [ "$1" = breaks ]; then exec /bin/sh -c 'echo $$ >"$2"; exec /bin/sh -c "$1"' sh "$2" "$3"; fi; exec /bin/sh -c "$2"; }}
+exec 3>&1
+exit "$({{ {{ (began "$5" "$1" "$6") 2>&1 3>&- 4>&-; echo $? >&4; [ "$5" != breaks ] || rm -f "$6"; }} | tail -c "$2" >&3; }} 4>&1)"
+"""
+# $1 is the command, $2 after how many seconds it is ended, $3 which fault it is of, $4 where the process that breaks stands. For a node that does it
+# with nobody beside it.
+_ALONE = rf"""
+fault=$3
+file=$4
+{_END_WHAT_BREAKS}
+export {FAULT}="$3"
+if command -v timeout >/dev/null; then exec timeout --kill-after=5 "$2" /bin/sh -c "$1"; fi
+exec /bin/sh -c "$1"
+"""
 
 KEPT = frozenset(
     {"BASHOPTS", "EUID", "IFS", "LINENO", "OLDPWD", "OPTIND", "PATH", "PPID", "PWD", "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "UID", "_"}
@@ -38,6 +75,14 @@ KEPT = frozenset(
 HIDDEN = b"***"
 """What is kept of a secret that a command prints as it is."""
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+
+
+class Part(enum.StrEnum):
+    """Which of a fault's commands one is."""
+
+    BREAKS = "breaks"
+    MENDS = "mends"
+
 
 LINE = f"a command for a shell, of {LONGEST_TEXT} characters at most"
 
@@ -86,17 +131,31 @@ def lack(secret: str) -> str:
     return f"the variable {secret} of the environment, the secret of a command, is {'more than one line' if value else 'not set, or empty'}"
 
 
-def ran(node: Node, text: str, seconds: float, *, secret: str = "", handed: bool = True, fault: str = "") -> tuple[int, str]:
+def ran(
+    node: Node, text: str, seconds: float, *, secret: str = "", handed: bool = True, fault: str = "", part: Part | None = None
+) -> tuple[int, str]:
     """Run a command as root by a node's shell, and return its status and the end of what it said, on both its outputs.
 
     `secret` names the variable that it has in its environment where it is `handed`; wherever its value is printed as it is, it is hidden. `fault` is
-    which one it is of, for `FAULT`. Raises `Unreachable` where there is no answer in so many seconds.
+    which one it is of, for `FAULT`, and `part` whether it breaks or mends: what mends ends first what still breaks. Raises `Unreachable` where there
+    is no answer in so many seconds.
     """
     value = os.fsencode(os.environ.get(secret, "")) if secret else b""
     given = secret if handed else ""
     try:
         result = node.run(
-            "sh", "-c", _BOUNDED, "sh", text, str(SAID_BYTES), given, fault, timeout=seconds, stdin=value + b"\n" if given else b""
+            "sh",
+            "-c",
+            _BOUNDED,
+            "sh",
+            text,
+            str(SAID_BYTES),
+            given,
+            fault,
+            part or "",
+            _noted(fault),
+            timeout=seconds,
+            stdin=value + b"\n" if given else b"",
         )
     except Unreachable as error:
         raise Unreachable(node.name, text, error.saw) from error
@@ -105,7 +164,12 @@ def ran(node: Node, text: str, seconds: float, *, secret: str = "", handed: bool
 
 def alone(text: str, seconds: float, fault: str) -> tuple[str, ...]:
     """Return the command (no shell) by which a node runs it with nobody to ask, and ends it after so many seconds."""
-    return "/bin/sh", "-c", _ALONE, "whalefall", text, f"{seconds:g}", fault
+    return "/bin/sh", "-c", _ALONE, "whalefall", text, f"{seconds:g}", fault, _noted(fault)
+
+
+def _noted(fault: str) -> str:
+    """Return where the process of a fault that breaks a node stands there while it goes on."""
+    return f"/run/whalefall-breaks-{fault}"
 
 
 def _hidden(said: bytes, secret: bytes) -> bytes:

@@ -23,37 +23,50 @@ from dataclasses import dataclass, field
 from harness.core import pace, stops
 from harness.core.errors import CommandFailed, FaultFailed, HarnessError
 from harness.core.figures import given, lasted
-from harness.core.protocols import Cluster, Fault, Node
+from harness.core.protocols import Cluster, Fault, Lasting, Node
 from harness.core.threads import CertainThread
-from harness.faults.common import digest, live, remedies, shell_everywhere, together
+from harness.faults.common import digest, live, remedies, shell, together
 
 SECONDS = 20.0
 """How long setting one timer may take at most; with less than twice this patience, half the patience. It takes some 30 ms."""
 TRIES = 3
 """How often a timer that cannot be stopped is tried to be stopped."""
 SLACK = 5.0
-"""How long after its time a remedy may still be at work: it takes a second at most, the rest is for a machine under load."""
+"""How long after its time a remedy may still be at work, beside what its fault says: a second at most, the rest is for a machine under load."""
 AGAIN_SECONDS, AGAIN_MOST = 5, 60
 """A remedy that fails is tried again so many seconds later, and so many times in an hour: the node is not worn out by one that never works."""
 
 _GONE = 5
 """Exit status of `systemctl restart` where no such unit is loaded (systemctl(1), and LSB before it)."""
 
-# $1 is the unit's name without suffix. Stopping what is not there is no error, but what is still there afterwards is.
-_STOP = r"""
+_AT_WORK = "at work"
+# $1 is the unit's name without suffix, $2 for how many twentieths of a second a remedy that has begun is waited for: whoever ends one in its middle
+# leaves the node half mended. Between two tries of one that fails nothing is at work. Stopping what is not there is no error, but what is still
+# there afterwards is; what a remedy has started for good may live on in its service, which is over all the same.
+_STOP = rf"""
 set -u
-systemctl stop "$1.timer" "$1.service" 2>/dev/null
+systemctl stop "$1.timer" 2>/dev/null
 tries=0
-while states=$(systemctl show --property=LoadState --value "$1.timer" "$1.service"); do
+while states=$(systemctl show --property=LoadState,ActiveState,SubState,Job "$1.timer" "$1.service"); do
     case $states in
-    *loaded*) ;;
-    *not-found*) exit 0 ;;
+    *LoadState*) ;;
+    *) break ;;
+    esac
+    case $states in
+    *SubState=auto-restart*) systemctl stop "$1.service" 2>/dev/null ;;
+    *Job=[1-9]* | *ActiveState=activating* | *ActiveState=active* | *ActiveState=deactivating*)
+        [ "$tries" -gt 0 ] || echo {_AT_WORK}
+        ;;
+    *)
+        systemctl reset-failed "$1.timer" "$1.service" 2>/dev/null
+        exit 0
+        ;;
     esac
     tries=$((tries + 1))
-    [ "$tries" -lt 100 ] || break
+    [ "$tries" -lt "$2" ] || break
     sleep 0.05
 done
-echo "$1 is still there after systemctl stop: LoadState $states" >&2
+echo "$1 is not over:" $states >&2
 exit 1
 """
 
@@ -87,20 +100,34 @@ def command(name: str, patience: float, remedy: Sequence[str]) -> tuple[str, ...
         "--property=StartLimitIntervalSec=1h",
         f"--property=StartLimitBurst={AGAIN_MOST}",
         "--property=TimeoutStopSec=5s",
+        "--property=KillMode=process",  # what a remedy starts for good stays, as it does when we mend
         "/bin/sh",
         "-c",
         f"echo {code} | base64 -d | /bin/sh",
     )
 
 
-def disarm(cluster: Cluster, number: int, nodes: Sequence[Node] | None = None) -> None:
+def at_work(fault: Fault) -> float:
+    """Return for how many seconds a node's own remedy of a fault may be at work."""
+    return SLACK + (fault.heal_within if isinstance(fault, Lasting) else 0.0)
+
+
+def disarm(cluster: Cluster, number: int, nodes: Sequence[Node] | None = None, *, work: float = SLACK) -> list[str]:
     """Stop a fault's timers on `nodes` (all of the cluster by default) that are on, and see that they are gone. Without timers it does nothing.
 
-    Needs nothing but the run's id and the fault's number, so any process can do it. Raises `FaultFailed` naming each node that could not be asked.
+    A remedy that has begun is waited for, `work` seconds at most (`at_work`). Returns the names of the nodes on which one was: what was asked of
+    them before may be so no more. Needs nothing but the run's id and the fault's number, so any process can do it. Raises `FaultFailed` naming each
+    node that could not be asked, or on which the remedy goes on.
     """
     with stops.deaf():
         asked = live(cluster, cluster.nodes if nodes is None else nodes)
-        shell_everywhere(asked, _STOP, unit(cluster.run_id, number), doing=f"stopping the dead-man timers of fault {number}")
+        tries = str(max(1, round(work / 0.05)))
+
+        def stop(node: Node) -> str:
+            return shell(node, _STOP, unit(cluster.run_id, number), tries, more=work)
+
+        said = together(asked, stop, f"stopping the dead-man timers of fault {number}")
+    return [node.name for node, words in zip(asked, said, strict=True) if _AT_WORK in words]
 
 
 @dataclass
@@ -200,24 +227,25 @@ class DeadMan:
                 said.append(self._overdue(timer, now))
         return said
 
-    def disarm(self, number: int, fault: Fault, targets: Sequence[Node]) -> None:
+    def disarm(self, number: int, fault: Fault, targets: Sequence[Node]) -> list[str]:
         """Stop renewing, and stop the timers: after the heal, or when nothing was injected. Without `arm`, or after half of one, it is fine, too.
 
         Where a node cannot be asked, waits until its timer must have run out: one that fires later could undo the next fault. Never raises for it.
+        Returns the names of the nodes whose remedy was at work meanwhile, or may have been: whether they are whole is to be asked again.
         """
         self._rest(number)
         nodes = self._touched(fault, targets)
         if not nodes:
-            return
+            return []
         for _ in range(TRIES):
             try:
-                disarm(self._cluster, number, nodes)
+                return disarm(self._cluster, number, nodes, work=at_work(fault))
             except HarnessError as error:
                 last = error
-            else:
-                return
-        self._tell(f"{last}; waited {given(self._patience + SLACK)}, after which they have run out by themselves")
-        self._clock.wait(threading.Event(), self._patience + SLACK)
+        longest = self._patience + at_work(fault)
+        self._tell(f"{last}; waited {given(longest)}, after which they have run out by themselves")
+        self._clock.wait(threading.Event(), longest)
+        return [node.name for node in nodes]
 
     def let_go(self, number: int) -> None:
         """Stop renewing and leave the timers: what could not be mended from here the nodes mend themselves, when their patience ends."""

@@ -33,9 +33,9 @@ from harness.undo import deadman, ledger
 from harness.undo.minders import minder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from harness.core.protocols import Mode, Provider
+    from harness.core.protocols import Fault, Mode, Node, Provider
 
 START_SECONDS = 20.0
 """How long the reaper may take to say that it is there. Measured: 0.4 s; more on a machine that is busy."""
@@ -470,8 +470,7 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
             cluster = Cluster(line.run_id, nodes, provider, _mode(line.mode), fault=line.number)
             fault = line.fault
             targets = [cluster.node(name) for name in line.targets]
-            said = fault.heal(cluster, targets)
-            still = [node.name for node in targets if fault.in_force(cluster, node)]
+            said, still, remarks = _healed(cluster, fault, targets)
             if still:
                 yield f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`"
                 continue
@@ -485,7 +484,7 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
             continue
         else:
             yield f"{run_id}: {what} was healed" + (f"; it said: {in_line(said)}" if isinstance(said, str) and said else "")
-            yield from _disarm(cluster, line.number)
+            yield from remarks
         try:
             ledger.settle(ledger_path, [line.number], "heal", SystemClock())
         except OSError as error:
@@ -501,15 +500,27 @@ def _elsewhere(cluster: str, ledger_path: Path) -> str:
     )
 
 
-def _disarm(cluster: Cluster, number: int) -> list[str]:
-    """Stop the dead-man timers of a fault that was healed; see `harness.undo.deadman`. Returns what there is to say of it."""
-    if not isinstance(cluster.provider, Outliving):
-        return []
+def _healed(cluster: Cluster, fault: Fault, targets: Sequence[Node]) -> tuple[object, list[str], list[str]]:
+    """Heal a fault, and stop the dead-man timers of one that is healed; see `harness.undo.deadman`.
+
+    Returns what the fault said, the names of the nodes on which it is still in force, and what there is to say of the timers.
+    """
+
+    def still() -> list[str]:
+        return [node.name for node in targets if fault.in_force(cluster, node)]
+
+    said = fault.heal(cluster, targets)
+    if (left := still()) or not isinstance(cluster.provider, Outliving):
+        return said, left, []
     try:
-        deadman.disarm(cluster, number)
+        beside = deadman.disarm(cluster, cluster.fault, work=deadman.at_work(fault))
     except HarnessError as error:  # it was healed all the same: they find nothing to mend, and are gone
-        return [f"{cluster.run_id}: {error}; they run out by themselves within {given(cluster.provider.patience())}"]
-    return []
+        longest = cluster.provider.patience() + deadman.at_work(fault)
+        return said, left, [f"{cluster.run_id}: {error}; they run out by themselves within {given(longest)}"]
+    if beside:  # a node's own remedy was at work beside our heal: whoever of the two was last may have undone what the other did
+        said = fault.heal(cluster, targets) or said
+        left = still()
+    return said, left, []
 
 
 def heal(run_id: str | None, results: Path, say: Callable[[str], None] = lambda _: None) -> list[str]:

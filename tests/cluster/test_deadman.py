@@ -212,6 +212,48 @@ def test_any_process_can_disarm(cluster: Cluster) -> None:
         second.let_go(6)
 
 
+def _owned(heal: str) -> OwnFault:
+    """Return a fault that leaves a file, and is mended by a command that takes its time, or starts what goes on."""
+    return OwnFault("touch /run/whalefall-test", heal, "test -e /run/whalefall-test")
+
+
+def test_a_remedy_at_work_is_waited_for_and_told(cluster: Cluster) -> None:
+    """Whoever ends it in its middle leaves the node half mended."""
+    target = cluster.node("n1")
+    fault = _owned("rm -f /run/whalefall-test; echo half >/run/whalefall-half; sleep 2; rm -f /run/whalefall-half")
+    with clean_afterwards(cluster):
+        dead_man = DeadMan(cluster, PATIENCE, list[str]().append)
+        dead_man.arm(8, fault, [target])
+        fault.inject(cluster.of(8), [target])
+        dead_man.let_go(8)
+        half = "test -e /run/whalefall-half"
+        wait_until(
+            lambda: target.run("sh", "-c", half).ok,
+            awaited="the remedy to be at work",
+            seconds=PATIENCE + BOUND,
+            clock=cluster.clock,
+            every=0.05,
+        )
+        assert dead_man.disarm(8, fault, [target]) == ["n1"]
+        assert not target.run("sh", "-c", half).ok
+
+
+def test_what_a_remedy_starts_goes_on(cluster: Cluster) -> None:
+    """As it does when we mend: a daemon that is started for good is what was mended."""
+    target = cluster.node("n1")
+    fault = _owned("rm -f /run/whalefall-test; setsid sleep 604 >/dev/null 2>&1 </dev/null & echo $! >/run/whalefall-pid")
+    dead_man = DeadMan(cluster, PATIENCE, list[str]().append)
+    dead_man.arm(9, fault, [target])
+    fault.inject(cluster.of(9), [target])
+    dead_man.let_go(9)
+    over = f"test ! -e /run/whalefall-test && test $(systemctl show --property=ActiveState --value {unit(cluster.run_id, 9)}.service) = inactive"
+    wait_until(
+        lambda: target.run("sh", "-c", over).ok, awaited="the remedy to be over", seconds=PATIENCE + BOUND, clock=cluster.clock, every=0.1
+    )
+    assert dead_man.disarm(9, fault, [target]) == []
+    assert target.run("sh", "-c", "kill $(cat /run/whalefall-pid); rm /run/whalefall-pid").ok
+
+
 @pytest.mark.parametrize(("fault", "names"), UNREMEDIED, ids=[fault.name for fault, _ in UNREMEDIED])
 def test_what_leaves_nothing_on_a_node_needs_no_timer(cluster: Cluster, fault: Fault, names: tuple[str, ...]) -> None:
     """Nobody is armed, nobody asked."""

@@ -67,6 +67,7 @@ class TimedNode(MemoryNode):
     def __init__(self, name: str, address: str, log: list[str]) -> None:
         super().__init__(name, address)
         self.timers: set[str] = set()
+        self.said = b""  # when its timer is stopped
         self.log = log
         self.programs |= {"systemd-run": self._set, "systemctl": self._restart, "sh": self._stop}
 
@@ -85,9 +86,9 @@ class TimedNode(MemoryNode):
 
     def _stop(self, argv: tuple[str, ...], stdin: bytes) -> Result:
         assert argv[2] == deadman._STOP
-        self.timers.discard(argv[-1])
+        self.timers.discard(argv[-2])
         self.log.append(f"disarm {self.name}")
-        return Result(argv, 0, b"", b"")
+        return Result(argv, 0, self.said, b"")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,15 +223,26 @@ def test_a_torn_command_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "begun").exists()
 
 
-@pytest.mark.parametrize(("states", "good"), [("not-found", True), ("loaded", False), ("", False)])
-def test_stopping_is_done_only_when_systemd_says_that_they_are_gone(tmp_path: Path, states: str, good: bool) -> None:
-    """What is still loaded, and what gave no answer, is not gone."""
+@pytest.mark.parametrize(
+    ("state", "good"),
+    [
+        ("LoadState=not-found ActiveState=inactive SubState=dead", True),
+        ("LoadState=loaded ActiveState=inactive SubState=dead", True),
+        ("LoadState=loaded ActiveState=failed SubState=failed", True),
+        ("LoadState=loaded ActiveState=active SubState=running", False),
+        ("LoadState=loaded ActiveState=activating SubState=auto-restart", False),
+        ("LoadState=loaded ActiveState=inactive SubState=dead Job=7", False),
+        ("", False),
+    ],
+)
+def test_stopping_is_done_only_when_systemd_says_that_nothing_is_at_work(tmp_path: Path, state: str, good: bool) -> None:
+    """What still runs, or is about to, and what gave no answer, is not over."""
     fake = tmp_path / "systemctl"
-    fake.write_text(f'#!/bin/sh\n[ "$1" = show ] || exit 5\necho {states}\necho\necho {states}\n')
+    fake.write_text(f"#!/bin/sh\n[ \"$1\" = show ] || exit 5\nprintf '%s\\n' {state}\necho\n")
     fake.chmod(0o755)
     (tmp_path / "sleep").write_text("#!/bin/sh\n")
     (tmp_path / "sleep").chmod(0o755)
-    argv = ["/bin/sh", "-c", deadman._STOP, "whalefall", "x"]
+    argv = ["/bin/sh", "-c", deadman._STOP, "whalefall", "x", "20"]
     done = subprocess.run(argv, capture_output=True, check=False, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert (done.returncode == 0) == good
     fake.write_text("#!/bin/sh\nexit 1\n")
@@ -452,6 +464,14 @@ def test_a_timer_that_cannot_be_stopped_is_waited_for(world: World) -> None:
     assert "n1" in world.said[0]
 
 
+def test_who_was_at_work_when_a_timer_was_stopped_is_told(world: World) -> None:
+    """What was asked of it before may be so no more."""
+    world.nodes[0].said = b"at work\n"
+    assert world.dead_man().disarm(1, world.fault(), world.nodes[:2]) == ["n1"]
+    world.nodes[0].said = b""
+    assert world.dead_man().disarm(1, world.fault(), world.nodes[:2]) == []
+
+
 def test_a_node_that_is_off_needs_no_disarming(world: World) -> None:
     """Its timer went with its memory."""
     world.nodes[0].lose_power()
@@ -632,5 +652,5 @@ def test_timers_that_the_reaper_cannot_stop_are_told_and_the_fault_is_healed(
     world.nodes[2].delay = 60.0
     said = reaper.undo(RUN, path, Outlived.name, keep=True)
     assert said[0] == "run-1: test.remedied on n1 was healed"
-    assert "they run out by themselves within 30 s" in said[1]
+    assert "they run out by themselves within 35 s" in said[1]
     assert unsettled(path) == []

@@ -6,6 +6,8 @@ That it keeps the contract of faults is in tests/contract, and that a node mends
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,8 +19,10 @@ from harness.actions.own_command import RunCommand
 from harness.conductor import Session, lending, permission
 from harness.conductor.rehearsal import rehearse
 from harness.core import parameters
+from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import BadInput, FaultFailed, HarnessError, Unreachable, Unsupported
-from harness.core.protocols import Action, Fault
+from harness.core.protocols import Action, Cluster, Fault, Node
+from harness.core.threads import CertainThread
 from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, budget_among
 from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Unavailable, Who
 from harness.faults import common
@@ -213,6 +217,48 @@ def test_the_text_of_a_command_is_no_part_of_any_script(session: Session, tmp_pa
     argv = deadman.command("whalefall-deadman-x-1", 30.0, fault.remedy(session.cluster, node))
     subprocess.run(["/bin/sh", "-c", argv[-1]], cwd=tmp_path / "n1", env=ENVIRON, capture_output=True, check=False)
     assert (tmp_path / "n1" / "out").read_bytes() == bare
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_still_breaks_is_ended_before_what_mends_begins(session: Session, tmp_path: Path, *, alone: bool) -> None:
+    """With all that it waits for: whoever made it may stand still, or be dead, and nobody would mend what it breaks afterwards."""
+    cluster, node = session.cluster.of(1), session.cluster.nodes[0]
+    fault = marking(breaking="touch begun; sh -c 'sleep 601; touch late'; touch late", inject_within=50.0)
+    broke: list[BaseException] = []
+
+    def inject() -> None:
+        try:
+            fault.inject(cluster, [node])
+        except HarnessError as error:
+            broke.append(error)
+
+    thread = CertainThread(target=inject, name="inject")
+    thread.start()
+    wait_until((tmp_path / "n1" / "begun").exists, awaited="it to break", seconds=30, clock=SystemClock())
+    _mended(fault, cluster, node, tmp_path, alone=alone)
+    assert thread.wait(30)
+    assert "status 137" in str(broke)
+    assert not (tmp_path / "n1" / "late").exists()
+    assert subprocess.run(["pgrep", "-f", "^sleep 601$"], check=False, capture_output=True).stdout == b""
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_was_left_to_go_on_is_not_ended_by_what_mends(session: Session, tmp_path: Path, *, alone: bool) -> None:
+    """It may be what mends that ends it, or nobody."""
+    cluster, node = session.cluster.of(1), session.cluster.nodes[0]
+    fault = marking(breaking="sleep 602 >/dev/null 2>&1 & echo $! >left")
+    fault.inject(cluster, [node])
+    left = int((tmp_path / "n1" / "left").read_text())
+    _mended(fault, cluster, node, tmp_path, alone=alone)
+    os.kill(left, signal.SIGKILL)
+
+
+def _mended(fault: OwnFault, cluster: Cluster, node: Node, folder: Path, *, alone: bool) -> None:
+    """Mend, by us or by the node alone."""
+    if alone:
+        subprocess.run(fault.remedy(cluster, node), cwd=folder / node.name, env=ENVIRON, check=True, capture_output=True)
+    else:
+        fault.heal(cluster, [node])
 
 
 def test_a_node_that_mends_itself_ends_what_does_not_end(session: Session) -> None:
