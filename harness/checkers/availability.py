@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import conclude, plural, unknown
-from harness.checkers.outages import FEWEST, judge_gap, judge_share, judged_time, outages, under_way_in, unmade_of, worst_of
+from harness.checkers.outages import (
+    FEWEST,
+    before_the_bite,
+    early_gaps,
+    judge_gap,
+    judge_share,
+    judged_time,
+    outages,
+    under_way_in,
+    unmade_of,
+    worst_of,
+)
 from harness.checkers.troubles import blind
 from harness.core.figures import at, given
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
 from harness.history.calls import ops, untold
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, neat, total
+from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, neat, total, united
 from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
@@ -31,7 +42,8 @@ class Availability:
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may
     have been good. A gap is the time between two good answers of one instance, also where the first of them was before the bite; but where calls had
-    ended badly before any fault was decided it had begun without one, and convicts only if it is too long from the bite on. Both count whoever kept
+    ended badly before any fault was decided it had begun without one, and convicts only if it is too long from the bite on. What was over between the
+    decision and the bite as far as it is known, or is a share only with the calls of that time, is unknown. Both count whoever kept
     calls from an answer, the run's own actions too: those that were done meanwhile are named. A gap that runs to the end of settling counts with the
     length that was seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it
     is unknown.
@@ -104,8 +116,20 @@ class Availability:
             planned - set(of)
         ) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
         lines = sum(window.holds(each.interval.start) and (each.key is None or each.key in parts) for each in missing.values())
+        early = before_the_bite(history, window)
+        before = {name: united(_due(wanted, name, early)) for name in of}
+        first = [op for name in of for op in of[name] for part in before[name] if part.start <= op.begun < part.end]
         points = [
-            *judge_share(history, self.share, figures, (good, len(during), unmade, lines), window, app=self.app),
+            *judge_share(
+                history,
+                self.share,
+                figures,
+                (good, len(during), unmade, lines),
+                window,
+                early=[op for op in first if not under_way_in(op, unseen)],
+                app=self.app,
+            ),
+            *(point for name, pieces in before.items() for part in pieces for point in early_gaps(history, self.gap, name, of[name], part)),
             *(
                 point
                 for gap in sorted(longest, key=lambda gap: -gap.interval.length)

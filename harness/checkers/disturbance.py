@@ -110,7 +110,7 @@ def disturbance(
     action stopped may be why something does not come for as long as it leaves the members no majority; elsewhere only its stop and its start may be.
     """
     life = band.life(history.end)
-    others = [each for each in bands if each.fault != band.fault and _was_there(each)]
+    others = [each for each in bands if each.fault != band.fault and each.was_there]
     done = united([*under_way(deeds(history), history.end), *no_majority(history, electorate)])
     shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
     shocks += [Shock(None, each, f"something was done from {at(each.start)} on", judged=False) for each in done]
@@ -147,11 +147,6 @@ def no_majority(history: History, electorate: Electorate) -> list[Interval]:
         if gone and 2 * len(electorate.members - gone - electorate.absence.at(then)) <= len(electorate.members):
             found.append(Interval(early, late))
     return found
-
-
-def _was_there(band: Band) -> bool:
-    """Whether anything of a fault may ever have been there; nothing was of one that hit nobody."""
-    return bool(band.targets) or band.injected is not None or band.in_force is not None
 
 
 def _shocks(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> Iterable[Shock]:

@@ -34,20 +34,46 @@ SLOWED = 1.5
 
 
 def judge_share(
-    history: History, share: float, figures: str, counts: tuple[int, int, float, int], window: Interval, *, app: str = "", unsure: str = ""
+    history: History,
+    share: float,
+    figures: str,
+    counts: tuple[int, int, float, int],
+    window: Interval,
+    *,
+    early: Sequence[Op] = (),
+    app: str = "",
+    unsure: str = "",
 ) -> list[Point]:
-    """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it."""
+    """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it.
+
+    Nor may the `early` ones, made while nobody knows whether a fault had bitten (`before_the_bite`), from whichever of them on they count; those from
+    before any fault that was ever in force acquit nobody.
+    """
     good, made, unmade, missing = counts
     text = f"{figures}, {share:.1%} were promised{done_in(history, window, app)}"
     # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
     more = unmade + missing
+    counted = [(good, made, window.start)]
+    for op in sorted(early, key=lambda op: op.begun, reverse=True):
+        counted.append((counted[-1][0] + op.ok, counted[-1][1] + 1, op.begun))
     if good + more < share * (made + more) and whole(history):
+        since = decided(history, window)
+        kept = max((each for each in counted if each[2] >= since), key=lambda each: each[0] / each[1])
+        if kept[0] + more >= share * (kept[1] + more):
+            return [unknown(f"{text}; but {_had_it_bitten(*kept, window)}")]
         late = (share * made - good) / made * window.length
         return [missed(text, over=watched(history, window), by=late, spread=True)]
     if more and good < share * (made + more):
         why = unsure or f"some {unmade:.0f} more that were due were never made"
         return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]
+    worse = min(counted, key=lambda each: each[0] / each[1])
+    if worse[0] < share * worse[1]:
+        return [unknown(f"{figures}, {share:.1%} were promised; but {_had_it_bitten(*worse, window)}")]
     return []
+
+
+def _had_it_bitten(good: int, made: int, since: float, window: Interval) -> str:
+    return f"{good / made:.1%} of {made} were from {at(since)} on, and nobody knows whether the fault had bitten before {at(window.start)}"
 
 
 def judge_gap(
@@ -68,8 +94,8 @@ def judge_gap(
         app = app_of(gap.instance) if "@" in gap.instance else ""
         text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, sure.within or sure.interval, app)}"
         # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
-        decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
-        begun = window.start if served(of[gap.instance], decided).refused else sure.interval.start
+        refused = served(of[gap.instance], decided(history, window)).refused
+        begun = window.start if refused else sure.interval.start
         parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
         longest = max(parts, key=lambda each: each.length)
         during = longest.length
@@ -82,6 +108,19 @@ def judge_gap(
         return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {answers_missing(missing)}", gap.entry)]
     few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
     return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
+
+
+def early_gaps(history: History, allowed: float, name: str, calls: Sequence[Op], early: Interval) -> list[Point]:
+    """Say which gaps were too long and over before it is known that a fault had bitten (`before_the_bite`): it may have made them."""
+    refused = served(calls, early.start).refused
+    points = []
+    for gap in outages(name, calls, early, early):
+        since = max(gap.interval.start, early.start) if refused else gap.interval.start
+        if not gap.censored and gap.interval.end - since > allowed:
+            text = f"{gap.text}, {given(allowed)} were allowed{done_in(history, gap.interval, app_of(name) if '@' in name else '')}"
+            why = f"that was over before {at(early.end)}, and nobody knows whether the fault had bitten by then"
+            points.append(unknown(f"{text}; but {why}", gap.entry))
+    return points
 
 
 def done_in(history: History, gap: Interval, app: str = "") -> str:
@@ -200,6 +239,17 @@ def judged_time(history: History) -> Interval | None:
     if not begun:
         return None
     return Interval(min(begun), max(min(begun), history.observed))
+
+
+def decided(history: History, window: Interval) -> float:
+    """Return when the first fault was decided that was ever in force: what was before is none of the faults' doing."""
+    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+
+
+def before_the_bite(history: History, window: Interval) -> Interval:
+    """From the decision of the first fault to when one is known to have bitten: in between nobody knows whether one had, or one that failed."""
+    begun = min((band.begins for band in fault_bands(history) if band.was_there), default=window.start)
+    return Interval(min(begun, window.start), window.start)
 
 
 def outages(instance: str, calls: Sequence[Op], part: Interval, window: Interval) -> list[Outage]:

@@ -10,12 +10,23 @@ from pydantic import Field
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
-from harness.checkers.outages import FEWEST, judge_gap, judge_share, judged_time, outages, under_way_in, unmade_of, worst_of
+from harness.checkers.outages import (
+    FEWEST,
+    before_the_bite,
+    decided,
+    early_gaps,
+    judge_gap,
+    judge_share,
+    judged_time,
+    outages,
+    under_way_in,
+    unmade_of,
+    worst_of,
+)
 from harness.checkers.troubles import blind
 from harness.core.figures import at, given
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
-from harness.history.bands import fault_bands
 from harness.history.calls import PROBE, Op, ops, served, untold
 from harness.history.intervals import neat
 
@@ -83,7 +94,8 @@ class Probed:
         more = unmade_of({self.called: asked}, window) + mute
         if void := self._before(history, answered, window):
             return conclude(self.name, history, void, "", details)
-        points = judge_gap(history, self.gap, longest, gaps, of, window)
+        early = before_the_bite(history, window)
+        points = [*judge_gap(history, self.gap, longest, gaps, of, window), *early_gaps(history, self.gap, self.called, answered, early)]
         if len(during) < FEWEST:
             few = (
                 f"only {plural(len(during), 'answer')} of the probe {self.called} while things were broken; {FEWEST} are needed for a share"
@@ -91,7 +103,8 @@ class Probed:
             points.append(unknown(few))
         else:
             unsure = f"to {more:.0f} more that were due there is no answer"
-            points += judge_share(history, self.share, figures, (good, len(during), more, lines), window, unsure=unsure)
+            counts, before = (good, len(during), more, lines), [op for op in answered if early.start <= op.begun < early.end]
+            points += judge_share(history, self.share, figures, counts, window, early=before, unsure=unsure)
         worst = worst_of(history, gaps, of) or longest
         return conclude(
             self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
@@ -99,12 +112,12 @@ class Probed:
 
     def _before(self, history: History, answered: list[Op], window: Interval) -> list[Point]:
         """Say that it was not so before anything was broken, or that nobody knows."""
-        decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
-        last = served(answered, decided)
+        since = decided(history, window)
+        last = served(answered, since)
         if last.refused:
             return [
-                unknown(f"the probe {self.called} said no before the first fault was made (at {at(decided)}): then it shows nothing of it")
+                unknown(f"the probe {self.called} said no before the first fault was made (at {at(since)}): then it shows nothing of it")
             ]
         if last.good is None:
-            return [unknown(f"the probe {self.called} had no answer before the first fault was made (at {at(decided)})")]
+            return [unknown(f"the probe {self.called} had no answer before the first fault was made (at {at(since)})")]
         return []

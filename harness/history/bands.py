@@ -78,6 +78,11 @@ class Band:
         return self.in_force is not None and self.failed is not None and self.in_force <= self.failed <= (self.healing or self.failed)
 
     @property
+    def was_there(self) -> bool:
+        """Whether anything of it may ever have been there; nothing was of one that hit nobody."""
+        return bool(self.targets) or self.injected is not None or self.in_force is not None
+
+    @property
     def begins(self) -> float:
         """When it was decided; else the first that was heard of it."""
         times = (self.decided, self.injected, self.in_force, self.healing, self.healed, self.failed)
@@ -85,7 +90,7 @@ class Band:
 
     def life(self, end: float) -> Interval:
         """From the decision to the time when nothing is left of it, or to `end` where that was never seen. One that hit nobody leaves nothing."""
-        if not self.targets and self.injected is None and self.in_force is None and self.failed is not None:
+        if not self.was_there and self.failed is not None:
             return Interval(self.begins, max(self.begins, self.failed))
         return Interval(self.begins, max(self.begins, end if self.healed is None else self.healed))
 

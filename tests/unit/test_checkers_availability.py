@@ -308,6 +308,52 @@ def test_an_outage_that_begins_after_the_decision_is_the_faults(name: str, gone:
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "failed", "gap", "verdict"),
+    [
+        (10.9, 16.5, False, 3.9, Verdict.UNKNOWN),
+        (10.9, 16.5, False, 6, Verdict.HELD),
+        (9.9, 16.5, False, 3.9, Verdict.UNKNOWN),
+        (5, 9.9, False, 3.9, Verdict.HELD),
+        (5, 13, False, 3.9, Verdict.HELD),  # of this it is 2.4 s at most
+        (5, 9.9, True, 3.9, Verdict.UNKNOWN),
+        (3, 4.5, True, 1, Verdict.HELD),
+    ],
+)
+def test_an_outage_that_was_over_before_a_fault_is_known_to_have_bitten_acquits_nobody(
+    since: float, until: float, gap: float, verdict: Verdict, *, failed: bool
+) -> None:
+    """It was decided at 10.6 s and is in force at 17 s; another failed half-way, from 4.6 s to 9 s, or was not there."""
+    story = Story().fault("net.partition", "n1", decided=10.6, in_force=17, healing=40, healed=42).done(60)
+    if failed:
+        story.fault("node.kill", "n2", decided=4.6, failed=9, healed=9.5, number=2)
+    story.gets(0, since, "web@1").gets(since, until, "web@1", Outcome.FAIL).gets(until, 59, "web@1")
+    finding = judged(story, gap=gap)
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.HELD or "nobody knows whether the fault had bitten by then" in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("bad", "share", "verdict", "text"),
+    [
+        ((11, 15), 0.95, Verdict.UNKNOWN, "91.7% of 480 were from 11.0 s on, and nobody knows whether the fault had bitten before 17.0 s"),
+        ((11, 15), 0.9, Verdict.HELD, "100.0% of 420 calls"),
+        ((18, 22), 0.915, Verdict.UNKNOWN, "were answered well, 91.5% were promised; but 91.7% of 484 were from 10.6 s on"),
+        ((18, 22), 0.93, Verdict.BROKEN, "93.0% were promised"),
+        ((18, 22), 0.9, Verdict.HELD, "90.5% of 420 calls"),
+    ],
+)
+def test_calls_of_the_time_in_which_a_fault_may_have_bitten_can_turn_the_share(
+    bad: tuple[float, float], share: float, verdict: Verdict, text: str
+) -> None:
+    """It was decided at 10.6 s and is in force at 17 s: it bit anywhere in between."""
+    story = Story().fault("net.partition", "n1", decided=10.6, in_force=17, healing=40, healed=42).done(60)
+    since, until = bad
+    story.gets(0, since, "web@1").gets(since, until, "web@1", Outcome.FAIL).gets(until, 59, "web@1")
+    finding = judged(story, share=share, gap=30)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
 def thinned(every: int) -> Story:
     """A call in 0.1 s; from 20 s to 40 s all fail, and only one in so many was made."""
     story = broken_from_ten().gets(0, 20, "web@1").gets(40, 59, "web@1")
