@@ -17,7 +17,8 @@ from harness.core.figures import at, lasted
 from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
-from harness.history.bands import Band, biting
+from harness.history.bands import Band, biting, fault_bands
+from harness.history.deeds import deeds, down
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import Interval, Span, common, span_at, united, without
 from harness.history.leaders import led_by
@@ -211,6 +212,8 @@ def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:
     # It was lost before another was elected.
     others = bite.disturbed.may_have_set_off(old.end)
     if bite.promised.leader == "moves":
+        if gone := _gone_before(bite, old.leader):
+            return gone
         if bite.took(old) or others:
             return others[0].what if others and not bite.took(old) else ""
         lost = Interval(old.end, max(old.end, new.start))
@@ -219,6 +222,23 @@ def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:
         (each.what for each in others if not (each.judged and each.band and _answers_for(each.band, move, bite.every, bite.history.end))),
         "",
     )
+
+
+def _gone_before(bite: _Bite, leader: str | None) -> str:
+    """Say why a leader may have been gone when the fault bit; nothing where it was there. Followers name one for an election after it is gone."""
+    history, member, decided, bitten = bite.history, bite.promised.expected.voters.daemon, bite.band.begins, bite.taking.start
+    stopped = down(deeds(history), history.end).get((leader or "", member), [])
+    if since := [each.start for each in stopped if each.start < bitten and each.end > decided]:
+        return f"{member} on {leader} was stopped, or may have been, from {at(min(since))} on"
+    words = [(entry.time, bool(event.error)) for entry, event in history.each(MemberSeen) if event.node == leader]
+    for other in fault_bands(history):
+        life = other.life(history.end)
+        before = (life.start, other.fault) < (decided, bite.band.fault) and life.end >= decided
+        heard = other.in_force is not None and any(not mute and other.in_force < time <= decided for time, mute in words)
+        if before and other.was_there and _takes(other, leader, member) and not (other.traits.in_place and heard):
+            return f"{leader} was lost to {other.name}, or may have been, from {at(life.start)} on"
+    last = max((each for each in words if each[0] <= decided), default=(0.0, False))
+    return f"{leader} gave no answer any more at {at(last[0])}" if last[1] else ""
 
 
 def _answers_for(band: Band, move: tuple[Reign, Reign], every: Sequence[Reign], end: float) -> bool:

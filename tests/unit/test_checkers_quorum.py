@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,11 +12,13 @@ from harness.checkers import QuorumSurvived
 from harness.checkers.expected import Expected
 from harness.checkers.terms import broken_terms
 from harness.core.traits import daemon
-from harness.core.values import Call, Loss, Outcome, Phase, Stage, Traits, Verdict
+from harness.core.values import Call, Effect, Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.history.events import FaultStage, History, MemberSeen, PhaseBegan, Watching
 from harness.testing.histories import Story, node_kill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.core.values import Finding
 
 
@@ -637,6 +640,78 @@ def test_leadership_that_moves() -> None:
     assert moves.verdict is Verdict.HELD
     assert "leadership moved from n1 to n2 3.5 s after net.partition began to bite" in moves.summary
     assert judged(story, QuorumSurvived(leader="stays")).verdict is Verdict.BROKEN
+
+
+ETCD = daemon("etcd", in_place=False)
+BEFOREHAND: dict[str, tuple[Callable[[Story], Story], str]] = {
+    "nothing": (lambda story: story, ""),
+    "an action stopped it": (
+        lambda story: story.action(9, 9.4, "service.stop", "n1", effect=Effect(stops=("etcd",))),
+        "etcd on n1 was stopped, or may have been, from 9.0 s on",
+    ),
+    "an action in doubt may have stopped it": (
+        lambda story: story.action(9, 9.4, "service.stop", "n1", effect=Effect(stops=("etcd",)), outcome=Outcome.UNKNOWN),
+        "etcd on n1 was stopped",
+    ),
+    "an action stopped it, and another started it": (
+        lambda story: story.action(4, 4.4, "service.stop", "n1", effect=Effect(stops=("etcd",))).action(
+            5, 6, "service.start", "n1", effect=Effect(starts=("etcd",)), number=2
+        ),
+        "",
+    ),
+    "an action stopped another's": (
+        lambda story: story.action(4, 4.4, "service.stop", "n3", effect=Effect(stops=("etcd",))),
+        "",
+    ),
+    "another fault killed it": (
+        lambda story: story.fault("process.kill", "n1", decided=9, in_force=9.2, healing=61, healed=62, traits=ETCD, lost="n1", number=1),
+        "n1 was lost to process.kill, or may have been, from 9.0 s on",
+    ),
+    "another fault may have killed it, and failed": (
+        lambda story: story.fault("process.kill", "n1", decided=9, failed=9.5, traits=ETCD, lost="n1", number=1),
+        "n1 was lost to process.kill",
+    ),
+    "another fault killed it, and it was back": (
+        lambda story: story.fault("process.kill", "n1", decided=3, in_force=3.2, healing=4, healed=5, traits=ETCD, lost="n1", number=1),
+        "",
+    ),
+    "another fault killed it in place, and it leads again": (
+        lambda story: story.fault(
+            "process.kill", "n1", decided=3, in_force=3.2, healing=61, healed=62, traits=replace(ETCD, in_place=True), lost="n1", number=1
+        ).member(5, "n1", 2, "n1"),
+        "",
+    ),
+    "another fault killed Docker there": (
+        lambda story: story.fault(
+            "process.kill",
+            "n1",
+            decided=3,
+            in_force=3.2,
+            healing=61,
+            healed=62,
+            traits=daemon("docker", in_place=False),
+            lost="n1",
+            number=1,
+        ),
+        "",
+    ),
+    "it gave no answer": (lambda story: story.no_member(9.4, "n1"), "n1 gave no answer any more at 9.4 s"),
+}
+
+
+@pytest.mark.parametrize("case", BEFOREHAND)
+def test_a_leader_that_may_have_been_gone_before_shows_nothing_of_the_fault_that_takes_its_machine(case: str) -> None:
+    """Its followers name it until they notice, at 14 s: n1 loses power at 10.5 s."""
+    before, words = BEFOREHAND[case]
+    story = before(
+        Story().members(0, "n1 n2 n3", 2, "n1").members(14, "n2 n3", 3, "n2").node(0, "n1").off(10.5, "n1").no_member(10.6, "n1")
+    )
+    story.fault("node.kill", "n1", decided=10, in_force=11, healing=60, healed=61, number=2).node(62, "n1").member(64, "n1", 3, "n2")
+    finding = QuorumSurvived(leader="moves").check(story.watched(99, "n1 n2 n3").done(100).history())
+    points = finding.details.get("points", [])
+    told = [finding.summary, *map(str, points if isinstance(points, list) else [])]
+    doubts = [each for each in told if "after node.kill began to bite; but" in each]
+    assert any(words in each for each in doubts) if words else not doubts, told
 
 
 def test_leadership_that_stays() -> None:
