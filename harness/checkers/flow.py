@@ -347,6 +347,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         meanwhile = slowness(history, [held])
         by_load = during and least < SLOWER * usual * max(1.0, meanwhile.factor / before_it.factor)
         doubt = doubt or (f"{meanwhile.text} while it was in force" if by_load else "")
+        doubt = doubt or (_quick_alone(alone.disturbed, held, tried, SLOWER * usual) if during else "")
         return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
     # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
     if most < SLOWER * usual:
@@ -357,6 +358,19 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     way = f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {too_short(LONG_ENOUGH * SLOWER * usual)}"
     text = f"writes were not slow: {times}; but {answers_missing(missing)}" if missing else way
     return Report([unknown(text)], details=details)
+
+
+def _quick_alone(disturbed: Disturbance, held: Interval, tried: Sequence[Op], slow: float) -> str:
+    """Say that the writes which were made when no other fault was there, nor anything done, were not slow; nothing if they were.
+
+    Nor where none was made: then all that was there is judged together.
+    """
+    clear = disturbed.alone(held)
+    ends = [(op.begun, min(op.ended, held.end) if op.ended is not None else held.end) for op in tried if op.ok or op.ended is None]
+    took = [end - begun for begun, end in ends for each in clear if each.start <= begun and end <= each.end]
+    if not took or median(took) >= slow:
+        return ""
+    return f"something else was there, too (without it {plural(len(took), 'write')} took {quick(median(took))} at the median)"
 
 
 def _held_unless(doubt: str, text: str, band: Band, details: Json) -> Report:

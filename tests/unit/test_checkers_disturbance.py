@@ -279,6 +279,25 @@ def test_what_was_usual_is_from_before_the_first_of_faults_that_overlap(second: 
     assert _judge(_slowed(second), writes="slow")[0] is verdict
 
 
+@pytest.mark.parametrize("meanwhile", ["another fault", "a command", "a roll-out"])
+@pytest.mark.parametrize(
+    ("alone", "verdict"), [pytest.param(0.01, UNKNOWN, id="quick without it"), pytest.param(0.1, HELD, id="slow without it, too")]
+)
+def test_writes_that_were_slow_only_while_something_else_was_there_are_not_slow_by_a_fault(
+    meanwhile: str, alone: float, verdict: Verdict
+) -> None:
+    """A slow disk from 10 s to 70 s, and something else in the middle, for more than half of that: half of the writes are slow either way."""
+    story = _slow_disk(_five(), "n1", 10, 70, number=1)
+    if meanwhile == "another fault":
+        _slow_disk(story, "n2", 20, 55, number=2)
+    else:
+        target = "n2" if meanwhile == "a command" else ""
+        story.action(20, 55, "command", target, effect=Effect(disturbs=True))
+    story.writes(2, 10).writes(10, 20, took=alone).writes(20, 55, took=0.2).writes(55, 70, took=alone).writes(70, 98)
+    found, said = _judge(story, writes="slow")
+    assert (found, "something else was there, too (without it" in said) == (verdict, verdict is UNKNOWN), said
+
+
 def test_usual_is_what_was_when_no_fault_was_there_nor_had_been_for_an_election() -> None:
     """The third overlaps with the second, the second with the first; the fourth comes an election after them, and the fifth in one after that."""
     story = _five()
