@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -12,6 +14,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.outages import (
     FEWEST,
+    SLOWED,
     before_the_bite,
     decided,
     early_gaps,
@@ -29,8 +32,11 @@ from harness.core.units import Duration, Share
 from harness.core.values import Outcome
 from harness.history.calls import PROBE, Op, ops, served, untold
 from harness.history.intervals import neat
+from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.core.values import Finding, Json
     from harness.history.events import History
     from harness.history.intervals import Interval
@@ -41,8 +47,8 @@ class Probed:
     """Of a probe's answers from the first fault's bite to the end of settling, at least `share` were yes, and it never took longer than `gap` to one.
 
     Only answers count: that nobody could ask is no "no", and where what is missing so could have turned the share, or lies in the gap, it is unknown.
-    So it is where the last answer before the first fault was no, or there was none: what was not so before shows nothing of a fault. A gap is judged
-    as one of `availability` is.
+    So it is where the last answer before the first fault was no, or where there was none, or none for more than one question that was due: what was
+    not so before, or may not have been, shows nothing of a fault. A gap is judged as one of `availability` is.
     """
 
     name: ClassVar[str] = PROBE
@@ -92,7 +98,7 @@ class Probed:
             figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
         lines = sum(window.holds(each.interval.start) for each in missing.values())
         more = unmade_of({self.called: asked}, window) + mute
-        if void := self._before(history, answered, window):
+        if void := self._before(history, asked, answered, window):
             return conclude(self.name, history, void, "", details)
         early = before_the_bite(history, window)
         points = [*judge_gap(history, self.gap, longest, gaps, of, window), *early_gaps(history, self.gap, self.called, answered, early)]
@@ -110,7 +116,7 @@ class Probed:
             self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
         )
 
-    def _before(self, history: History, answered: list[Op], window: Interval) -> list[Point]:
+    def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], window: Interval) -> list[Point]:
         """Say that it was not so before anything was broken, or that nobody knows."""
         since = decided(history, window)
         last = served(answered, since)
@@ -120,4 +126,8 @@ class Probed:
             ]
         if last.good is None:
             return [unknown(f"the probe {self.called} had no answer before the first fault was made (at {at(since)})")]
+        begun = [op.begun for op in asked if op.begun < since]
+        pace = median([late - early for early, late in itertools.pairwise(begun)] or [0.0])
+        if since - last.at > max(FRESH, (1 + SLOWED) * pace):
+            return [unknown(f"the probe {self.called} had no answer from {at(last.at)} until the first fault was made (at {at(since)})")]
         return []

@@ -269,6 +269,26 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "no already before": (told(during(5, 26, NO)), Verdict.UNKNOWN, "said no before the first fault was made"),
     "no all along": (told(lambda _: NO), Verdict.UNKNOWN, "said no before the first fault was made"),
     "first asked after the fault": (told(lambda _: OK, start=12.0), Verdict.UNKNOWN, "had no answer before"),
+    "could not be asked just before": (
+        told(lambda time: MUTE if 4 <= time < 10 else NO if time > 10 else OK),
+        Verdict.UNKNOWN,
+        "had no answer from 3.5",
+    ),
+    "was not asked just before": (
+        told(lambda time: None if 4 <= time < 10 else NO if time > 10 else OK),
+        Verdict.UNKNOWN,
+        "had no answer from 3.5",
+    ),
+    "could not be asked once just before": (
+        told(lambda time: MUTE if time == 9.5 else NO if time > 10 else OK),
+        Verdict.BROKEN,
+        "5 s were allowed",
+    ),
+    "could not be asked for a while, and was so again": (
+        told(lambda time: MUTE if 4 <= time < 9 else NO if time > 10 else OK),
+        Verdict.BROKEN,
+        "5 s were allowed",
+    ),
     "asked seldom": (told(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
     "asked seldom, and no for long": (told(during(20, 45, NO), every=4.0), Verdict.BROKEN, "5 s were allowed"),
 }
