@@ -46,8 +46,7 @@ def judge_share(
 ) -> list[Point]:
     """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it.
 
-    Nor may the `early` ones, made while nobody knows whether a fault had bitten (`before_the_bite`), from whichever of them on they count; those from
-    before any fault that was ever in force acquit nobody.
+    Nor may the `early` ones, made while nobody knows whether a fault had bitten (`before_the_bite`), from whichever of them on they count.
     """
     good, made, unmade, missing = counts
     text = f"{figures}, {share:.1%} were promised{done_in(history, window, app)}"
@@ -57,8 +56,7 @@ def judge_share(
     for op in sorted(early, key=lambda op: op.begun, reverse=True):
         counted.append((counted[-1][0] + op.ok, counted[-1][1] + 1, op.begun))
     if good + more < share * (made + more) and whole(history):
-        since = decided(history, window)
-        kept = max((each for each in counted if each[2] >= since), key=lambda each: each[0] / each[1])
+        kept = max(counted, key=lambda each: each[0] / each[1])
         if kept[0] + more >= share * (kept[1] + more):
             return [unknown(f"{text}; but {_had_it_bitten(*kept, window)}")]
         late = (share * made - good) / made * window.length
@@ -94,7 +92,7 @@ def judge_gap(
         app = app_of(gap.instance) if "@" in gap.instance else ""
         text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, sure.within or sure.interval, app)}"
         # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
-        refused = served(of[gap.instance], decided(history, window)).refused
+        refused = served(of[gap.instance], before_the_bite(history, window).start).refused
         begun = window.start if refused else sure.interval.start
         parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
         longest = max(parts, key=lambda each: each.length)
@@ -111,8 +109,11 @@ def judge_gap(
 
 
 def early_gaps(history: History, allowed: float, name: str, calls: Sequence[Op], early: Interval) -> list[Point]:
-    """Say which gaps were too long and over before it is known that a fault had bitten (`before_the_bite`): it may have made them."""
-    refused = served(calls, early.start).refused
+    """Say which gaps were too long and over before it is known that a fault had bitten (`before_the_bite`): it may have made them.
+
+    So it may, with one before it that failed, where that had been decided when they began.
+    """
+    refused = served(calls, min((band.begins for band in fault_bands(history) if band.was_there), default=early.start)).refused
     points = []
     for gap in outages(name, calls, early, early):
         since = max(gap.interval.start, early.start) if refused else gap.interval.start
@@ -241,15 +242,10 @@ def judged_time(history: History) -> Interval | None:
     return Interval(min(begun), max(min(begun), history.observed))
 
 
-def decided(history: History, window: Interval) -> float:
-    """Return when the first fault was decided that was ever in force: what was before is none of the faults' doing."""
-    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
-
-
 def before_the_bite(history: History, window: Interval) -> Interval:
-    """From the decision of the first fault to when one is known to have bitten: in between nobody knows whether one had, or one that failed."""
-    begun = min((band.begins for band in fault_bands(history) if band.was_there), default=window.start)
-    return Interval(min(begun, window.start), window.start)
+    """From the decision of the first fault that was ever in force to when it is known to have bitten: in between nobody knows whether it had."""
+    decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+    return Interval(min(decided, window.start), window.start)
 
 
 def outages(instance: str, calls: Sequence[Op], part: Interval, window: Interval) -> list[Outage]:

@@ -16,7 +16,6 @@ from harness.checkers.outages import (
     FEWEST,
     SLOWED,
     before_the_bite,
-    decided,
     early_gaps,
     judge_gap,
     judge_share,
@@ -118,7 +117,7 @@ class Probed:
 
     def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], window: Interval) -> list[Point]:
         """Say that it was not so before anything was broken, or that nobody knows."""
-        since = decided(history, window)
+        since = before_the_bite(history, window).start
         last = served(answered, since)
         if last.refused:
             return [

@@ -316,8 +316,9 @@ def test_an_outage_that_begins_after_the_decision_is_the_faults(name: str, gone:
         (9.9, 16.5, False, 3.9, Verdict.UNKNOWN),
         (5, 9.9, False, 3.9, Verdict.HELD),
         (5, 13, False, 3.9, Verdict.HELD),  # of this it is 2.4 s at most
-        (5, 9.9, True, 3.9, Verdict.UNKNOWN),
-        (3, 4.5, True, 1, Verdict.HELD),
+        (5, 9.9, True, 3.9, Verdict.HELD),  # of the other alone
+        (5, 12, True, 3.9, Verdict.UNKNOWN),
+        (3, 12, True, 3.9, Verdict.HELD),
     ],
 )
 def test_an_outage_that_was_over_before_a_fault_is_known_to_have_bitten_acquits_nobody(
