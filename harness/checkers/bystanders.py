@@ -50,7 +50,8 @@ class Bystanders:
     bystander of those before, and what runs there of those after. What comes to such a node later counts from the next fault on, as does what an
     action took away and another asked for again. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
     no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's
-    timers stand. So is what was seen in another container from one look to the next: it was started anew.
+    timers stand. So is what stopped where faults that hit others left it no majority, all of them together, or a recovery after that; and what was
+    seen in another container from one look to the next: it was started anew.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -105,7 +106,8 @@ class Bystanders:
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
-        return doubted(point, _by_action(history, one, gap.start, self.expected.voters))
+        voters = self.expected.voters
+        return doubted(point, _by_action(history, one, gap.start, voters) or _left_alone(history, one, gap.start, voters))
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
@@ -173,6 +175,16 @@ def _by_action(history: History, one: _Bystander, time: float, voters: Voters) -
     there += [replace(each, end=each.end + near) for each in alone]
     first = min((each.start for each in there if each.start <= time <= each.end), default=None)
     return "" if first is None else f"something was done from {at(first)} on that may have taken it"
+
+
+def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:
+    """Say that faults which hit others may have left a node without a majority, or had just then; nothing where none did.
+
+    Who is cut off by one fault alone is hit by it.
+    """
+    near = endurance(history).recovery + AT_ONCE
+    first = min((each.start for each in Absence.of(history, voters).when(one.node) if each.start <= time <= each.end + near), default=None)
+    return "" if first is None else f"{one.node} may have had no majority from {at(first)} on"
 
 
 def _json(gap: Interval) -> Json:

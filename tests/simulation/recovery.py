@@ -30,6 +30,11 @@ def rescheduled(run: Run, app: App) -> Truth:
     truths = []
     for fault in run.faults:
         if fault.failed:
+            if any(
+                fault.decided <= stay.end <= fault.healed and stay.node in fault.targets and stay.instance in run.names(app)
+                for stay in run.stays
+            ):
+                truths.append(Truth.of(H, U, why=f"fault {fault.number}: nobody knows when it took what"))
             continue
         if fault.traits.loses is Loss.NOTHING:
             if any(each.meets(fault.decided, fault.healed) for each in anew(run.deeds, app.name, run.end)):

@@ -14,6 +14,8 @@ NODE_TRUTH = 0.1
 """Seconds within which nobody can tell one after the other from both at once."""
 TAKEN = 5.0
 """Seconds after an action in which what stops may be its doing."""
+HEALS = 2.0
+"""Seconds after a fault let go in which it is seen to be healed."""
 
 
 def bystanders(run: Run, app: App | None = None) -> Truth:
@@ -41,10 +43,11 @@ def _stayed(run: Run, name: str, node: str) -> Truth | None:
     for since, until in [(since, min(until, hit)) for since, until in _due(run, name) if since < hit]:
         times = [fault.decided for fault in run.faults if since <= fault.decided < until]
         begun = [time for time in times if any(stay.start <= time < stay.end for stay in stays)]
-        if begun:
-            truths.append(_ran_on(run, name, node, min(begun), until, stays))
         edges = [since, *([until] if until != hit else []), *(edge for stay in stays for edge in (stay.start, stay.end))]
-        if any(abs(edge - fault.decided) < 2 * BLUR for fault in run.faults for edge in edges):
+        vague = [fault.decided for fault in run.faults if any(abs(edge - fault.decided) < 2 * BLUR for edge in edges)]
+        if begun and not any(time <= min(begun) for time in vague):
+            truths.append(_ran_on(run, name, node, min(begun), until, stays))
+        if vague:  # it may have been there when that one was decided, or not
             truths.append(Truth.of(H, U, B))
     return worst(truths) if truths else None
 
@@ -54,7 +57,7 @@ def _ran_on(run: Run, name: str, node: str, since: float, until: float, stays: S
     gone = _gone(since, until, stays)
     for start, end in gone:
         if end - start > 0.01:
-            may = {U} if _by_action(run, name, node, start) else {B}
+            may = {U} if _by_action(run, name, node, start) else {B, U} if _no_majority(run, start) else {B}
             found = may if end - start >= NODE_TRUTH + BLUR and found == {H} else found | may
     told = ", ".join(f"{start:.2f} to {end:.2f}" for start, end in gone)
     return Truth.of(*found, why=f"{name} on {node} from {since:.2f} on: gone {told or 'never'}")
@@ -90,6 +93,12 @@ def _by_action(run: Run, name: str, node: str, time: float) -> bool:
     here = [each for each in (*down(run.deeds, run.end), *shut(run.deeds, run.end)) if each.node == node]
     anywhere = [*upset(run.deeds), *anew(run.deeds, run.cluster.app(name).name, run.end)]
     return any(each.meets(time - SEEN, time) for each in here) or any(each.meets(time - TAKEN, time) for each in anywhere)
+
+
+def _no_majority(run: Run, time: float) -> bool:
+    """Whether no member could be elected at a moment, or not long before: what all was decided by was lost, by whatever was there together."""
+    longest = run.cluster.allowed.leader + TAKEN
+    return any(not each.electable and time - longest - HEALS <= each.time <= time + SEEN for each in run.quorum)
 
 
 def single(run: Run, app: App, longest: float) -> Truth:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from harness.checkers import Bystanders
 from harness.checkers.expected import Expected
+from harness.core.traits import daemon
 from harness.core.values import Container, Effect, Loss, NodeState, Outcome, Patience, Phase, Traits, Verdict
 from harness.history.events import Event, History, NodeSeen
 from harness.testing.histories import Story, container
 
 NODE, LINK = Traits(Loss.NODE), Traits(Loss.LINK)
+ETCD, DOCKER = daemon("etcd", in_place=False), daemon("docker", in_place=False)
 
 
 def _lost(kind: Traits = NODE) -> Story:
@@ -221,6 +224,36 @@ def test_what_stops_where_an_action_and_a_fault_leave_no_majority_convicts_no_cl
         story.action(5, 6, "service.stop", stopped, effect=Effect(stops=("etcd",)))
     found = _told(story.node(35, "n1", "db@1").node(60, "n1", "web@1", "db@1"))
     assert found[0] is verdict, found[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "second", "stops", "verdict"),
+    [
+        (NODE, "n3", 35, Verdict.UNKNOWN),
+        (NODE, "n3", 55, Verdict.UNKNOWN),  # a recovery after it
+        (NODE, "n3", 70, Verdict.BROKEN),
+        (NODE, "", 35, Verdict.BROKEN),
+        (ETCD, "n3", 35, Verdict.UNKNOWN),
+        (replace(ETCD, in_place=True), "n3", 35, Verdict.BROKEN),
+        (DOCKER, "n3", 35, Verdict.BROKEN),
+        (Traits(Loss.NOTHING), "n3", 35, Verdict.BROKEN),
+    ],
+)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_stops_where_faults_together_leave_no_majority_convicts_no_cluster(
+    kind: Traits, second: str, stops: float, verdict: Verdict, *, at_once: bool
+) -> None:
+    """Of three members n2 is lost from 20 s to 40 s, and another from 25 s on, or by the same fault at once: n1 is hit by none of them."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2").node(0, "n3").endures(recovery=16.5)
+    story.watched(99, "n1 n2 n3").members(0.5, "n1 n2 n3", 2, "n1")
+    faults = [("n2 " + second, 20.0)] if at_once else [("n2", 20.0), (second, 25.0)]
+    for number, (nodes, start) in enumerate(faults, 1):
+        if nodes:
+            story.fault(
+                "a.fault", nodes, decided=start, in_force=start + 0.2, healing=39, healed=40, traits=kind, lost=nodes, number=number
+            )
+    found = _told(story.node(stops, "n1").node(stops + 5, "n1", "web@1"))
+    assert (found[0], "may have had no majority" in found[1]) == (verdict, verdict is Verdict.UNKNOWN), found[1]
 
 
 def test_what_was_to_stop_may() -> None:
