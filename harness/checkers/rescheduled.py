@@ -62,7 +62,8 @@ class Rescheduled:
     time, ran for longer than its whole limit, and was gone for a while only then is unknown: that may be its own end, and not the fault's.
     Each fault that takes an instance away counts by itself. Where what was lost may come back in place (a daemon that its supervisor starts again),
     so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault, by
-    what was lost and who was: `budgets` by `harness.core.traits.budget_key` (filled in by the plan, not by the scenario). What runs only after
+    what was lost and who was: `budgets` by `harness.core.traits.budget_key` (filled in by the plan, not by the scenario). After a fault that takes
+    nothing away no mode promises that work moves: that budget is another leader's, and counts only for what other faults took. What runs only after
     healing began shows nothing of what the cluster does under the fault: where the fault was not in force for as long as the limit, that is unknown.
     What did not come is unknown, too, where no recovery is promised, and where no node was left, or none that the app's rule
     against two on one node (of `apps`, filled in by the plan) allows; not where the app is pinned to the node that is lost: that is the promise's own
@@ -108,6 +109,10 @@ class Rescheduled:
 
     def limit(self, band: Band, who: Who = Who.LEADER) -> float:
         """Seconds that recovery may take after a fault, by who was lost to it; infinite where nothing is promised."""
+        return math.inf if band.traits.loses is Loss.NOTHING and self.within is None else self._meanwhile(band, who)
+
+    def _meanwhile(self, band: Band, who: Who) -> float:
+        """Seconds that recovery from another fault may take longer for the sake of one: of one that takes nothing away, those of an election."""
         if self.within is not None:
             return self.within
         budget = budget_among(self.budgets, band.name, band.traits, who)
@@ -121,7 +126,8 @@ class Rescheduled:
             band, whom = each.band, roles.surely(each.band)
             keys = budget_keys(band.name, band.traits, whom)
             if (budget := budget_among(self.budgets, band.name, band.traits, whom)) is not None:
-                found[next((key for key in keys if key in self.budgets), keys[-1])] = budget
+                for_work = budget if band.traits.loses is not Loss.NOTHING else Budget(())
+                found[next((key for key in keys if key in self.budgets), keys[-1])] = for_work
         if len(found) == 1:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
@@ -132,7 +138,11 @@ class Rescheduled:
         done = upset(every, history.end, self.app)
         anything = [Interval(each.begun, each.over(history.end)) for each in every if each.effect.disturbs]
         full = known.homes.full(one.instance, self._app, Interval(one.at, over(one)))
-        return allowance(one, self.limit, known.roles, known.bands, known.spans, known.absence, history.end, named, done, full, anything)
+
+        def limit(band: Band, who: Who) -> float:
+            return self.limit(band, who) if band.fault == one.band.fault else self._meanwhile(band, who)
+
+        return allowance(one, limit, known.roles, known.bands, known.spans, known.absence, history.end, named, done, full, anything)
 
     def _judged(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
         """Judge one loss. Where the work ran on when the fault had bitten, it must be late from its end on as well."""
@@ -201,7 +211,11 @@ class Rescheduled:
         """
         for band in one.before:
             sooner = one.at - biting(band, known.spans).end
-            if one.running is not None and 0.0 < sooner < self.limit(band) < one.running + sooner and math.isfinite(limit.sure):
+            if (
+                one.running is not None
+                and 0.0 < sooner < self._meanwhile(band, Who.LEADER) < one.running + sooner
+                and math.isfinite(limit.sure)
+            ):
                 text = (
                     f"{one.key} {one.ran} {_when(one, known.history)} ({limit}), but {band.name} had hit {one.home} {lasted(sooner)} before"
                 )

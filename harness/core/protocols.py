@@ -396,7 +396,10 @@ class Mode(Protocol):
         """Start an app. Returns when every instance that can have a home answers to be running."""
 
     def budget(self, lost: Traits, who: Who) -> Budget:
-        """How long recovery may take, from the mode's own timers: it goes by what is lost and who is lost, not by the fault's name."""
+        """How long recovery may take, from the mode's own timers: it goes by what is lost and who is lost, not by the fault's name.
+
+        Until lost work runs elsewhere; where nothing is lost, until another leads.
+        """
 
 
 @of_modes

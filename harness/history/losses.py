@@ -87,7 +87,11 @@ class Displaced:
             daemons = f"{' and '.join(kind.parts)} was lost"
             stopped = f"it stopped on {self.home} ({lasted(self.since_bite)} after {daemons} there)"
             return stopped if self.since_bite > 0.0 else f"{daemons} on {self.home}"
-        return f"{self.home} was lost" if kind.loses is Loss.NODE else f"{self.band.name} hit {self.home}"
+        if kind.loses is Loss.NODE:
+            return f"{self.home} was lost"
+        if self.since_bite > 0.0:
+            return f"it stopped on {self.home} ({lasted(self.since_bite)} after {self.band.name} hit that)"
+        return f"{self.band.name} hit {self.home}"
 
     @property
     def counted_from_its_end(self) -> Displaced:

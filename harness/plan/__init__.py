@@ -19,7 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Disks, Quorum
-from harness.core.values import AFTER, BEFORE, App, Budget, Json, NodeSpec, Term
+from harness.core.values import AFTER, BEFORE, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -121,7 +121,7 @@ class Plan:
         """
         app = app_of(instance)
         promised = [each.limit(band) for each in self.promises if isinstance(each, Rescheduled) and each.app == app]
-        budget = self.budget_after(band.fault, band.name)
+        budget = self.budget_after(band.fault, band.name) if band.traits.loses is not Loss.NOTHING else None
         limit = min(promised, default=budget.seconds if budget is not None and budget.terms else math.inf)
         return limit if math.isfinite(limit) else None
 

@@ -224,6 +224,27 @@ def test_a_fault_that_leaves_the_instance_alone_displaces_nothing() -> None:
     assert judged(story.done(80)).verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("back", "within", "verdict", "words"),
+    [
+        (45, None, Verdict.HELD, "(no recovery is promised)"),
+        (None, None, Verdict.UNKNOWN, "(no recovery is promised)"),
+        (45, 10, Verdict.BROKEN, "only 15.0 s after it stopped on n1 (20.0 s after disk.slow hit that), 5.0 s too late (limit 10 s)"),
+    ],
+)
+def test_a_budget_of_who_leads_is_none_of_work(back: float | None, within: float | None, verdict: Verdict, words: str) -> None:
+    """A slow disk takes nothing away: what stops under it is promised nothing by the time that an election takes."""
+    kind = Traits(Loss.NOTHING, ("disk",))
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(30, "n1")
+    story.fault("disk.slow", "n1", decided=10, in_force=10, healing=60, healed=60, traits=kind)
+    if back is not None:
+        story.node(back, "n2", "web@1")
+    budgets = {"disk.slow": Budget((Term("election", 6.0, "here"),))}
+    finding = Rescheduled("web", within=within, budgets=budgets).check(story.done(80).history())
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+    assert finding.details["budget"] == (f"within {within} s" if within else "no recovery is promised")
+
+
 def test_blind_node_truth_is_unknown_not_broken() -> None:
     """It may have run on the node that nobody could ask."""
     finding = judged(kill().unreachable(20, "n2").done(80))
