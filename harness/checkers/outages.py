@@ -77,7 +77,10 @@ def _had_it_bitten(good: int, made: int, since: float, window: Interval) -> str:
 def judge_gap(
     history: History, allowed: float, gap: Outage, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]], window: Interval
 ) -> list[Point]:
-    """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along."""
+    """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along.
+
+    It convicts if what was not answered well lies as far apart itself: between two calls nobody asked.
+    """
     if gap.interval.length <= allowed:
         return []
     called = [
@@ -85,7 +88,7 @@ def judge_gap(
         for found in gaps
         if found.instance == gap.instance and found.interval.length > allowed
         for each in [_called_all_along(history, found, of)]
-        if _witnessed(of[gap.instance], each.interval, allowed)
+        if _witnessed(of[gap.instance], each.interval, allowed) is not None
     ]
     sure = max(called, key=lambda each: each.interval.length, default=None)
     if sure is not None and sure.interval.length > allowed:
@@ -95,12 +98,16 @@ def judge_gap(
         refused = served(of[gap.instance], before_the_bite(history, window).start).refused
         begun = window.start if refused else sure.interval.start
         parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
-        longest = max(parts, key=lambda each: each.length)
-        during = longest.length
+        during = max(each.length for each in parts)
         if during <= allowed:
             why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"
             return [unknown(f"{text}; but {why}", sure.entry)]
-        return [missed(text, sure.entry, over=until_late(history, [longest], allowed), by=during - allowed)]
+        shown = [(seen.length, part) for part in parts if (seen := _witnessed(of[gap.instance], part, allowed)) is not None]
+        seconds, part = max(shown, default=(0.0, sure.interval))
+        if seconds <= allowed:
+            why = f"what was not answered well lies within {lasted(seconds)}: what was so before and after that nobody asked"
+            return [unknown(f"{text}; but {why}", sure.entry)]
+        return [missed(text, sure.entry, over=until_late(history, [part], allowed), by=seconds - allowed)]
     at_most = sure.interval.length if sure is not None else 0.0
     if missing := sum(bool(common([each.interval], [gap.interval])) for each in _untold(history, gap)):
         return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {answers_missing(missing)}", gap.entry)]
@@ -168,10 +175,17 @@ def worst_of(history: History, gaps: Sequence[Outage], of: Mapping[str, Sequence
     return worst
 
 
-def _witnessed(calls: Sequence[Op], within: Interval, allowed: float) -> bool:
-    """Whether any call in a gap was not answered well, or only after longer than is allowed: good ones may merely stand far apart."""
+def _witnessed(calls: Sequence[Op], within: Interval, allowed: float) -> Interval | None:
+    """Return from when until when calls in a gap show that nobody was answered well: those that were not, or only after longer than is allowed.
+
+    None where none does: good answers may merely stand far apart, and so may those before and after a bad one.
+    """
     meanwhile = (op for op in calls if op.begun < within.end and (op.ended is None or op.ended > within.start))
-    return any(not op.ok or (op.latency or 0.0) > allowed for op in meanwhile)
+    bad = [op for op in meanwhile if not op.ok or (op.latency or 0.0) > allowed]
+    if not bad:
+        return None
+    since = max(within.start, min(op.begun for op in bad))
+    return Interval(since, max(since, min(within.end, max(op.begun if op.ended is None else op.ended for op in bad))))
 
 
 def under_way_in(op: Op, unseen: Sequence[Interval]) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -25,7 +23,7 @@ from harness.checkers.outages import (
     unmade_of,
     worst_of,
 )
-from harness.checkers.troubles import blind
+from harness.checkers.troubles import blind, pace
 from harness.core.figures import at, given
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
@@ -125,8 +123,6 @@ class Probed:
             ]
         if last.good is None:
             return [unknown(f"the probe {self.called} had no answer before the first fault was made (at {at(since)})")]
-        begun = [op.begun for op in asked if op.begun < since]
-        pace = median([late - early for early, late in itertools.pairwise(begun)] or [0.0])
-        if since - last.at > max(FRESH, (1 + SLOWED) * pace):
+        if since - last.at > max(FRESH, (1 + SLOWED) * pace([op.begun for op in asked])):
             return [unknown(f"the probe {self.called} had no answer from {at(last.at)} until the first fault was made (at {at(since)})")]
         return []

@@ -58,6 +58,7 @@ def warnings(made: Plan) -> list[str]:
         *_seldom(made),
         *_patient(made),
         *_seldom_asked(made),
+        *_never_seen(made),
     ]
     said += [*_never_whole(made), *_scaled(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
@@ -171,6 +172,17 @@ def _seldom_asked(made: Plan) -> list[str]:
         f"the probe {name} is asked {counted(int(times), 'time')} at most: a share needs {FEWEST} answers, so it will be unknown; ask more often"
         for name, times in few
         if times < FEWEST
+    ]
+
+
+def _never_seen(made: Plan) -> list[str]:
+    """Say which probe is asked so seldom that even two answers of yes in a row stand further apart than was promised."""
+    every = {each.called: each.every for each in made.workloads if isinstance(each, Probe)}
+    return [
+        f"the probe {each.called} is asked only every {spelled(every[each.called])}, and a gap of {spelled(each.gap)} was promised: nobody can see "
+        "that it was kept, so it will be unknown; ask more often"
+        for each in _promises(made, PROBE)
+        if each.gap <= every.get(each.called, 0.0)
     ]
 
 

@@ -184,6 +184,14 @@ def test_a_plan_warns_of_a_share_that_has_too_few_answers() -> None:
     ]
 
 
+def test_a_plan_warns_of_a_gap_that_is_no_longer_than_a_probe_waits_between_two_questions() -> None:
+    """Nobody can see whether it was kept."""
+    rare = GOOD.replace("every: 500ms", "every: 10s")
+    said = [warnings(plan(loads(HEAD + text, "s.yaml"), mode=Fleet(), provider="nspawn", seed=1)) for text in (rare, GOOD)]
+    words = "asked only every 10s, and a gap of 5s was promised: nobody can see that it was kept, so it will be unknown"
+    assert [[words in each for each in told if "only every" in each] for told in said] == [[True], []]
+
+
 def test_what_a_probe_runs_must_be_allowed_as_any_command_is(tmp_path: Path) -> None:
     """By whoever runs the nodes; an answer over HTTP needs no leave."""
 
@@ -290,6 +298,7 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
         "5 s were allowed",
     ),
     "asked seldom": (told(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
+    "asked seldom, and no once": (told(lambda time: NO if time == 22 else OK, every=4.0), Verdict.UNKNOWN, "lies within 0.01 s"),
     "asked seldom, and no for long": (told(during(20, 45, NO), every=4.0), Verdict.BROKEN, "5 s were allowed"),
 }
 
