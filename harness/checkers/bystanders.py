@@ -18,7 +18,7 @@ from harness.history.bands import OFF_LATE, fault_bands
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
-from harness.history.recovery import AT_ONCE
+from harness.history.losses import AT_ONCE
 from harness.history.reigns import members_of
 
 if TYPE_CHECKING:

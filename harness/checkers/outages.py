@@ -15,7 +15,7 @@ from harness.history.bands import biting, fault_bands
 from harness.history.calls import PROBE, Op, Untold, ops, served, untold
 from harness.history.deeds import deeds
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
-from harness.history.recovery import AT_ONCE
+from harness.history.losses import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

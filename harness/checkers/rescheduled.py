@@ -25,8 +25,8 @@ from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
 from harness.history.deeds import Wanted, deeds, down, renewed, upset
 from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
-from harness.history.losses import CLOCKS, Displaced
-from harness.history.recovery import AT_ONCE, displaced
+from harness.history.losses import AT_ONCE, CLOCKS, Displaced
+from harness.history.recovery import displaced
 from harness.history.returns import BREAK
 
 if TYPE_CHECKING:

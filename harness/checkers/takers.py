@@ -11,7 +11,7 @@ from harness.history.bands import OFF_LATE
 from harness.history.deeds import closed, deeds, down, renewed
 from harness.history.events import ApiSeen
 from harness.history.intervals import Interval, app_of
-from harness.history.recovery import AT_ONCE
+from harness.history.losses import AT_ONCE
 
 if TYPE_CHECKING:
     from harness.history.deeds import Deed

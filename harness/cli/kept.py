@@ -80,10 +80,11 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
         if cut_off(folder):
             say(afterwards(folder))
         return
-    finding = found.finding(evidence)
-    if finding is None:
+    every = found.found_by(evidence)
+    if not every:
         raise BadInput([_no_finding(found, evidence)])
-    console().print(verdict_table.evidence(found, finding))
+    for finding in every:
+        console().print(*([] if finding is every[0] else [""]), verdict_table.evidence(found, finding), sep="\n")
 
 
 def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 CLOCKS = 0.5
 """Seconds by which Docker may tell of a start later than node truth, or a clock put it there: a node looks for new containers at least so often."""
 
+AT_ONCE = 5.0
+"""Seconds from the bite of a fault that takes a daemon in which what stops was taken by that at once. A slow disk takes nothing so."""
+
 MISSED = 2.0
 """Seconds between two samples of a node from which on some are missing: there is one a second at least."""
 
@@ -142,5 +145,6 @@ class Displaced:
             **({"stayed": True} if self.stayed else {}),
             **({"absent": neat(self.absent)} if self.unseen else {}),
             **({"early": neat(self.early)} if self.early > CLOCKS else {}),
+            **({"ran_on": neat(self.ran_on)} if self.ran_on > AT_ONCE else {}),
             "watched": neat(self.watched),
         }

@@ -13,16 +13,13 @@ from harness.history.calls import ops
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import ApiSeen, History
 from harness.history.intervals import Interval, Span, Stay, common, never_seen, node_spans, stays, without
-from harness.history.losses import Displaced
+from harness.history.losses import AT_ONCE, Displaced
 from harness.history.returns import BREAK, came_back, visits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.core.values import Json
-
-AT_ONCE = 5.0
-"""Seconds from the bite of a fault that takes a daemon in which what stops was taken by that at once. A slow disk takes nothing so."""
 
 
 def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
@@ -31,8 +28,9 @@ def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
     Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
     where it never came to that: censored at ``watched`` seconds, not recovered after them); and, where there is anything to say, ``by``, who else
     answered well from the loss on until it served, ``absent``, how long after the loss its new home was last seen without it, if that was long before
-    ``running``, and ``early``, how long it ran there already when the loss was seen. With either of these ``running`` was not measured. ``stayed`` is
-    true of what ran on where it was, cut off, and nowhere else.
+    ``running``, and ``early``, how long it ran there already when the loss was seen. With either of these ``running`` was not measured. ``ran_on``
+    is how long it ran on where it was though its daemon was lost: it is judged from then on. ``stayed`` is true of what ran on where it was, cut off,
+    and nowhere else.
     """
     return {each.key: each.json() for each in displaced(history, voters)}
 

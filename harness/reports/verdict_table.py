@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,10 @@ def conviction(run: Run) -> Conviction | None:
     if control is None:
         return None
     wanted = f"{control.because} must come out {control.verdict}" + (f" and say {control.match!r}" if control.match else "")
-    finding = run.finding(control.because)
+    every = run.found_by(control.because)
+    # Any that is right convicts, and the nearest to it says what is wrong.
+    nearest = sorted(every, key=lambda each: (each.verdict is not control.verdict, control.match not in each.summary))
+    finding = next(iter(nearest), None)
     if finding is None:
         wrong = f"NOT convicted: {wanted}, but it gave no finding"
     elif finding.verdict is not control.verdict:
@@ -192,7 +196,7 @@ def _last_words(folder: Path) -> str:
 
 def slow(run: Run) -> list[str]:
     """Return a line for each who stood still during the run, ourselves among them, and one for a machine that was overloaded."""
-    first = run.finding("assumptions")
+    first = next(iter(run.found_by("assumptions")), None)
     said = first.details.get("troubles") if first is not None else None
     return [str(line) for line in said] if isinstance(said, list) else []
 
@@ -328,6 +332,11 @@ def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
     first = f"{', '.join(early)} served before running: nodes are looked at now and then, and running counts from when that showed it there"
     return [
         *vague.values(),
+        *(
+            f"{name} ran on where it was for {lasted(more)} after that, and is judged from then on{_since_its_end(rows[name], more)}"
+            for name in names
+            if isinstance(more := rows[name].get("ran_on"), int | float)
+        ),
         *([first] if early else []),
         *(
             f"{name} was answered by {who} meanwhile{': serving is the first answer from its new home' if rows[name].get('to') else ''}"
@@ -339,6 +348,12 @@ def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
             for name, more in added.items()
         ),
     ]
+
+
+def _since_its_end(split: Mapping[str, Json], ran_on: float) -> str:
+    """Say how long work took that ran on where it was for a while, from when it stopped there; nothing where it is not back."""
+    running = split.get("running")
+    return f": running again took {lasted(max(0.0, running - ran_on))}" if isinstance(running, int | float) else ""
 
 
 def _not_measured(name: str, split: Mapping[str, Json]) -> str:
@@ -405,13 +420,23 @@ class _Ways:
 
 
 def _judged(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:
-    """Return the finding that judged a recovery, and what it says of it; none where nothing was promised."""
-    for finding in run.findings:
+    """Return the finding that judged a recovery, and what it says of it; none where nothing was promised.
+
+    Of several promises that is the one that it kept least, and of those the strictest.
+    """
+    every: list[tuple[Finding, Mapping[str, Json]]] = []
+    for finding in run.found_by("rescheduled"):
         instances = finding.details.get("instances")
-        found = instances.get(name) if finding.checker == "rescheduled" and isinstance(instances, dict) else None
+        found = instances.get(name) if isinstance(instances, dict) else None
         if isinstance(found, dict):
-            return finding, found
-    return None, {}
+            every.append((finding, found))
+
+    def strictness(judged: tuple[Finding, Mapping[str, Json]]) -> tuple[int, float]:
+        limit = judged[1].get("limit")
+        kept = {str(Verdict.BROKEN): 0, str(Verdict.UNKNOWN): 1}.get(str(judged[1].get("verdict")), 2)
+        return kept, limit if isinstance(limit, int | float) else math.inf
+
+    return min(every, key=strictness, default=(None, {}))
 
 
 def _fault_name(run: Run, number: Json) -> str:

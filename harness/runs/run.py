@@ -52,9 +52,10 @@ class Run:
         """The worst finding."""
         return Verdict.worst(finding.verdict for finding in self.findings)
 
-    def finding(self, checker: str) -> Finding | None:
-        """Return the finding of one checker, or None."""
-        return next((finding for finding in self.findings if finding.checker == checker), None)
+    def found_by(self, checker: str) -> list[Finding]:
+        """Return the findings of one checker, the worst first: it may have been promised more than once."""
+        order = [Verdict.BROKEN, Verdict.UNKNOWN, Verdict.HELD]
+        return sorted((each for each in self.findings if each.checker == checker), key=lambda each: order.index(each.verdict))
 
 
 def folders(results: Path) -> list[Path]:

@@ -99,7 +99,8 @@ def judging(monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> None:
     made = types.ModuleType("harness.runs.judge")
 
     def load(folder: Path) -> Run:
-        return Run(folder.name, folder, a_plan(), History([]), [Finding("quorum", verdict, "judged anew")])
+        found = [Finding("quorum", verdict, "judged anew"), Finding("single", Verdict.HELD, "of web"), Finding("single", verdict, "of db")]
+        return Run(folder.name, folder, a_plan(), History([]), found)
 
     made.__dict__.update(load=load, judge_folder=load)
     monkeypatch.setitem(sys.modules, "harness.runs.judge", made)

@@ -198,6 +198,17 @@ def test_evidence_of_a_checker_that_found_nothing_is_bad_usage(
     assert "no lines are kept for a promise that was kept" in call("show", "--evidence", "quorum").output
 
 
+def test_evidence_of_a_checker_that_was_promised_more_than_once_is_that_of_all_its_findings(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst first: the report says that this shows what convicts."""
+    conducted(monkeypatch, Verdict.BROKEN)
+    call("run", "a.yaml")
+    judging(monkeypatch, Verdict.BROKEN)
+    lines = call("show", "--evidence", "single").output.splitlines()
+    assert [line for line in lines if "  single: " in line] == ["BROKEN  single: of db", "HELD  single: of web"]
+
+
 def test_list_gives_a_runs_length_as_its_verdict_does(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """One run is one length everywhere, whatever came after its end in the history."""
     monkeypatch.setenv("COLUMNS", "100")

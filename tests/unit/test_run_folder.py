@@ -50,10 +50,18 @@ def test_no_finding_is_unknown(tmp_path: Path) -> None:
 
 
 def test_a_finding_is_found_by_its_checker(tmp_path: Path) -> None:
-    """Or it is None, which is no verdict."""
-    one = Finding("conflicts", Verdict.HELD, "")
-    assert run(tmp_path, one).finding("conflicts") is one
-    assert run(tmp_path, one).finding("quorum") is None
+    """All of them, the worst first: a checker may have been promised more than once."""
+    held, unknown, broken, other = (
+        Finding(name, verdict, "")
+        for name, verdict in (
+            ("single", Verdict.HELD),
+            ("single", Verdict.UNKNOWN),
+            ("single", Verdict.BROKEN),
+            ("conflicts", Verdict.BROKEN),
+        )
+    )
+    assert run(tmp_path, held, other, unknown, broken).found_by("single") == [broken, unknown, held]
+    assert run(tmp_path, held).found_by("quorum") == []
 
 
 def test_every_verdict_has_an_exit_status_of_its_own() -> None:

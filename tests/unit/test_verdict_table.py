@@ -12,6 +12,7 @@ import pytest
 
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.rescheduled import Rescheduled
+from harness.core.traits import daemon
 from harness.core.values import (
     Finding,
     Json,
@@ -278,6 +279,44 @@ def test_a_control_is_convicted_for_the_right_reason_or_not_at_all(findings: lis
     assert found is not None
     assert found.right is right
     assert words in found.text
+
+
+@pytest.mark.parametrize("first", [RIGHT, replace(RIGHT, verdict=Verdict.HELD), replace(RIGHT, summary="something else")])
+def test_of_several_findings_of_one_checker_any_that_is_right_convicts_a_control(first: Finding) -> None:
+    """It may have been promised more than once; in any order."""
+    for findings in ([first, RIGHT], [RIGHT, first]):
+        found = conviction(a_run(findings, Control(Verdict.BROKEN, "conflicts", "two instances")))
+        assert found is not None
+        assert found.right
+
+
+def test_of_several_promises_about_one_app_the_table_tells_the_one_that_was_kept_least() -> None:
+    """A limit of 60 s was kept, one of 20 s was not: the row says so, whichever stands first."""
+    history = node_kill().history()
+    promised = [Rescheduled("web", within=within).check(history) for within in (60.0, 35.0, 20.0)]
+    for every, end in ((promised, " 20   too late"), (promised[::-1], " 20   too late"), (promised[:2], " 35   within")):
+        run = replace(a_run(every, recovery=recovery_of(history)), history=history)
+        row = next(line for line in shown(report(run), 100) if line.startswith(" web@2"))
+        assert row.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("stopped", "words"),
+    [
+        (20.0, "web@2 ran on where it was for 10.0 s after that, and is judged from then on: running again took 20.2 s"),
+        (12.0, ""),
+    ],
+)
+def test_work_that_ran_on_after_its_daemon_was_lost_says_from_when_it_is_judged(stopped: float, words: str) -> None:
+    """The table counts from the loss, and the verdict from when the work stopped."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(stopped, "n2").node(40.2, "n3", "web@2")
+    story.fault("process.kill", "n2", decided=9.9, in_force=10, healing=60, healed=61, traits=daemon("fleetd", in_place=False), lost="n2")
+    history = story.done(70).history()
+    run = replace(a_run([Rescheduled("web", within=15).check(history)], recovery=recovery_of(history)), history=history)
+    assert run.verdict is Verdict.BROKEN
+    told = " ".join(" ".join(shown(report(run), 400)).split())
+    assert words in told
+    assert ("ran on where it was" in told) is bool(words)
 
 
 def test_a_control_that_is_broken_for_another_reason_too_is_not_as_it_should_be() -> None:
