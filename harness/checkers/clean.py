@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, broken, conclude, plural, unknown
+from harness.checkers.judging import Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.order import out_of_place, repeated
+from harness.core.figures import at
+from harness.core.traits import DISK
+from harness.core.values import Outcome
 from harness.history import differing
+from harness.history.bands import fault_bands
+from harness.history.deeds import deeds
 from harness.history.events import Fingerprinted, NodeSeen
 
 if TYPE_CHECKING:
@@ -17,6 +22,11 @@ if TYPE_CHECKING:
 
     from harness.core.values import Finding, Json
     from harness.history.events import History
+
+OURS = "whalefall"
+"""What the names of all that a fault makes on a node begin with; of what stands in a folder, the name of that or of the file."""
+STOPPED = "stopped"
+"""The aspect of a fingerprint that names stopped processes."""
 
 WIDEST = 160
 """A mark longer than so many characters is cut short in a summary; the history has it whole."""
@@ -28,7 +38,8 @@ class Clean:
 
     A node of the plan (`expected`, filled in by it) or of the history without one is unknown, and so is one of which nothing was looked at, or
     something once only, or of which one was taken at another time than it says. What
-    belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
+    belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away. So is one that an
+    action of the run may have made there, which nobody undoes, but where the thing shows by itself that it is a fault's.
     """
 
     name: ClassVar[str] = "clean"
@@ -54,7 +65,9 @@ class Clean:
             elif why := doubts[node, "before"] or doubts[node, "after"]:
                 points.append(unknown(f"a fingerprint of {node} {why}", before[node][0], after[node][0]))
             elif differences := _differences(before[node][1].marks, after[node][1].marks):
-                points.append(broken(f"{node}: {', '.join(differences.values())}", before[node][0], after[node][0]))
+                own = _of_faults(history, node, differing.changes(before[node][1].marks, after[node][1].marks))
+                point = broken(f"{node}: {', '.join(differences.values())}", before[node][0], after[node][0])
+                points.append(doubted(point, "" if own else _by_action(history, node)))
                 left[node] = {**differences}
             elif once := differing.one_sided(before[node][1].marks, after[node][1].marks):
                 told = ", ".join(f"{aspect} only {when}" for aspect, when in once.items())
@@ -64,6 +77,26 @@ class Clean:
         if not before and not after:
             points.append(unknown("no node's fingerprint was taken"))
         return conclude(self.name, history, points, f"nothing was left on {plural(len(after), 'node')}", {"left": left})
+
+
+def _by_action(history: History, node: str) -> str:
+    """Say which action may have changed anything on a node; nothing where none may: what only moves work, or starts it anew, makes nothing else."""
+    for each in deeds(history):
+        effect = each.effect
+        there = node in each.targets if each.targets else effect.disturbs
+        work = bool(effect.runs or effect.renews or effect.moves or effect.opens or effect.alters)
+        if there and each.outcome is not Outcome.FAIL and (effect.disturbs or effect.stops or effect.starts or not work):
+            return f"{each.name} was done from {at(each.begun)} on, which may have done that"
+    return ""
+
+
+def _of_faults(history: History, node: str, changes: Mapping[str, differing.Change]) -> bool:
+    """Whether something on a node shows by itself that it is a fault's: by its name, as a slow disk, or as a process that a fault there stopped."""
+    stopped = {name for band in fault_bands(history) if node in band.targets for name in band.traits.stops}
+    return any(
+        aspect == DISK or any(OURS in str(each) or (aspect == STOPPED and each in stopped) for each in change.more)
+        for aspect, change in changes.items()
+    )
 
 
 def _doubts(history: History) -> dict[tuple[str, str], str]:

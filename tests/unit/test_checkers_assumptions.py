@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -11,7 +11,7 @@ from harness.checkers import Assumptions, Availability, Checks, Clean, Reschedul
 from harness.checkers.assumptions import RETURN
 from harness.checkers.expected import Expected
 from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
-from harness.core.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
+from harness.core.values import Effect, Json, Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.history.bands import fault_bands, not_surely
 from harness.history.events import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
 from harness.history.intervals import Interval, node_spans
@@ -418,6 +418,48 @@ def test_what_convicts_a_run_is_what_the_contract_of_a_fault_tests(before: list[
     """A fault that passes its contract leaves nothing that its runs are convicted of, and the other way round."""
     broken = fingerprints({"mounts": before}, {"mounts": after}).verdict is Verdict.BROKEN
     assert broken is bool(differences({"mounts": before}, {"mounts": after}))
+
+
+Changed: TypeAlias = "dict[str, tuple[list[Json], list[Json]]]"
+MOUNTED: Changed = {"mounts": (["/"], ["/", "/data/backup"])}
+NO_SOCKET: Changed = {"triggers": (["docker.socket"], [])}
+TABLE: Changed = {"nft_tables": ([], ["whalefall_1"]), **MOUNTED}
+HUNG: Changed = {"stopped": ([], ["dockerd"]), **MOUNTED}
+SLOW: Changed = {"disk": ([], ["fsync 0.5 s"])}
+COMMAND, STOPS = Effect(), Effect(stops=("docker",))
+
+
+@pytest.mark.parametrize(
+    ("changed", "effect", "targets", "outcome", "verdict"),
+    [
+        (MOUNTED, COMMAND, "n1", Outcome.OK, Verdict.UNKNOWN),
+        (MOUNTED, Effect(disturbs=True), "n1", Outcome.OK, Verdict.UNKNOWN),
+        (MOUNTED, Effect(disturbs=True), "", Outcome.OK, Verdict.UNKNOWN),
+        (MOUNTED, COMMAND, "n1", Outcome.UNKNOWN, Verdict.UNKNOWN),
+        (MOUNTED, COMMAND, "n1", Outcome.FAIL, Verdict.BROKEN),
+        (MOUNTED, COMMAND, "n2", Outcome.OK, Verdict.BROKEN),
+        (MOUNTED, Effect({"web": 3}), "", Outcome.OK, Verdict.BROKEN),
+        (MOUNTED, Effect(moves=True), "n1", Outcome.OK, Verdict.BROKEN),
+        (MOUNTED, Effect(renews=("web",)), "", Outcome.OK, Verdict.BROKEN),
+        (NO_SOCKET, STOPS, "n1", Outcome.OK, Verdict.UNKNOWN),
+        (NO_SOCKET, STOPS, "n2", Outcome.OK, Verdict.BROKEN),
+        (TABLE, COMMAND, "n1", Outcome.OK, Verdict.BROKEN),
+        (HUNG, COMMAND, "n1", Outcome.OK, Verdict.BROKEN),
+        (SLOW, COMMAND, "n1", Outcome.OK, Verdict.BROKEN),
+    ],
+)
+def test_what_an_action_may_have_left_convicts_no_fault(
+    changed: Changed, effect: Effect, targets: str, outcome: Outcome, verdict: Verdict
+) -> None:
+    """Nobody undoes an action; but what bears our name, a slow disk, and a process that a fault stopped, is a fault's."""
+    story = Story().node(0, "n1").node(0, "n2").action(10, 11, "some.action", targets, effect=effect, outcome=outcome)
+    hang = Traits(Loss.PROCESS, ("docker",), leaves=("stopped",), stops=("dockerd",))
+    story.fault("daemon.hang", "n1", decided=20, in_force=20.1, healing=30, healed=31, traits=hang, lost="n1")
+    for number, when in enumerate(("before", "after")):
+        story.fingerprint(1 + 40 * number, "n1", when, {aspect: both[number] for aspect, both in changed.items()})
+        story.fingerprint(1 + 40 * number, "n2", when, {"mounts": ["/"]})
+    finding = Clean().check(story.done(60).history())
+    assert (finding.verdict, "which may have done that" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
 
 
 def test_a_node_without_both_fingerprints_is_unknown() -> None:
