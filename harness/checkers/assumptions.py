@@ -95,7 +95,7 @@ class Assumptions:
             *out_of_order(history),
             *stood_still(history),
             *_faults(history, bands),
-            *undone(history),
+            *undone(history, self.expected.voters),
             *([] if follows else never_came),
             *unplanned(history, bands, self.expected),
             *up_all_the_same(history, bands),

@@ -59,7 +59,7 @@ class Availability:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown with fewer than 20 calls; details hold the share, the counts and the longest gap per instance."""
-        return either_way(history, self._check)
+        return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
         every = [op for op in ops(history, "http") if app_of(op.call.key) == self.app]

@@ -39,7 +39,7 @@ class CameInTime:
 
     def check(self, history: History) -> Finding:
         """Return held with how long each took, broken or unknown with what was missing; details have each of them."""
-        return either_way(history, self._check)
+        return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
         told: dict[int, list[tuple[Entry, Awaited]]] = {}

@@ -60,7 +60,7 @@ class Bystanders:
 
     def check(self, history: History) -> Finding:
         """Return held with how many there were, broken with each that did not stay, or unknown; details hold all of them."""
-        return either_way(history, self._check)
+        return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
         spans = node_spans(history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.checkers.belied import belied
 from harness.core.figures import at
 from harness.core.values import Finding, Outcome, Verdict
 from harness.history.deeds import deeds
@@ -13,15 +14,19 @@ from harness.history.events import Acted, History
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from harness.history.absence import Voters
 
-def either_way(history: History, check: Callable[[History], Finding]) -> Finding:
+
+def either_way(history: History, check: Callable[[History], Finding], voters: Voters | None = None) -> Finding:
     """Return what is found, but for what is so only if an action in doubt was done, which asked for other instances, or only if not: that is unknown.
 
     What need not run by an action that was not done, after all, must run; what must run if it was not done need not if it was; and what nobody
-    knows to have been asked for must run if it was.
+    knows to have been asked for must run if it was. In doubt is one, too, that was done by its own word alone (`harness.checkers.belied`).
     """
     finding = check(history)
-    doubt = {each.number: each for each in deeds(history) if each.outcome is Outcome.UNKNOWN and each.effect.runs}
+    alone = belied(history, voters)
+    every = [each for each in deeds(history) if each.effect.runs]
+    doubt = {each.number: each for each in every if each.outcome is Outcome.UNKNOWN or each.number in alone}
     if finding.verdict is Verdict.UNKNOWN or not doubt:
         return finding
     first = min(doubt.values(), key=lambda each: each.begun)

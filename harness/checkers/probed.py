@@ -56,7 +56,7 @@ class Probed:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold the share, the counts and the longest gap."""
-        return either_way(history, self._check)
+        return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
         asked = [op for op in ops(history, PROBE) if op.call.key == self.called]

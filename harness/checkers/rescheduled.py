@@ -85,7 +85,7 @@ class Rescheduled:
 
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
-        return either_way(history, self._check)
+        return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
         lost = [each for each in displaced(history, self.expected.voters) if app_of(each.instance) == self.app]

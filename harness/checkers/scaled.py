@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from harness.checkers.belied import belied
+from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.own_doing import own_doing
 from harness.checkers.troubles import watched
@@ -36,13 +39,14 @@ class Scaled:
     Instances are counted by their names, by node truth, whatever node they run on, from the beginning of the action on; they ran where they did for
     2 s. Where there were more before, no more than that may run. Unknown where no action asked for it, where it is not known whether it was done,
     where another one asked for something else, or took away what that needs, before the time was up, and where a node could not be asked that may
-    have run one.
+    have run one. So it is where there were only so few for a while: what was to go ran on, or ran again, in place of what a fault had taken.
     """
 
     name: ClassVar[str] = "scaled"
     app: str
     to: Annotated[int, Field(ge=1, description="a whole number above 0")]
     within: Annotated[Duration, Field(gt=0, description=ABOVE)]
+    expected: Expected = field(default_factory=Expected)  # filled in by the plan
 
     def check(self, history: History) -> Finding:
         """Return held with how long it took, broken, or unknown; details have each time that it was asked for."""
@@ -74,7 +78,9 @@ class Scaled:
         over = Interval(one.begun, max(one.begun, min(one.begun + self.within, end)))
         came = _ran_since(spans, self.app, self.to, one.begun, end, fewer=one.was.get(self.app, 0) > self.to)
         if came is not None and came - one.begun <= self.within:
-            return came - one.begun, None
+            more = belied(history, self.expected.voters).get(one.number, "") or self._again(one, every, spans, came, end)
+            ran = f"{what} ran {lasted(came - one.begun)} after that was asked for"
+            return came - one.begun, unknown(f"{ran}; but {more}", *one.entries) if more else None
         text = f"{what} were asked for at {at(one.begun)} and did not all run within {given(self.within)}"
         later = f", and all {lasted(came - one.begun)} after that" if came is not None else ""
         text += f": {_most(spans, self.app, over)} did at most{later}"
@@ -103,6 +109,17 @@ class Scaled:
             return after, unknown(f"{text}; but {why}", *one.entries)
         late = (end if came is None else came) - over.end
         return after, doubted(missed(text, *one.entries, over=watched(history, over), by=late), own_doing(history, over, apps=(self.app,)))
+
+    def _again(self, one: Deed, every: Sequence[Deed], spans: Mapping[str, Sequence[Span]], came: float, end: float) -> str:
+        """Say that more ran again than were asked for, before anything else was; nothing where none did, or where there were no more before."""
+        if one.was.get(self.app, 0) <= self.to:
+            return ""
+        other = min((each.begun for each in Wanted.of(every).changes.get(self.app, ()) if each.begun > one.begun), default=end)
+        edges = [edge for edge in _edges(spans) if came <= edge < other]
+        for edge, late in itertools.pairwise([*edges, max(came, other)]):
+            if _running(spans, self.app, edge) > self.to and late - edge >= STAYS:
+                return f"{_running(spans, self.app, edge)} did from {at(edge)} on"
+        return ""
 
 
 def _perhaps_sooner(history: History, spans: Mapping[str, Sequence[Span]], app: str, came: float, up: float) -> str:

@@ -31,7 +31,7 @@ class Settled:
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole;
-    or as an action asked for since.
+    or as an action asked for since. Where more run than that asked for it is unknown.
     Where a machine could not be asked it is unknown, where one is off that no fault took, and where all that was missing is a call of ours. So is a
     run that did not wait, or that was not whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of
     an instance that was planned (`expected`, filled in by the plan) and never ran.
@@ -42,7 +42,7 @@ class Settled:
 
     def check(self, history: History) -> Finding:
         """Return held with the seconds since the last heal, broken with what was missing, or unknown."""
-        return either_way(history, self._check)
+        return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
         waits = {event.when: (entry, event) for entry, event in history.each(Wholeness)}
@@ -116,6 +116,11 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
     ran = [running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
     runs = running(pieces[-1] for pieces in spans.values())
     wanted = Wanted.of(deeds(history))
+    for app in sorted({*runs} & {*wanted.changes}):
+        most = wanted.most_at(app, history.end, max(len(each.get(app, frozenset())) for each in ran))
+        if len(runs[app]) > most:
+            asked = f"{wanted.changes[app][-1].name} had asked for {most or 'none'} at {at(wanted.changes[app][-1].begun)}"
+            points.append(unknown(f"{', '.join(sorted(runs[app]))} ran at the end, and {asked}", entry.index))
     unsure = [*(node for node, pieces in spans.items() if node not in heard or not pieces[-1].sure), *never_seen(history)]
     for app in sorted({app for each in ran for app in each}):
         before = max((each.get(app, frozenset()) for each in ran), key=len)

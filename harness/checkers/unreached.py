@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.checkers.belied import belied
 from harness.checkers.judging import Point, unknown
 from harness.core.values import Outcome
 from harness.history.awaits import GO_ON
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.checkers.expected import Expected
+    from harness.history.absence import Voters
     from harness.history.bands import Band
     from harness.history.events import History
 
@@ -26,13 +28,14 @@ def ended_by_a_wait(history: History) -> bool:
     return any(event.outcome in {Outcome.FAIL, Outcome.UNKNOWN} and event.otherwise != GO_ON for _, event in history.each(Awaited))
 
 
-def undone(history: History) -> list[Point]:
-    """Find actions that were not done, or may not have been, and such as were not told from beginning to end."""
+def undone(history: History, voters: Voters | None = None) -> list[Point]:
+    """Find actions that were not done, or may not have been, also by node truth alone, and such as were not told from beginning to end."""
     points = []
     told: dict[int, list[tuple[object, ...]]] = {}
     for _, event in history.each(Acted):
         what_of_it = (event.name, event.targets, event.at_most, event.may_fail, event.effect, event.was, event.parameters)
         told.setdefault(event.number, []).append(what_of_it)
+    alone = belied(history, voters)
     otherwise = {number for number, words in told.items() if any(each != words[0] for each in words)}
     for each in deeds(history):
         what, why = f"action {each.number} ({each.name})", f": {each.detail}" if each.detail else ""
@@ -46,6 +49,8 @@ def undone(history: History) -> list[Point]:
         elif each.outcome is not Outcome.OK and not each.may_fail:
             came = "was not done" if each.outcome is Outcome.FAIL else "may have been done, and may not"
             points.append(unknown(f"{what} {came}{why}", *each.entries))
+        elif each.number in alone and not each.may_fail:
+            points.append(unknown(f"{what} was done by its own word, but {alone[each.number]}", *each.entries))
     return points
 
 

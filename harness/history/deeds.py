@@ -273,6 +273,10 @@ class Wanted:
         """Return how many instances of an app must run at a moment, at least; while a change is on its way, or in doubt, the lower number."""
         return min(self._numbers(app, time, planned))
 
+    def most_at(self, app: str, time: float, planned: int) -> int:
+        """Return how many instances of an app may run at a moment; while a change is on its way, or in doubt, the higher number."""
+        return max(self._numbers(app, time, planned))
+
     def most(self, app: str, planned: int) -> int:
         """Return how many instances of an app may ever run."""
         return max([planned, *(each.effect.runs[app] for each in self.changes.get(app, ()))])

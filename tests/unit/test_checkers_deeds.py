@@ -561,7 +561,7 @@ IN_DOUBT: dict[str, tuple[Callable[[], Story], Checker]] = {
         lambda: _lost(back=21).gets(2, 99, "web@1").gets(2, 30, "web@2").gets(30, 70, "web@2", Outcome.FAIL).gets(70, 99, "web@2"),
         Availability("web", 0.5, 20.0),
     ),
-    "a bystander": (lambda: _lost(back=21).node(0.5, "n4", "web@3").node(40, "n4"), Bystanders("web")),
+    "a bystander": (lambda: _lost(back=21).node(0.5, "n4", "web@3").node(25, "n4"), Bystanders("web")),
     "a cluster that is whole": (
         lambda: _lost(back=21).whole(2, "before").whole(92, "after").node(95, "n3"),
         Settled(),
