@@ -41,6 +41,8 @@ def settled(run: Run) -> Truth:
     return Truth(own_doing(run, healed, run.gave_up))
 
 
+LED = 2.5
+"""Seconds for which somebody must have led that others may deny that nobody did."""
 LOOK = 1.5
 """Seconds within which a node is looked at again, late ones allowed for: what came may be seen only then."""
 
@@ -68,7 +70,10 @@ def _came(run: Run, each: Wait) -> Truth:
         return Truth.of(H, why=str(each))
     if each.otherwise == "unknown":
         return Truth.of(U, why=str(each))
-    return Truth(own_doing(run, each.begun, each.ended, each.app), (str(each),))
+    found = own_doing(run, each.begun, each.ended, each.app) | ({U} if doubt else frozenset())
+    # One who led was heard of just too late.
+    lately = [moment.led for moment in run.quorum if each.ended - LED <= moment.time <= each.ended]
+    return Truth(found | {U} if each.goal == "leader" and lately and all(lately) else found, (str(each),))
 
 
 def scaled(run: Run, app: App, number: int, within: float) -> Truth:

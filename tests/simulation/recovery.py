@@ -47,6 +47,12 @@ def rescheduled(run: Run, app: App) -> Truth:
         if any(each.meets(fault.decided - A_SAMPLE, fault.in_force + A_SAMPLE) for each in anew(run.deeds, app.name, run.end)):
             truths.append(Truth(ANY, (f"fault {fault.number}: it hit what was just being stopped and started",)))
             continue
+        started = [
+            stay for stay in run.stays if stay.node in fault.lost and fault.bites - A_SAMPLE < stay.start <= fault.in_force + A_MOMENT
+        ]
+        if fault.traits.loses is Loss.LINK and any(stay.instance in run.names(app) for stay in started):
+            truths.append(Truth(ANY, (f"fault {fault.number}: it bit while something was just being started there",)))
+            continue
         losses = (_loss(run, fault, instance) for instance in sorted({*app.names, *run.names(app)}))
         truths += [_beside_deeds(run, each, _judge(run, each)) for each in losses if each is not None]
     return worst(truths)
@@ -296,9 +302,13 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
     edges += [time for each in _disturbed(run, run.cluster.app(loss.instance).name) for time in (each.start, each.end)]
     longest = run.cluster.allowed.leader
+    # A machine is seen to be off before its switch says so.
+    since = (fault.bites if fault.traits.loses is Loss.NODE else fault.in_force, fault.in_force)
     earliest, latest = (
-        _lengthened(fault.in_force + most, [(time, longest) for time in times if fault.bites - longest - 2 < time < over], blur)
-        for times, blur in zip([edges, edges] if nobody is None else [[*edges, each] for each in nobody], (-SURE, SURE), strict=True)
+        _lengthened(begun + most, [(time, longest) for time in times if fault.bites - longest - 2 < time < over], blur)
+        for begun, times, blur in zip(
+            since, [edges, edges] if nobody is None else [[*edges, each] for each in nobody], (-SURE, SURE), strict=True
+        )
     )
     if took - fault.bites <= least - SURE:
         found = {H, U}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.core.values import App, Outcome
+from harness.core.values import App, Loss, Outcome
 from tests.simulation.deeds import anew, down, shut, upset
 from tests.simulation.run import Run
 from tests.simulation.truth import BLUR, SEEN, B, H, Truth, U, together, worst
@@ -12,6 +12,8 @@ from tests.simulation.world import Stay
 
 NODE_TRUTH = 0.1
 """Seconds within which nobody can tell one after the other from both at once."""
+SAMPLE = 1.1
+"""Seconds for which a node may not have been looked at."""
 TAKEN = 5.0
 """Seconds after an action in which what stops may be its doing."""
 HEALS = 2.0
@@ -109,6 +111,15 @@ def single(run: Run, app: App, longest: float) -> Truth:
     every = [(shared, one, other) for one, other, shared in together(run.stays) if one.instance == other.instance and one.instance in names]
     limit = max(longest, NODE_TRUTH)
     why = "; ".join(f"{one.instance} on {one.node} and {other.node} for {shared:.2f} s" for shared, one, other in every)
-    if any(shared > limit + SEEN for shared, *_ in every):
+    if any(shared > limit + (SEEN if _seen_to_end(run, one, other) else SAMPLE) for shared, one, other in every):
         return Truth.of(B, why=why)
+    if any(limit + SEEN < shared and not _seen_to_end(run, one, other) for shared, one, other in every):
+        return Truth.of(B, U, why=why)
     return Truth.of(H, B, why=why) if any(shared > limit - SEEN for shared, *_ in every) else Truth.of(H)
+
+
+def _seen_to_end(run: Run, one: Stay, other: Stay) -> bool:
+    """Whether the end of what two stays share was seen at once: a machine whose power goes says no more, and was last looked at a second before."""
+    first = min(one, other, key=lambda each: each.end)
+    off = [fault.bites for fault in run.faults if fault.traits.loses is Loss.NODE and first.node in fault.targets]
+    return not any(abs(first.end - time) < SEEN for time in [*off, *(each.begins for each in run.outages if each.node == first.node)])

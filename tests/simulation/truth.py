@@ -123,9 +123,10 @@ def _stop(run: Run, fault: Fault) -> Truth:
     done = [each for each in run.writes if each.outcome is Outcome.OK]
     wrong = [each for each in done if each.begun > fault.in_force + 1.02 and each.ended < fault.healing - 0.01]
     late = [each for each in done if fault.bites < each.begun < fault.in_force + 1.1 and each.ended > fault.bites + 1.9]
+    at_last = [each for each in done if each.begun > fault.in_force + 1.02 and abs(each.ended - fault.healing) <= 0.01]
     if wrong:
         found = {B}
-    elif late:
+    elif late or at_last:
         found = {H, B, U}
     else:
         found = {H} if fault.held > 3 else {H, U}
