@@ -23,6 +23,7 @@ from harness.checkers.outages import (
 )
 from harness.checkers.troubles import blind
 from harness.core.figures import at, given
+from harness.core.figures import share as figure
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
 from harness.history.calls import ops, untold
@@ -99,7 +100,8 @@ class Availability:
             few = f"only {plural(len(during), 'call')} to {self.app} while things were broken; {FEWEST} are needed to judge"
             return conclude(self.name, history, [unknown(few)], "", details)
         figures = (
-            f"{good / len(during):.1%} of {len(during)} calls to {self.app} from {at(window.start)} to {at(window.end)} were answered well"
+            f"{figure(good / len(during), self.share)} of {len(during)} calls to {self.app} from {at(window.start)} to {at(window.end)} "
+            "were answered well"
         )
         if len(made) > len(during):
             figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
@@ -142,7 +144,7 @@ class Availability:
             ),
         ]
         return conclude(
-            self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
+            self.name, history, points, f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})", details
         )
 
 

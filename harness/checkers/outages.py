@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.checkers.judging import Point, answers_missing, missed, plural, unknown, whole
 from harness.checkers.troubles import asked_through, until_late, watched
 from harness.core.figures import at, given, lasted
+from harness.core.figures import share as figure
 from harness.core.values import Outcome
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import PROBE, Op, Untold, ops, served, untold
@@ -49,7 +50,8 @@ def judge_share(
     Nor may the `early` ones, made while nobody knows whether a fault had bitten (`before_the_bite`), from whichever of them on they count.
     """
     good, made, unmade, missing = counts
-    text = f"{figures}, {share:.1%} were promised{done_in(history, window, app)}"
+    promised = f"{figures}, {figure(share)} were promised"
+    text = f"{promised}{done_in(history, window, app)}"
     # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
     more = unmade + missing
     counted = [(good, made, window.start)]
@@ -58,7 +60,7 @@ def judge_share(
     if good + more < share * (made + more) and whole(history):
         kept = max(counted, key=lambda each: each[0] / each[1])
         if kept[0] + more >= share * (kept[1] + more):
-            return [unknown(f"{text}; but {_had_it_bitten(*kept, window)}")]
+            return [unknown(f"{text}; but {_had_it_bitten(kept, window, share)}")]
         late = (share * made - good) / made * window.length
         return [missed(text, over=watched(history, window), by=late, spread=True)]
     if more and good < share * (made + more):
@@ -66,12 +68,14 @@ def judge_share(
         return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]
     worse = min(counted, key=lambda each: each[0] / each[1])
     if worse[0] < share * worse[1]:
-        return [unknown(f"{figures}, {share:.1%} were promised; but {_had_it_bitten(*worse, window)}")]
+        return [unknown(f"{promised}; but {_had_it_bitten(worse, window, share)}")]
     return []
 
 
-def _had_it_bitten(good: int, made: int, since: float, window: Interval) -> str:
-    return f"{good / made:.1%} of {made} were from {at(since)} on, and nobody knows whether the fault had bitten before {at(window.start)}"
+def _had_it_bitten(counted: tuple[int, int, float], window: Interval, share: float) -> str:
+    good, made, since = counted
+    were = f"{figure(good / made, share)} of {made} were from {at(since)} on"
+    return f"{were}, and nobody knows whether the fault had bitten before {at(window.start)}"
 
 
 def judge_gap(

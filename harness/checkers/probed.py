@@ -25,6 +25,7 @@ from harness.checkers.outages import (
 )
 from harness.checkers.troubles import blind, pace
 from harness.core.figures import at, given
+from harness.core.figures import share as figure
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
 from harness.history.calls import PROBE, Op, ops, served, untold
@@ -90,7 +91,9 @@ class Probed:
         longest = max(gaps, key=lambda gap: gap.interval.length)
         details["gap"] = longest.json()
         count = f"{plural(len(during), 'answer')} of the probe {self.called} from {at(window.start)} to {at(window.end)}"
-        figures = f"{good / len(during):.1%} of {count} were yes" if during else f"there was no answer of the probe {self.called}"
+        figures = (
+            f"{figure(good / len(during), self.share)} of {count} were yes" if during else f"there was no answer of the probe {self.called}"
+        )
         if mute:
             figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
         lines = sum(window.holds(each.interval.start) for each in missing.values())
@@ -110,7 +113,7 @@ class Probed:
             points += judge_share(history, self.share, figures, counts, window, early=before, unsure=unsure)
         worst = worst_of(history, gaps, of) or longest
         return conclude(
-            self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
+            self.name, history, points, f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})", details
         )
 
     def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], window: Interval) -> list[Point]:

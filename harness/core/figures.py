@@ -40,6 +40,17 @@ def about(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def share(part: float, promised: float | None = None) -> str:
+    """Say a share, ``99.0%``: as it was chosen, or measured with digits that tell it from what was `promised`, and from all."""
+    for digits in range(1, DIGITS):
+        text = f"{part:.{digits}%}"
+        shown = float(text[:-1]) / 100.0
+        alike = math.isclose(shown, part, abs_tol=1e-9)
+        if alike or (promised is not None and (shown < promised) == (part < promised) and (shown >= 1.0) == (part >= 1.0)):
+            break
+    return text
+
+
 def quick(seconds: float) -> str:
     """Say how long something took that takes milliseconds, such as an answer: ``12 ms``, ``0.4 ms``."""
     return f"{seconds * 1000:.3g} ms" if seconds < _WHOLE else lasted(seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.figures import about, at, given, lasted, quick
+from harness.core.figures import about, at, given, lasted, quick, share
 from harness.core.values import Budget, Term
 
 HARNESS = Path(__file__).parents[2] / "harness"
@@ -99,10 +99,16 @@ def test_what_is_no_time_or_is_for_programs_is_not(source: str) -> None:
         (quick(0.0123), "12.3 ms"),
         (quick(0.2), "200 ms"),
         (quick(1.26), "1.3 s"),
+        (share(0.99), "99.0%"),
+        (share(0.9995), "99.95%"),
+        (share(0.9896, 0.99), "98.96%"),
+        (share(0.6666666, 0.5), "66.7%"),
+        (share(0.9996, 0.9995), "99.96%"),
+        (share(1.0, 0.9995), "100.0%"),
     ],
 )
-def test_each_kind_of_time_has_one_form(said: str, figure: str) -> None:
-    """What was measured, when it was, what was chosen, what is ahead, and what takes milliseconds."""
+def test_each_kind_of_figure_has_one_form(said: str, figure: str) -> None:
+    """What was measured, when it was, what was chosen, what is ahead, what takes milliseconds, and a share."""
     assert said == figure
 
 
