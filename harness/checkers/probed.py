@@ -24,7 +24,7 @@ from harness.checkers.outages import (
     worst_of,
 )
 from harness.checkers.troubles import blind, pace
-from harness.core.figures import at, given
+from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
@@ -112,9 +112,11 @@ class Probed:
             counts, before = (good, len(during), more, lines), [op for op in answered if early.start <= op.begun < early.end]
             points += judge_share(history, self.share, figures, counts, window, early=before, unsure=unsure)
         worst = worst_of(history, gaps, of) or longest
-        return conclude(
-            self.name, history, points, f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})", details
-        )
+        held = f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})"
+        if longest.interval.length > (worst.within or worst.interval).length:
+            whole = longest.interval
+            held += f"; for {lasted(whole.length)} from {at(whole.start)} there was no good answer either, and nobody could ask all along"
+        return conclude(self.name, history, points, held, details)
 
     def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], window: Interval) -> list[Point]:
         """Say that it was not so before anything was broken, or that nobody knows."""

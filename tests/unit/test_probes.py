@@ -303,6 +303,16 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
 }
 
 
+def test_the_longest_time_without_an_answer_is_told_though_nobody_could_ask_in_it() -> None:
+    """Beside the longest one that was asked all along; the details have it, and so does the picture."""
+    history = told(lambda time: MUTE if 20 <= time < 30 else NO if 40 <= time < 42 else OK)
+    finding = Probed("queue", 0.5, 15.0).check(history)
+    assert finding.verdict is Verdict.HELD
+    assert (
+        "queue gave no good answer for 2.5 s from 39.5 s (allowed 15 s); for 10.5 s from 19.5 s there was no good answer" in finding.summary
+    )
+
+
 @pytest.mark.parametrize("kind", JUDGED)
 def test_a_promise_of_a_probe_goes_by_answers_alone(kind: str) -> None:
     """Silence of ours, or of the node, convicts and acquits nobody."""
