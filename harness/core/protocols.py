@@ -494,8 +494,8 @@ class Restarting(Protocol):
     def restart(self, cluster: Cluster, app: App) -> None:
         """Have all instances of an app that was deployed stopped and started, one after the other; one without a home has nothing to be stopped.
 
-        Returns when all of them run again, by the orchestrator's word. Raises `Expired` where they did not in time, and `HalfDone` where some were
-        begun with.
+        Returns when all that can have a home run again, by the orchestrator's word. Raises `Expired` where they did not in time, `HalfDone` where
+        some were begun with, and any other `HarnessError` where nothing was touched.
         """
 
 

@@ -415,6 +415,8 @@ def restarting(
         done.append(f"{name} {wanted}")
         row = next((each for each in fleet.states if each["name"] == name), {})
         runs = wanted != "loaded" and name != stuck
+        if homeless and (name == names[-1] or name == homeless) and wanted != "loaded":
+            fleet.states.append(state(homeless, len(names)))  # it was placed at last
         row["systemdActiveState"], row["systemdSubState"] = ("active", "running") if runs else ("failed", "failed")
         return Response(204, b"")
 
@@ -424,7 +426,7 @@ def restarting(
 
 
 def test_units_are_started_anew_one_after_the_other(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has stopped before it is started, and runs before the next is stopped; one without a home has nothing to be stopped."""
+    """Each has stopped before it is started, and runs before the next is stopped; one without a home has nothing to be stopped, and is waited for."""
     done = restarting(fleet, monkeypatch, "web@1.service", "web@2.service", "web@3.service", homeless="web@2.service")
     fleet.silent["n1"] = Response(503, b'{"error": {"code": 503, "message": "no etcd"}}')
     fleet.mode.restart(fleet.cluster, App("web", 3))
@@ -456,6 +458,14 @@ def test_how_far_a_restart_came_is_told(
         fleet.mode.restart(fleet.cluster, App("web", 2))
     assert type(caught.value) is error
     assert found == done
+
+
+def test_an_app_without_a_home_is_not_started_anew(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it was stopped, and nothing of it runs."""
+    done = restarting(fleet, monkeypatch, "web@1.service", homeless="web@1.service")
+    with pytest.raises(HarnessError, match="fleet has no unit of web on any machine") as caught:
+        fleet.mode.restart(fleet.cluster, App("web", 1))
+    assert (type(caught.value), done) == (HarnessError, [])
 
 
 def test_a_unit_that_is_not_there_is_not_started_anew(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

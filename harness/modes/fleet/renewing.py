@@ -44,12 +44,17 @@ class Units:
     def restart(self, *, files: Mapping[str, UnitFile] | None = None) -> None:
         """Stop each that has a home, wait until it has stopped, start it, and wait until it runs and answers HTTP; then the next.
 
-        With `files`, by instance, each is another unit from then on, also one without a home: that is given to fleet alone.
+        With `files`, by instance, each is another unit from then on, also one without a home: that is given to fleet alone. Those without a home are
+        waited for when all others are done: until as many serve as can have a home on the machines that fleet lists.
 
-        Raises `HarnessError` where fleet lists none of that name, or refuses the first, `HalfDone` where it does so later, and `Expired` with what
-        was seen last. One that was stopped is started in any case, as far as somebody takes that.
+        Raises `HarnessError` where fleet lists none of that name, where none has a home and none is to be another, or where it refuses the first;
+        `HalfDone` where it does so later, and `Expired` with what was seen last. One that was stopped is started in any case, as far as somebody
+        takes that.
         """
         listed = self._listed()
+        homeless = [instance for instance in self._app.names if not listed[unit_name(instance)].machine]
+        if files is None and len(homeless) == self._app.instances:
+            raise HarnessError(f"fleet has no unit of {self._app.name} on any machine, so that there is nothing to start anew")
         begun = 0
         for instance in self._app.names:
             file = None if files is None else files[instance]
@@ -65,6 +70,16 @@ class Units:
                     raise HalfDone(f"{begun} units of {self._app.name} were started anew, and then: {error}") from error
                 raise
             begun += 1
+        if homeless:
+            self._until(lambda _: self._all_serve(), lambda seen: seen[0], f"{', '.join(map(unit_name, homeless))} to run again, too")
+
+    def _all_serve(self) -> tuple[bool, str]:
+        """Return whether as many serve as can have a home now, and what is so."""
+        view = self._look()
+        if isinstance(view, str):
+            return False, view
+        serving, told = on_nodes.who_serves(self._cluster, {*self._app.names}, view, lambda each, _: self._app.port_of(each.instance))
+        return len(serving) >= self._app.homes(len(view.nodes)), told or "fleet lists no such unit"
 
     def _listed(self) -> Mapping[str, Unit]:
         """Return its units as fleet lists them. Raises `HarnessError` where one is missing."""
