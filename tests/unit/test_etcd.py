@@ -147,6 +147,38 @@ def test_a_status_that_is_no_status_is_an_error(member: EtcdServer, body: dict[s
         etcd.members()
 
 
+RAFT = '"raft.status": {"id":"1","term":4,"lead":"1"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{\n" + RAFT + "\n}\n", "{\n" + RAFT + ",\n" + '"memstats": {"Alloc":NaN,"Alloc":{}}\n}\n', "{" + RAFT + "}", " {\n  " + RAFT + " }"],
+    ids=["alone", "first", "on one line", "indented"],
+)
+def test_a_status_is_read_however_it_is_laid_out(member: EtcdServer, body: str) -> None:
+    """In the form that etcd gives it, nothing but its own line is looked at."""
+    member.trouble = Response(200, body.encode())
+    with client(member) as etcd:
+        assert etcd.status() == Status(term=4, member_id=1, leader_id=1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{\n" + RAFT + ",\n" + RAFT.replace("4", "5") + "\n}\n",
+        "{\n" + RAFT[:-1] + "\n}\n",
+        "{\n" + RAFT + "}\n}\n",
+        '{\n"raft.status": \n}\n',
+    ],
+    ids=["twice", "torn", "too much", "nothing"],
+)
+def test_a_status_that_is_told_twice_or_in_part_is_an_error(member: EtcdServer, body: str) -> None:
+    """Nobody knows which of them holds."""
+    member.trouble = Response(200, body.encode())
+    with client(member) as etcd, pytest.raises(InDoubt, match="expected an etcd"):
+        etcd.status()
+
+
 def test_all_requests_go_over_one_connection(member: EtcdServer) -> None:
     """The connection is kept while all goes well."""
     with client(member) as etcd:
