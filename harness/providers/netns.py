@@ -5,6 +5,7 @@ Ours say so: the alias of their loopback is a word of the run (`harness.host.mar
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -23,6 +24,9 @@ GATEWAY = "10.77.0.1"
 _KIND = "network namespace"
 _SECONDS = 20.0
 """How long one look into a namespace may take. By hand: some milliseconds."""
+_CLONE_NEWNET = 0x40000000
+_MNT_DETACH = 2
+_LIBC = ctypes.CDLL(None, use_errno=True)  # os.setns is there from Python 3.12 on
 
 
 def word_of(run_id: str) -> str:
@@ -71,10 +75,8 @@ def _is_one(path: Path) -> bool:
 
 def remove(path: Path) -> None:
     """Remove a namespace. Twice is fine. What stands in it goes with it, once no process is inside. Raises `HarnessError`."""
-    from pyroute2 import netns  # noqa: PLC0415 - 163 modules, a quarter of what a command takes to start, which most never need
-
     try:
-        netns.remove(path.name)
+        take_away(path)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -85,14 +87,30 @@ def remove(path: Path) -> None:
             raise HarnessError(f"cannot remove the network namespace {path.name}: {error}") from error
 
 
+def take_away(path: Path) -> None:
+    """Unmount the file that holds a namespace, and remove it. Raises `OSError`, also where nothing is mounted on it."""
+    _check(_LIBC.umount2(os.fsencode(path), _MNT_DETACH))
+    path.unlink()
+
+
+def _enter(handle: int) -> None:
+    """Put the calling thread into a network namespace. Raises `OSError`."""
+    _check(_LIBC.setns(handle, _CLONE_NEWNET))
+
+
+def _check(status: int) -> None:
+    """Raise the `OSError` that a call of libc's has left behind, if its status says that there is one."""
+    if status:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 @contextmanager
 def entered(path: Path, run_id: str) -> Iterator[None]:
     """Put the calling thread into a cluster's namespace: its new sockets, and those of threads that it starts, reach the nodes.
 
     May be entered twice. Raises `HarnessError` where the namespace is gone, or cannot be entered.
     """
-    from pyroute2 import netns  # noqa: PLC0415 - as above
-
     back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
@@ -100,7 +118,7 @@ def entered(path: Path, run_id: str) -> Iterator[None]:
         except OSError as error:
             raise HarnessError(f"the network of {run_id} is not there: {error}; was the cluster destroyed?") from error
         try:
-            netns.setns(there)
+            _enter(there)
         except OSError as error:
             raise HarnessError(f"the network of {run_id} cannot be entered: {error}; it is half made, or this is not root") from error
         finally:
@@ -108,6 +126,6 @@ def entered(path: Path, run_id: str) -> Iterator[None]:
         try:
             yield
         finally:
-            netns.setns(back)
+            _enter(back)
     finally:
         os.close(back)

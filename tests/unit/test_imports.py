@@ -115,7 +115,6 @@ IO = {
     "os",
     "pathlib",
     "paramiko",
-    "pyroute2",
     "requests",
     "secrets",
     "select",

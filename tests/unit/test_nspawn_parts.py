@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from pyroute2 import netns
 
 from harness.core import pace, stops
 from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unsupported
@@ -26,7 +25,7 @@ from harness.nodes import namespaced, peeking, programs
 from harness.nodes.namespaced import ENVIRON, NspawnNode, _input
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.remote import SshNode
-from harness.providers import clusters, nspawn
+from harness.providers import clusters, netns, nspawn
 from harness.providers.nspawn import NspawnProvider, bridge, capacity, cgroups, machine, nspawn_records
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
@@ -124,10 +123,10 @@ def test_a_network_that_cannot_be_entered_leaves_no_descriptor_open() -> None:
 def test_a_namespace_that_is_half_made_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a plain file that nothing is mounted on."""
 
-    def refuse(name: str) -> None:
+    def refuse(path: Path) -> None:
         raise OSError(errno.EINVAL, "not mounted")
 
-    monkeypatch.setattr(netns, "remove", refuse)
+    monkeypatch.setattr(netns, "take_away", refuse)
     nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     for name in (bridge.name_of(RUN), bridge.name_of(RUN, "n1"), "wf-other"):
         (bridge.FOLDER / name).touch()
@@ -138,10 +137,10 @@ def test_a_namespace_that_is_half_made_is_removed(monkeypatch: pytest.MonkeyPatc
 def test_a_namespace_that_cannot_be_removed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """By name; one that somebody else removed meanwhile is fine."""
 
-    def refuse(name: str) -> None:
-        raise (FileNotFoundError if name.endswith("n1") else OSError)(errno.EBUSY, "busy")
+    def refuse(path: Path) -> None:
+        raise (FileNotFoundError if path.name.endswith("n1") else OSError)(errno.EBUSY, "busy")
 
-    monkeypatch.setattr(netns, "remove", refuse)
+    monkeypatch.setattr(netns, "take_away", refuse)
     nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     (bridge.FOLDER / bridge.name_of(RUN, "n1")).touch()
     bridge.destroy(RUN)

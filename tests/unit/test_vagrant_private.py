@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pyroute2 import netns
 
 from harness.core.errors import HarnessError
 from harness.host import marks, processes, state
 from harness.host.processes import Process
-from harness.providers import clusters
+from harness.providers import clusters, netns
 from harness.providers.vagrant import own_libvirt
 
 RUN = "cut-1"
@@ -102,8 +101,8 @@ def test_a_run_in_which_nothing_lives_is_found_by_its_namespace(tmp_path: Path) 
 
 def test_a_namespace_that_is_only_called_as_ours_is_somebodys_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It makes no run, is not removed, and is told."""
-    gone: list[str] = []
-    monkeypatch.setattr(netns, "remove", gone.append)
+    gone: list[Path] = []
+    monkeypatch.setattr(netns, "take_away", gone.append)
     (tmp_path / "netns" / "wfv-cut-1").touch()
     assert own_libvirt.runs() == set()
     assert own_libvirt.left(RUN) == []
@@ -145,15 +144,15 @@ def test_a_command_cannot_enter_what_is_gone(process: Callable[..., None]) -> No
 def test_a_namespace_is_removed_also_when_it_is_half_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Twice is fine; one that cannot be removed is said by name."""
     recorded()
-    gone: list[str] = []
-    monkeypatch.setattr(netns, "remove", gone.append)
+    gone: list[Path] = []
+    monkeypatch.setattr(netns, "take_away", gone.append)
     own_libvirt.remove(RUN)
-    assert gone == ["wfv-cut-1"]
+    assert [each.name for each in gone] == ["wfv-cut-1"]
 
-    def refuse(name: str) -> None:
+    def refuse(path: Path) -> None:
         raise OSError(errno.EINVAL, "not mounted")
 
-    monkeypatch.setattr(netns, "remove", refuse)
+    monkeypatch.setattr(netns, "take_away", refuse)
     file = tmp_path / "netns" / "wfv-cut-1"
     file.touch()
     own_libvirt.remove(RUN)
