@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import re
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -132,7 +131,9 @@ def is_ours(error: BaseException) -> bool:
     while todo:
         each = todo.pop()
         seen.append(each)
-        if isinstance(each, socket.gaierror) or (isinstance(each, OSError) and each.errno in _OURS):
+        if (
+            isinstance(each, OSError) and each.errno is not None and (each.errno in _OURS or each.errno < 0)
+        ):  # below 0: a name found no address
             return True
         inner = [*each.args, each.__cause__, each.__context__, getattr(each, "reason", None)]
         todo += [other for other in inner if isinstance(other, BaseException) and other not in seen]

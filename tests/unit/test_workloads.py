@@ -15,7 +15,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from urllib3.util import connection
 
 from harness.core.clock import Clock, SystemClock, wait_until
 from harness.core.errors import HarnessError, Unsupported
@@ -201,7 +200,7 @@ def test_a_call_that_this_machine_could_not_make_is_ours(
     def refuse(*_args: object, **_more: object) -> None:
         raise socket.gaierror(number, "?") if number < 0 else OSError(number, "?")
 
-    monkeypatch.setattr(connection, "create_connection", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
     here = cluster_of(["127.0.0.1"], App("web", 1, port=1))
     assert asked(Http("web"), here).ours is ours
     client = Register().connect(members.cluster)
