@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 DEEPEST = 64
 """Objects and lists inside each other at most. The deepest that the harness writes is some ten."""
 
+MOST_VALUES = 500_000
+"""Values in one JSON text at most: a value takes up to a hundred times the memory of its bytes. The harness writes some ten thousand."""
+
 MOST_SENT = 1 << 28
 """Bytes of a file that is copied to a node, at most: it is held in memory."""
 
@@ -185,11 +188,16 @@ ENCODING_ERRORS = "surrogatepass"
 def loads(body: bytes, *, finite: bool = True) -> Json:
     """Return the JSON that bytes hold, a file's or somebody's answer. Raises `ValueError` for anything else, and for what the harness never writes.
 
-    That is: a key that stands twice in one object, more than `DEEPEST` brackets inside each other, numbers that no field holds or that are none
-    (unless `finite` is false), and half a character (but for those that stand for a byte of a path that is not UTF-8).
+    That is: a key that stands twice in one object, more than `DEEPEST` brackets inside each other, more than `MOST_VALUES` values, numbers that no
+    field holds or that are none (unless `finite` is false), and half a character (but for those that stand for a byte of a path that is not UTF-8).
     """
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
-        raise ValueError(f"more than {DEEPEST} objects and lists inside each other")
+    brackets = _count(body, _OPENING)
+    if brackets > DEEPEST or brackets + _count(body, b",") >= MOST_VALUES:
+        bare = _STRING.sub(b"", body)
+        if _count(bare, _OPENING + b",") >= MOST_VALUES:  # each value is the first in its brackets, or stands behind a comma
+            raise ValueError(f"more than {MOST_VALUES} values")
+        if _depth(bare) > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} objects and lists inside each other")
     text = body.decode(errors=ENCODING_ERRORS)
     found: Json = (_DECODER if finite else _ANY_FLOAT).decode(text)
     if "\\u" in text or b"\xed" in body:
@@ -248,10 +256,14 @@ _DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_const
 _ANY_FLOAT = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_pairs)
 
 
-def _depth(body: bytes) -> int:
-    """Return how deep brackets outside of strings are nested."""
+def _count(body: bytes, marks: bytes) -> int:
+    return sum(body.count(mark) for mark in marks)
+
+
+def _depth(bare: bytes) -> int:
+    """Return how deep the brackets of a text without its strings are nested."""
     depth = deepest = 0
-    for each in _BETWEEN.sub(b"", _STRING.sub(b"", body)):
+    for each in _BETWEEN.sub(b"", bare):
         if each in _OPENING:
             depth += 1
             deepest = max(deepest, depth)

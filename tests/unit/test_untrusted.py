@@ -167,6 +167,9 @@ NO_JSON = {
     "deep objects": b'{"a":' * 80 + b"1" + b"}" * 80,
     "deep after strings with brackets": b'["\\"]]]",' + b"[" * 80 + b"]" * 81,
     "strings without end in strings": b'"' + b'\\"' * 200_000 + b"[" * 100,
+    "too many lists": b"[" + b"[]," * untrusted.MOST_VALUES + b"[]]",
+    "too many numbers": b"[" + b"1," * untrusted.MOST_VALUES + b"1]",
+    "too many objects": b'{"a":[' + b'{"b":1},' * untrusted.MOST_VALUES + b"1]}",
     "no number": b"NaN",
     "infinity": b"-Infinity",
     "a float that is too large": b"1e999",
@@ -189,6 +192,12 @@ def test_what_is_no_json_that_we_would_write_is_refused(body: bytes) -> None:
     """With the file, never by a RecursionError."""
     with pytest.raises(BadInput, match=r"^x: text that is not JSON"):
         untrusted.json_of(body, "x")
+
+
+def test_what_stands_in_strings_is_not_counted_as_values() -> None:
+    """A log may hold any number of commas and brackets."""
+    value = ["[{,"] * (untrusted.MOST_VALUES // 4)
+    assert untrusted.json_of(json.dumps(value).encode(), "x") == value
 
 
 VALUES = st.recursive(
