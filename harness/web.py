@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer's body that are read at most. They are taken as they were sent: what a few packed ones unpack to has no bound."""
 
+_PIECE = 1024 * 1024
+"""Bytes of it that are read at a time."""
+
 BY_WHAT_WAS_SENT = (ValueError, ArithmeticError, LookupError, EOFError)
 """What http.client and urllib3 let out beside errors of their own when a server sends numbers or texts that are none."""
 
@@ -107,11 +110,19 @@ class Site:
         weakref.finalize(self, self._connection.close)  # a thread that has ended closes nothing
 
     def exchange(
-        self, method: str, path: str, *, seconds: float, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        most: int | None = LARGEST,
     ) -> Answer:
         """Ask, and return whatever is answered within `seconds` in all. Raises `NotSent` or `NoAnswer`, never anything else for what the server does.
 
-        Redirects are not followed.
+        The answer's body has `most` bytes at most; with None only the status is wanted, and a body of any length is read and dropped. Redirects are
+        not followed.
         """
         stops.go_on()
         deadline = Deadline(self._clock, seconds)
@@ -124,12 +135,16 @@ class Site:
             connection.settimeout(max(deadline.left(), 0.001))
             self._connection.request(method, path, body, headers or {})
             with self._connection.getresponse() as response:
-                content = response.read(LARGEST + 1)
-                if len(content) > LARGEST:
-                    raise NoAnswer(self._where(method, path), f"the answer is longer than {LARGEST} bytes")
+                content = bytearray()
+                while piece := response.read(_PIECE):
+                    if most is None:
+                        continue
+                    content += piece
+                    if len(content) > most:
+                        raise NoAnswer(self._where(method, path), f"the answer is longer than {most} bytes")
                 if response.length:
-                    raise http.client.IncompleteRead(content, response.length)
-                return Answer(response.status, content)
+                    raise http.client.IncompleteRead(bytes(content), response.length)
+                return Answer(response.status, bytes(content))
         except (OSError, http.client.HTTPException, *BY_WHAT_WAS_SENT) as e:
             self.close()
             raise NoAnswer(self._where(method, path), _words(e, seconds)) from e

@@ -201,7 +201,7 @@ def http_silence(cluster: Cluster, name: str, port: int) -> str:
         return "cannot be asked: no node of ours"
     site = Site(address, port)
     try:
-        site.exchange("GET", "/", seconds=pace.limit(_HTTP_SECONDS))
+        site.exchange("GET", "/", seconds=pace.limit(_HTTP_SECONDS), most=None)
     except WebTrouble as e:
         return f"gives no answer ({e.words})"
     finally:

@@ -30,6 +30,10 @@ ATTEMPT = 0.3
 """How long one node is waited for: these seconds, or this part of the call's deadline if that is longer.
 
 A dead node swallows packets, and the next one must still have its turn."""
+LONGEST_ANSWER = 64 * 1024
+"""Bytes of an app's answer at most: it names an instance and a host, and many are read at a time."""
+LONGEST_HOST = 255
+"""Letters of a host's name at most, as RFC 1035 has them."""
 _OK = 200
 
 
@@ -123,7 +127,7 @@ class HttpClient:
         key = (node.address, port)
         site = self._sites.pop(key, None) or Site(node.address, port)
         try:
-            answer = site.exchange("GET", "/", seconds=seconds)
+            answer = site.exchange("GET", "/", seconds=seconds, most=LONGEST_ANSWER)
         except (NotSent, NoAnswer) as trouble:
             site.close()
             return None, trouble.words, is_ours(trouble)

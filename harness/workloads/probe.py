@@ -140,7 +140,7 @@ class ProbeClient:
         probe, name = self._probe, self._node.name
         site, self._site = self._site or Site(self._node.address, probe.port or 0), None
         try:
-            answer = site.exchange("GET", probe.path or "/", seconds=probe.deadline)
+            answer = site.exchange("GET", probe.path or "/", seconds=probe.deadline, most=None)
         except (NotSent, NoAnswer) as trouble:
             site.close()
             return Reply(Outcome.UNKNOWN if is_ours(trouble) else Outcome.FAIL, by=name, error=trouble.words)

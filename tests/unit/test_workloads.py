@@ -29,9 +29,10 @@ from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.servers import EtcdServer, Request, Server, ServerTrouble
+from harness.web import LARGEST, NoAnswer, Site
 from harness.workloads import WORKLOADS
 from harness.workloads.driver import Driver, Ops
-from harness.workloads.http import Http
+from harness.workloads.http import LONGEST_ANSWER, Http
 from harness.workloads.probe import Probe, ProbeClient
 from harness.workloads.register import PREFIX, Register
 
@@ -157,6 +158,7 @@ def test_http_of_an_unknown_app_is_an_error_that_names_the_apps() -> None:
         servers.Response(200, b'{"instance": "web@2", "host": "n1"}'),
         servers.Response(200, b"<html>"),
         servers.Response(200, b"[]"),
+        servers.Response(200, json.dumps({"instance": "web@1", "host": "n1", "x": [[]] * LONGEST_ANSWER}).encode()),
         ServerTrouble.HANG,
         ServerTrouble.RESET,
         ServerTrouble.TORN,
@@ -173,6 +175,19 @@ def test_http_goes_on_to_the_next_node_unless_the_very_instance_answered(
     one.behave = lambda _: behaviour
     other.behave = web("web@1", "n2")
     assert asked(Http("web", deadline=PATIENT), cluster) == Reply(Outcome.OK, value="n2", by="n2")
+
+
+def test_an_answer_of_which_the_status_alone_counts_may_be_of_any_length(two: tuple[Server, Server, Cluster, App]) -> None:
+    """Nothing of it is kept."""
+    one, _, cluster, _ = two
+    one.behave = lambda _: servers.Response(200, bytes(LARGEST + 1))
+    probe = ProbeClient(Probe("up", "n1", port=one.port, deadline=PATIENT), cluster.nodes[0])
+    assert probe.invoke(Call("ask", "up")) == Reply(Outcome.OK, by="n1")
+    probe.close()
+    site = Site(one.address, one.port)
+    with pytest.raises(NoAnswer, match=rf"longer than {LARGEST} bytes$"):
+        site.exchange("GET", "/", seconds=PATIENT)
+    site.close()
 
 
 def test_http_without_any_good_answer_is_a_fail_that_says_what_each_node_did(two: tuple[Server, Server, Cluster, App]) -> None:
