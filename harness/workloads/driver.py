@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from harness.core import stops
 from harness.core.clock import Deadline
-from harness.core.errors import in_words
+from harness.core.errors import HarnessError, gist, in_words
 from harness.core.figures import given
 from harness.core.threads import CertainThread, NoThread
 from harness.core.values import Call, Outcome, Reply
@@ -35,6 +35,8 @@ GRACE_SECONDS = 1.0
 """What a call may take beyond its deadline before `Driver.stop` goes on without it."""
 USUAL_DEADLINE = 5.0
 """Deadline, in seconds, of a workload that has no field `deadline`."""
+LONGEST_SAID = 1 << 14
+"""Characters of a reply's value, or of its error, at most: they go into the history as they are. What a probe's command says has no more."""
 _BATCH = 5000
 
 
@@ -232,6 +234,8 @@ class Driver:
     def _make(self, client: Client | None, call: Call) -> Client | None:
         """Make one call from invocation to answer. Returns the client to go on with: none after it raised."""
         op = self._begin(call)
+        if op is None:
+            return client
         try:
             client = client or self.workload.connect(self._cluster)
             reply = client.invoke(call)
@@ -242,23 +246,40 @@ class Driver:
         return client
 
     def _make_all(self, client: Batching, calls: Sequence[Call]) -> None:
-        ops = [self._begin(call) for call in calls]
+        begun = [(op, call) for call in calls if (op := self._begin(call)) is not None]
         try:
-            replies = client.invoke_all(calls)
+            replies = client.invoke_all([call for _, call in begun])
         except Exception as error:  # noqa: BLE001 - same
-            replies = [_bug(error)] * len(calls)
-        for op, reply in zip(ops, replies, strict=True):
+            replies = [_bug(error)] * len(begun)
+        for (op, _), reply in zip(begun, replies, strict=True):
             self._end(op, reply)
 
-    def _begin(self, call: Call) -> int:
+    def _begin(self, call: Call) -> int | None:
+        """Write down that a call is made, and return its number; None where no history can hold it: then it is not made."""
         op = self._ops.next()
+        try:
+            self._recorder.record(Invoked(op, self.workload.name, call))
+        except HarnessError as error:
+            self._recorder.record(Note(f"a call of {self.workload.name} was not made: {error}"))
+            return None
         if call.function == "write":
             self._written[call.key] = None
-        self._recorder.record(Invoked(op, self.workload.name, call))
         return op
 
     def _end(self, op: int, reply: Reply) -> None:
-        self._recorder.record(Answered(op, self.workload.name, reply.outcome, reply.value, reply.by, reply.error, reply.ours))
+        """Write down how a call ended. Of a reply that no history can hold only that is kept: what whoever was called says must end no thread."""
+        try:
+            self._recorder.record(self._answered(op, reply))
+        except Exception as error:  # noqa: BLE001 - a plug-in's client may return anything at all
+            said = f"the reply cannot be recorded: {gist(in_words(error))}"
+            self._recorder.record(Answered(op, self.workload.name, Outcome.UNKNOWN, error=said, ours=True))
+
+    def _answered(self, op: int, reply: Reply) -> Answered:
+        """Return the event of a reply, its error cut. Raises `ValueError` for a value that is too long: it is compared, so it must be whole."""
+        if reply.value is not None and len(reply.value) > LONGEST_SAID:
+            raise ValueError(f"a value of {len(reply.value)} characters, {LONGEST_SAID} at most")
+        error = reply.error if len(reply.error) <= LONGEST_SAID else gist(reply.error)
+        return Answered(op, self.workload.name, reply.outcome, reply.value, reply.by, error, reply.ours)
 
 
 def _bug(error: Exception) -> Reply:

@@ -86,7 +86,7 @@ class HttpClient:
         self._sites: dict[tuple[str, int], Site] = {}
 
     def invoke(self, call: Call) -> Reply:
-        """GET an instance; see `Http`. The value is the host that the answer names, `by` the node that was asked."""
+        """GET an instance; see `Http`. The value is the host that the answer names, if that is a name, `by` the node that was asked."""
         order = self._orders.get(call.key)
         if order is None and call.key.partition("@")[0] == self._app.name:
             order = self._orders.setdefault(call.key, list(self._cluster.nodes))  # it has more instances by now
@@ -139,7 +139,7 @@ class HttpClient:
         if who.get("instance") != instance:
             return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}", False
         host = who.get("host")
-        return (host if isinstance(host, str) else None), "", False
+        return (host if isinstance(host, str) and len(host) <= LONGEST_HOST else None), "", False
 
 
 def _app(cluster: Cluster, name: str) -> App:

@@ -397,8 +397,9 @@ def _served(double: Any) -> WorkloadCase:
 class _Twice(Driver):
     """Tells of two calls where it makes one."""
 
-    def _begin(self, call: Call) -> int:
+    def _begin(self, call: Call) -> int | None:
         op = super()._begin(call)
+        assert op is not None
         self._recorder.record(Invoked(op + 1000, self.workload.name, call))
         return op
 

@@ -21,7 +21,7 @@ from harness.core.errors import HarnessError, Unsupported
 from harness.core.parameters import build
 from harness.core.protocols import Client, Cluster, Store
 from harness.core.values import App, Call, Json, Outcome, Reply
-from harness.history.events import Answered, History, Invoked, Note
+from harness.history.events import LONGEST_LINE, Answered, History, Invoked, Note
 from harness.history.recorder import Recorder
 from harness.modes.etcd import Etcd
 from harness.testing import servers
@@ -31,13 +31,13 @@ from harness.testing.memory_node import MemoryNode
 from harness.testing.servers import EtcdServer, Request, Server, ServerTrouble
 from harness.web import LARGEST, NoAnswer, Site
 from harness.workloads import WORKLOADS
-from harness.workloads.driver import Driver, Ops
-from harness.workloads.http import LONGEST_ANSWER, Http
+from harness.workloads.driver import LONGEST_SAID, Driver, Ops
+from harness.workloads.http import LONGEST_ANSWER, LONGEST_HOST, Http
 from harness.workloads.probe import Probe, ProbeClient
 from harness.workloads.register import PREFIX, Register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 PATIENT = 10.0
@@ -552,6 +552,68 @@ def test_a_client_that_raises_leaves_an_unknown_call_and_a_new_client(drive: Cal
     assert answers == [(Outcome.UNKNOWN, "the client raised ValueError: a bug"), (Outcome.OK, "")]
     driven.driver.stop()
     assert all(client.closed for client in workload.clients)
+
+
+FEW = 4
+"""More calls than such a workload has threads, at its rate and deadline."""
+ODD_REPLIES: Mapping[str, Any] = {
+    "a value that no line can hold": Reply(Outcome.OK, value="x" * LONGEST_LINE),
+    "a value that fills the history": Reply(Outcome.OK, value="x" * (LONGEST_SAID + 1)),
+    "a value that is no text": Reply(Outcome.OK, value=7),  # type: ignore[arg-type]  # what a plug-in may do
+    "an error that is no text": Reply(Outcome.FAIL, error=ValueError("a bug")),  # type: ignore[arg-type]
+    "an outcome that is none": Reply("fine"),  # type: ignore[arg-type]
+    "no reply at all": None,
+}
+
+
+@pytest.mark.parametrize("odd", ODD_REPLIES)
+def test_a_reply_that_no_history_can_hold_is_unknown_and_ends_no_thread(drive: Callable[[Any], Driven], odd: str) -> None:
+    """Whatever whoever was called says: each call that begins ends, and the calls go on."""
+    driven = drive(Calls(behave=lambda call: ODD_REPLIES[odd] if int(call.key) < FEW else Reply(Outcome.OK)))
+    for calls in range(1, FEW + 2):
+        driven.answered(calls)
+        driven.slots(1)
+    answers = [event for _, event in driven.history().each(Answered)]
+    assert {event.outcome for event in answers[:FEW]} == {Outcome.UNKNOWN}
+    assert all(event.ours and event.error.startswith("the reply cannot be recorded: ") for event in answers[:FEW])
+    assert answers[FEW].outcome is Outcome.OK
+    assert driven.recorder.path.stat().st_size < 1 << 20
+
+
+def test_a_long_error_is_cut_and_the_answer_kept(drive: Callable[[Any], Driven]) -> None:
+    """Its end says most."""
+    driven = drive(Calls(behave=lambda _: Reply(Outcome.FAIL, error="x" * LONGEST_LINE + " the cause")))
+    driven.answered(1)
+    ((_, answer),) = driven.history().each(Answered)
+    assert answer.outcome is Outcome.FAIL
+    assert answer.error.endswith(" the cause")
+    assert len(answer.error) < LONGEST_SAID
+
+
+def test_a_call_that_no_history_can_hold_is_not_made_and_ends_no_thread(drive: Callable[[Any], Driven]) -> None:
+    """A call that nobody knows of must not be made, and the others must."""
+
+    @dataclass
+    class Odd(Calls):
+        def calls(self, rng: Random) -> Iterator[Call]:
+            for number in itertools.count():
+                yield Call("write", str(number), "v") if number % 2 else Call("write", "k" * LONGEST_LINE, "v")
+
+    driven = drive(Odd())
+    driven.slots(5)
+    driven.answered(3)
+    assert [event.call.key for _, event in driven.history().each(Invoked)] == ["1", "3", "5"]
+    notes = [event.text for _, event in driven.history().each(Note)]
+    assert all(note.startswith("a call of calls was not made: cannot record what no history can hold (invoked event)") for note in notes)
+    assert len(notes) == 3
+
+
+@pytest.mark.parametrize("host", ["n" * (LONGEST_HOST + 1), 7, None, ["n2"]])
+def test_what_is_no_hosts_name_is_not_kept(two: tuple[Server, Server, Cluster, App], host: Any) -> None:
+    """The answer is the instance's all the same."""
+    one, _, cluster, _ = two
+    one.behave = web("web@1", host)
+    assert asked(Http("web", deadline=PATIENT), cluster) == Reply(Outcome.OK, by="n1")
 
 
 @pytest.mark.parametrize(("fails", "why"), [(True, "ValueError: a bug"), (False, "it had no more to make")])
