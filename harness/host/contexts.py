@@ -91,6 +91,13 @@ def go_asked(context: Path) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def go_line(context: Path) -> tuple[int, int]:
+    """Return where in its go.mod a module asks for a version of Go: line and column, from 1; the first line where it asks for none."""
+    whole = text(context / "go.mod")
+    found = _GO.search(whole)
+    return (whole.count("\n", 0, found.start()) + 1, found.start(1) - found.start() + 1) if found else (1, 1)
+
+
 def is_own(context: Path) -> bool:
     """Whether somebody who uses this made a folder: then each file of it counts, and none that a link leads to."""
     return context.name != "web"

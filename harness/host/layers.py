@@ -249,22 +249,33 @@ def go_minimum(modes: Collection[Path | None] = ()) -> tuple[tuple[int, int], st
 
 
 def check_machine(layer: Path | None = None) -> str:
-    """Return the path of a Go that will do for the image of a mode. Raises `Unsupported` for the first thing that this machine lacks."""
+    """Return the path of a Go that will do for the image of a mode.
+
+    Raises `Unsupported` for the first thing that this machine lacks, and `BadInput` where it has a Go that would do, were it not for one go.mod: that
+    is a line which somebody can change, and tests that need the image must fail by it, where they are skipped for what a machine lacks.
+    """
     building.check_tools("the node image", _TOOLS, "./setup")
     minimum, asks = go_minimum((layer,))
+    newest = (0, 0)
     seen = []
     for place in (surroundings.which("go"), *GO_PLACES):
         if place is None or not Path(place).is_file():
             continue
         answer = as_text(run_bounded([place, "version"], seconds=60.0, env=_go_environment()))
         match = re.search(r"\bgo(\d+)\.(\d+)", answer.stdout)
-        if match and (int(match[1]), int(match[2])) >= minimum:
+        version = (int(match[1]), int(match[2])) if match else (0, 0)
+        if version >= minimum:
             return place
+        newest = max(newest, version)
         seen.append(f"{place} says {(answer.stdout or answer.stderr).strip()!r}")
-    wanted = ".".join(map(str, minimum))
+    found = "; ".join(dict.fromkeys(seen)) or "none"
+    if asks and newest >= GO_MINIMUM:
+        line, column = contexts.go_line(Path(asks).parent)
+        most = ".".join(map(str, newest))
+        hint = f"found {found}; or install a newer Go"
+        raise BadInput([Problem(asks, line, column, f"Go {'.'.join(map(str, minimum))}", f"Go {most} or earlier, which is here", hint)])
     raise Unsupported(
-        f"building the node image needs Go {wanted} or later{f', which {asks} asks for' if asks else ''}; "
-        f"found {'; '.join(seen) or 'none'}; run ./setup, which installs one"
+        f"building the node image needs Go {'.'.join(map(str, GO_MINIMUM))} or later; found {found}; run ./setup, which installs one"
     )
 
 

@@ -659,16 +659,19 @@ def test_a_new_go_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said:
 
 
 @pytest.mark.parametrize("which", ["a layer", "an app"])
-def test_a_module_that_asks_for_a_newer_go_is_told_before_anything_is_made(
+def test_a_module_that_asks_for_a_newer_go_is_a_slip_in_its_file_and_nothing_that_the_machine_lacks(
     recipe: Path, layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
-    """Else the compiler would say so after a minute, and nobody what to do."""
+    """Tests are skipped for what a machine lacks: by a line of one app that none of them names they would all be, and nothing be judged."""
     tool = fake_go(tmp_path / "tool", "go version go1.22.1 linux/amd64")
     monkeypatch.setattr(shutil, "which", lambda name, **_: tool if name == "go" else f"/usr/bin/{name}")
     monkeypatch.setattr(layers, "GO_PLACES", ())
     assert layers.check_machine(layer) == tool
     (layer if which == "a layer" else recipe / "images" / "web").joinpath("go.mod").write_text("module acme\n\ngo 1.23.4\n")
-    with pytest.raises(Unsupported, match=r"needs Go 1\.23 or later, which \S+/go\.mod asks for; found .*go1\.22\.1"):
+    with pytest.raises(BadInput, match=r"/go\.mod:3:4: Go 1\.23; expected Go 1\.22 or earlier, which is here; found .*go1\.22\.1"):
+        layers.check_machine(layer)
+    fake_go(tmp_path / "tool", "go version go1.19 linux/amd64")
+    with pytest.raises(Unsupported, match=r"needs Go 1\.21 or later; found .*go1\.19"):
         layers.check_machine(layer)
 
 
