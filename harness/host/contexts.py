@@ -43,6 +43,9 @@ MOST_BYTES = 1 << 20
 _MODULE = re.compile(r"^[ \t]*module[ \t]+\"?([^\s\"]+)\"?", re.MULTILINE)
 _GO = re.compile(r"^go[ \t]+([0-9]{1,3})\.([0-9]{1,3})", re.MULTILINE)
 _GO_FILES = ("go.mod", "go.sum")
+_PACKAGE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*+package[ \t]+(\w+)", re.DOTALL)
+_REFUSED = re.compile(r"^(?:found packages .+ and .+|no Go files|package \S+: build constraints exclude all Go files) in ", re.MULTILINE)
+"""What Go says of a package as a whole, of no file of it."""
 _STARTS: Final = ("ENTRYPOINT", "CMD")
 _PATH: Final = tuple(f"{top}{folder}" for folder in ("/sbin", "/bin") for top in ("/usr/local", "/usr", ""))
 """Where a program is looked for that is named without its folder."""
@@ -139,11 +142,10 @@ def problems(context: Path) -> list[Problem]:
 def _unfit(context: Path) -> Sequence[Problem]:
     """Say what keeps a folder from being copied to nodes at all, with what is compiled of it."""
     try:
-        ingredients(context)
-        program(context)
+        there = ingredients(context)
+        return no_program(context, there) if program(context) else []
     except BadInput as error:
         return error.problems
-    return []
 
 
 def _wrong(context: Path) -> list[Problem]:
@@ -167,14 +169,44 @@ def _wrong(context: Path) -> list[Problem]:
     return list(_Recipe(context, read).problems())
 
 
+def no_program(folder: Path, there: Collection[Path]) -> list[Problem]:
+    """Say of the Go files among those that lie in a folder why no program comes of them: nothing where one of them is of package main.
+
+    Go builds any other package, too, and what comes of that is a library. Raises `BadInput` for a file that cannot be read.
+    """
+    packages = [(each, *_package(each)) for each in there if each.suffix == ".go" and _is_source(folder, each)]
+    if not packages:
+        return [Problem(str(folder), 0, 0, "no Go file beside go.mod", "the program's source, of package main")]
+    if any(name in {"main", ""} for _, name, _, _ in packages):  # what has no package the compiler tells with its place
+        return []
+    path, name, line, column = packages[0]
+    return [Problem(str(path), line, column, f"package {name}, of which Go makes a library", "package main", close(name, ("main",)))]
+
+
+def _is_source(folder: Path, path: Path) -> bool:
+    """Whether Go makes a package of a folder of a file: not of those below it, of tests, nor of what is called as hidden files are."""
+    return path.parent == folder and not path.name.endswith("_test.go") and path.name[0] not in "._"
+
+
+def _package(path: Path) -> tuple[str, int, int]:
+    """Return the package that a Go file is of, and its line and column, from 1; no name where it has none."""
+    whole = text(path)
+    found = _PACKAGE.match(whole)
+    if found is None:
+        return "", 1, 1
+    return found[1], whole.count("\n", 0, found.start(1)) + 1, found.start(1) - whole.rfind("\n", 0, found.start(1))
+
+
 def uncompiled(context: Path, said: str) -> list[Problem]:
-    """Return what the compiler said of the files of a folder, each with its place; nothing where it failed by something else."""
-    found = re.finditer(r"^(?:\./)?([^\s:]+\.go):([0-9]+):(?:([0-9]+):)? (.+)$", said, re.MULTILINE)
-    return [
+    """Return what the compiler said of a folder and its files, each with its place; nothing where it failed by something else."""
+    found = re.finditer(r"^(?:\./)?([^\s:]+\.go|go\.mod):([0-9]+):(?:([0-9]+):)? (.+)$", said, re.MULTILINE)
+    of_files = [
         Problem(str(context / each[1]), int(each[2]), int(each[3] or 1), each[4].strip(), "Go that compiles")
         for each in found
         if (context / each[1]).is_file()
     ]
+    of_all = [Problem(str(context), 0, 0, each[0].removesuffix(" in "), "Go that compiles") for each in _REFUSED.finditer(said)]
+    return of_files or of_all
 
 
 def text(path: Path) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import harness
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
 from harness.core.naming import close
-from harness.host import building, contexts, files, places, private, shelves, surroundings
+from harness.host import building, contexts, elf, files, places, private, shelves, surroundings
 from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
@@ -373,13 +373,18 @@ def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: s
             else:
                 building.copied(source, there, own=is_own(source), meant=partial(_is_installed, source))
         commands.say(f"building {source.name}/{name}" if source.parent == contexts.folder() else f"building {name}")
-        argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(_compiled(work, source) / name), package]
+        made = _compiled(work, source) / name
+        argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(made), package]
         try:
             commands.run(argv, cwd=there, env=_go_environment())
         except CommandFailed as error:
             if wrong := contexts.uncompiled(source, error.err):
                 raise BadInput(wrong) from error
             raise
+        if why := elf.not_startable(made, {}):
+            of = source / package
+            told = contexts.no_program(of, sorted(of.glob("*.go")))
+            raise BadInput(told or [Problem(str(of), 0, 0, f"what Go makes of it is {why}", "a program for nodes, of package main")])
 
 
 def _compiled(work: Path, source: Path) -> Path:

@@ -335,6 +335,45 @@ def test_what_does_not_compile_is_told_with_its_place_in_ones_own_file(images: P
         f"{folder}/main.go:7:1: too old; expected Go that compiles",
     ]
     assert contexts.uncompiled(folder, "dial tcp 10.0.0.1: refused") == []
+    assert [str(each) for each in contexts.uncompiled(folder, "go: errors parsing go.mod:\ngo.mod:4: unknown directive: foo")] == [
+        f"{folder}/go.mod:4:1: unknown directive: foo; expected Go that compiles"
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "found packages main (main.go) and mian (x.go)",
+        "no Go files",
+        "package example.org/shop: build constraints exclude all Go files",
+    ],
+)
+def test_what_go_says_of_a_whole_folder_is_told_with_the_folder(images: Path, said: str) -> None:
+    """It names no line, and the copy that is compiled, where nobody would look."""
+    assert [str(each) for each in contexts.uncompiled(images / "web", f"go: downloading x\n{said} in /tmp/work/go/images/web")] == [
+        f"{images}/web: {said}; expected Go that compiles"
+    ]
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff", "// A shop.\n\n", "/* package main\n */ ", "//go:build linux\n\n/**/\n"])
+def test_go_that_makes_a_library_is_told_before_it_is_compiled(images: Path, start: str) -> None:
+    """Go compiles it without a word, and nodes would have a file that nothing can start; it keeps every image from being built, not only its own."""
+    shutil.copytree(images / "web", images / "mine")
+    source = images / "mine" / "main.go"
+    for name in ("main_test.go", "_old.go", "sub/sub.go"):
+        (images / "mine" / name).parent.mkdir(exist_ok=True)
+        (images / "mine" / name).write_text("package other\n")
+    source.write_text(f"{start}package main\n\nfunc main() {{}}\n")
+    assert contexts.problems(images / "web") == []
+    source.write_text(f"{start}package mian\n\nfunc main() {{}}\n")
+    lines = start.removeprefix("\ufeff").split("\n")
+    assert [str(each) for each in contexts.problems(images / "web")] == [
+        f"{source}:{len(lines)}:{len(lines[-1]) + 9}: package mian, of which Go makes a library; expected package main; did you mean 'main'?"
+    ]
+    source.unlink()
+    assert [str(each) for each in contexts.problems(images / "web")] == [
+        f"{images}/mine: no Go file beside go.mod; expected the program's source, of package main"
+    ]
 
 
 HOSTILE: dict[str, tuple[str, str]] = {
@@ -453,6 +492,7 @@ def test_a_name_that_is_no_utf_8_is_a_name(own: Path, tmp_path: Path) -> None:
     folder = own.parent / os.fsdecode(b"b\xff")
     folder.mkdir()
     (folder / "go.mod").write_text("module app\n")
+    (folder / "main.go").write_text("package main\n")
     assert len({before, one, other, image.key()}) == 4
     assert planned(tmp_path, "web").apps
 

@@ -996,7 +996,38 @@ def test_an_app_that_does_not_compile_is_bad_input(recipe: Path, tmp_path: Path,
             del env
             if cwd.name == "web":
                 raise CommandFailed("image", argv, 1, said)
+            made = Path(argv[argv.index("-o") + 1])
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.write_bytes(b"\x7fELF".ljust(64, b"\0"))
 
     commands: Any = Commands()
     with pytest.raises(kind, match=f"{recipe}/images/web/main.go:3:1: oops" if kind is BadInput else said):
+        layers._programs(commands, layers.recipes(None), "go", tmp_path / "work")
+
+
+@pytest.mark.parametrize("source", ["package main", "package mian"])
+def test_what_was_compiled_and_could_not_start_is_in_no_layer(recipe: Path, tmp_path: Path, source: str) -> None:
+    """Of an app and of a mode's own programs alike: Go leaves a library where a program was asked for, and ends well."""
+
+    class Commands:
+        """Compile anything to a library."""
+
+        def say(self, _: str) -> None:
+            """Nobody listens."""
+
+        def run(self, argv: Sequence[str], *, cwd: Path, env: object) -> None:
+            """Write what Go does."""
+            del cwd, env
+            made = Path(argv[argv.index("-o") + 1])
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.write_bytes(b"!<arch>\n")
+
+    commands: Any = Commands()
+    (recipe / "images" / "web" / "main.go").write_text(f"{source}\n")
+    said = (
+        "web: what Go makes of it is no program"
+        if source == "package main"
+        else "web/main.go:1:9: package mian, of which Go makes a library"
+    )
+    with pytest.raises(BadInput, match=f"{recipe}/images/{said}; expected"):
         layers._programs(commands, layers.recipes(None), "go", tmp_path / "work")
