@@ -1064,6 +1064,33 @@ def test_an_await_in_vain_is_excused_by_what_it_takes_and_by_nothing_else(stoppe
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(
+    ("stopped", "killed", "healed", "off", "verdict"),
+    [
+        ("n4", "n3", 60, "", Verdict.UNKNOWN),
+        ("n4", "n3", 30, "", Verdict.BROKEN),
+        ("n4", "n4", 60, "", Verdict.BROKEN),
+        ("", "n3", 60, "", Verdict.BROKEN),
+        ("n4", "", 60, "n3", Verdict.UNKNOWN),
+    ],
+    ids=["another is lost to a fault", "it was mended", "the same is lost to a fault", "nobody was stopped", "another is off"],
+)
+def test_a_member_that_an_action_stopped_excuses_that_nobody_leads_only_where_no_majority_of_the_others_is_there(
+    stopped: str, killed: str, healed: float, off: str, verdict: Verdict
+) -> None:
+    """Of four members one was stopped by an action; two are no majority."""
+    story = _acted(*([(5.0, stopped, Effect(stops=("etcd",)))] if stopped else [])).members(0.5, NODES, 2, "n1")
+    if killed:
+        story.fault("node.kill", killed, decided=6, in_force=6.1, healing=healed - 1, healed=healed, traits=NODE, lost=killed)
+        story.off(6.05, killed).node(healed, killed)
+    if off:
+        story.off(6.05, off)
+    story.members(14, "n1 n2", 2, None).awaited(15.3, 45.0, "leader", "", Outcome.FAIL, otherwise="broken", missing=("nobody leads",))
+    finding = CameInTime().check(story.done(80).history())
+    assert finding.verdict is verdict, finding.summary
+    assert ("by an action etcd was stopped on n4 then" in finding.summary) is (verdict is Verdict.UNKNOWN), finding.summary
+
+
 @pytest.mark.parametrize(("healed", "verdict"), [(60, Verdict.BROKEN), (8, Verdict.UNKNOWN)], ids=["it is off by a fault", "it was mended"])
 def test_a_node_that_gives_no_answer_is_excused_by_a_fault_that_is_there_and_by_none_before(healed: float, verdict: Verdict) -> None:
     """n4 could not be asked when an await came to its end in vain."""

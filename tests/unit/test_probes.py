@@ -65,6 +65,12 @@ def test_a_value_is_in_its_range_or_not_or_none(said: str, status: int, outcome:
     assert answered(Probe("queue", "n1", "./measure", between=(0.0, 10.0)), status, said) is outcome
 
 
+def test_a_range_may_be_a_single_number() -> None:
+    """As a counter that must stay at zero has it."""
+    probe = Probe("queue", "n1", "./measure", between=(5.0, 5.0))
+    assert [answered(probe, 0, said) for said in ("5", "5.1", "4.9")] == [Outcome.OK, Outcome.FAIL, Outcome.FAIL]
+
+
 def test_a_node_that_gives_no_answer_has_not_said_no() -> None:
     """It is asked anew the next time."""
     node = MemoryNode("n1", "10.77.0.11", on=False)
@@ -247,6 +253,40 @@ def during(
 
 
 OK, NO, MUTE = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
+STALLS = (15.0, 25.0, 35.0, 45.0)
+
+
+def now_and_then(time: float) -> Outcome:
+    """No to one question of six, from the fault on: 83.5 % are yes."""
+    return NO if time > 10 and time % 3 == 0 else OK
+
+
+def for_three_seconds(*starts: float) -> Callable[[float], Outcome]:
+    """No for three seconds from each of these moments on."""
+    return lambda time: NO if any(start <= time <= start + 3 for start in starts) else OK
+
+
+def beside_another(outcome: Outcome | None) -> Story:
+    """The good run in which another probe is asked as well; None: of all of that nobody told how it ended."""
+    story = node_kill().endures(recovery=16.5)
+    for number in range(120):
+        story.call(2.2 + number / 2, "probe", Call("ask", "front"), outcome, by="n3")
+    return story
+
+
+def stalled() -> Story:
+    """The good run in which we stood still for three seconds, several times."""
+    story = node_kill().endures(recovery=16.5)
+    for start in STALLS:
+        story.stalled(start, start + 3)
+    return story
+
+
+def with_another_fault() -> Story:
+    """The good run with a fault that is decided when the first one is over."""
+    return node_kill().endures(recovery=16.5).fault("disk.slow", "n1", decided=55.0, in_force=55.5, healing=60.0, healed=60.5, number=2)
+
+
 JUDGED: dict[str, tuple[History, Verdict, str]] = {
     # the promise: 90 % and 5 s, from 10 s to 70 s
     "all yes": (told(lambda _: OK), Verdict.HELD, "100.0% of 115 answers of the probe queue"),
@@ -297,6 +337,70 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
         Verdict.BROKEN,
         "5 s were allowed",
     ),
+    "no before, and yes as it was broken": (
+        told(during(5, 10, NO)),
+        Verdict.UNKNOWN,
+        "said no before the first fault was made (at 10.0 s)",
+    ),
+    "no before the first of two faults": (
+        told(during(5, 10, NO), story=with_another_fault()),
+        Verdict.UNKNOWN,
+        "said no before the first fault was made (at 10.0 s)",
+    ),
+    "yes before the first of two faults, and no before the second": (
+        told(during(48, 55, NO), story=with_another_fault()),
+        Verdict.BROKEN,
+        "5 s were allowed",
+    ),
+    "yes during two faults": (told(lambda _: OK, story=with_another_fault()), Verdict.HELD, "100.0% of 115 answers"),
+    "answers that could turn the share are missing": (
+        told(lambda time: OK if time % 3 or time < 10 else "lost"),
+        Verdict.UNKNOWN,
+        "19 calls",
+    ),
+    "answers that could not turn the share are missing": (
+        told(lambda time: NO if time > 10 and time % 2 == 0 else "lost" if time > 10 and time % 9 == 1 else OK),
+        Verdict.BROKEN,
+        "75.0% of 112 answers",
+    ),
+    "answers before the fault are missing": (told(during(3, 8, "lost")), Verdict.HELD, "100.0% of 115 answers"),
+    "answers of another probe are missing": (told(lambda _: OK, story=beside_another(None)), Verdict.HELD, "100.0% of 115 answers"),
+    "answers of another probe are missing, and no now and then": (
+        told(now_and_then, story=beside_another(None)),
+        Verdict.BROKEN,
+        "83.5% of 115 answers",
+    ),
+    "answers of another probe are missing, and no for six seconds": (
+        told(during(20, 26, NO), story=beside_another(None)),
+        Verdict.BROKEN,
+        "5 s were allowed",
+    ),
+    "another probe says no": (told(lambda _: OK, story=beside_another(NO)), Verdict.HELD, "100.0% of 115 answers"),
+    "another probe says yes": (told(now_and_then, story=beside_another(OK)), Verdict.BROKEN, "83.5% of 115 answers"),
+    "no while we stood still": (told(for_three_seconds(*STALLS), story=stalled()), Verdict.HELD, "100.0% of 87 answers"),
+    "no as often while we did not": (told(for_three_seconds(*STALLS)), Verdict.BROKEN, "75.7% of 115 answers"),
+    "no while we did not, and we stood still at other times": (
+        told(for_three_seconds(*(start + 5 for start in STALLS)), story=stalled()),
+        Verdict.UNKNOWN,
+        "67.8% of 87 answers",
+    ),
+    "no fault was ever in force": (
+        told(lambda _: OK, story=Story().node(0, "n1").fault("node.kill", "n2", decided=10, failed=11).done(70)),
+        Verdict.UNKNOWN,
+        "no fault was ever in force",
+    ),
+    "could not be asked twice": (
+        told(lambda time: MUTE if time in {20, 30} else OK),
+        Verdict.HELD,
+        "were yes (not counted: 2 questions that could not be asked) (promised 90.0%)",
+    ),
+    "nothing is told of what could be asked": (told(lambda _: OK), Verdict.HELD, "69.0 s were yes (promised 90.0%)"),
+    "not asked for three seconds several times, and no now and then": (
+        told(lambda time: None if for_three_seconds(*STALLS)(time) is NO else NO if time % 5 == 0 and time > 10 else OK),
+        Verdict.UNKNOWN,
+        "more that were due there is no answer",
+    ),
+    "as many answers as a share needs": (told(lambda _: OK, every=2.9), Verdict.HELD, "100.0% of 20 answers"),
     "asked seldom": (told(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
     "asked seldom, and no once": (told(lambda time: NO if time == 22 else OK, every=4.0), Verdict.UNKNOWN, "lies within 0.01 s"),
     "asked seldom, and no for long": (told(during(20, 45, NO), every=4.0), Verdict.BROKEN, "5 s were allowed"),
@@ -320,6 +424,13 @@ def test_a_promise_of_a_probe_goes_by_answers_alone(kind: str) -> None:
     finding = Probed("queue", 0.9, 5.0).check(history)
     assert finding.verdict is verdict, finding.summary
     assert words in finding.summary
+
+
+def test_answers_of_a_probe_are_counted_by_what_they_were() -> None:
+    """In the judged time alone; a question that could not be asked is in no share."""
+    finding = Probed("queue", 0.3, 5.0).check(told(lambda time: OK if time < 10 else (OK, OK, NO, MUTE)[round(time * 2) % 4]))
+    counts = {name: finding.details[name] for name in ("from", "to", "asked", "yes", "no", "unknown", "share")}
+    assert counts == {"from": 10.0, "to": 69.0, "asked": 115, "yes": 57, "no": 29, "unknown": 29, "share": 0.6628}
 
 
 def test_a_probe_that_nobody_promised_judges_nobody() -> None:
