@@ -329,6 +329,21 @@ def test_what_an_app_is_given_is_told_in_words() -> None:
     assert "action 2 (app.update app=web image=web:3) begins" in text
 
 
+def test_an_instance_that_was_asked_for_at_any_time_can_be_named() -> None:
+    """Also after fewer were asked for."""
+    steps = "".join(f"  - {{do: app.scale, with: {{app: web, instances: {number}}}}}\n" for number in (4, 3))
+    assert len(loads(f"{HEAD}{steps}  - {{fault: daemon.hang, on: web@4, hold: 5s}}\n", "s.yaml").steps) == 3
+    with pytest.raises(BadInput, match="the target 'web@5'; expected an instance of web"):
+        loads(f"{HEAD}{steps}  - {{fault: daemon.hang, on: web@5, hold: 5s}}\n", "s.yaml")
+
+
+def test_a_variable_may_be_as_long_as_is_said() -> None:
+    """And no longer."""
+    assert UpdateApp("web", environment={"A": "x" * 4096}).environment
+    with pytest.raises(ValueError, match="the value of A has 4097 characters, 4096 are allowed"):
+        UpdateApp("web", environment={"A": "x" * 4097})
+
+
 GOOD = """\
   - {fault: node.kill, on: web@1, as: dead}
   - {do: app.scale, with: {app: web, instances: 4}, at most: 20s}
@@ -1041,6 +1056,8 @@ def test_of_a_secret_that_was_cut_in_two_nothing_is_kept(front: int) -> None:
     assert users_command._hidden(long, secret).startswith(b"***-")
     assert users_command._hidden(b"r3 is the room, " + secret, secret) == b"r3 is the room, ***"
     assert users_command._hidden(long, b"") == long
+    whole = b"-" * users_command.SAID_BYTES
+    assert users_command._hidden(whole, secret) == whole, "nothing was cut, so nothing is hidden"
 
 
 @pytest.mark.parametrize("value", [None, "", "two\nlines"])

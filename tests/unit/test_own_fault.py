@@ -284,6 +284,18 @@ def test_all_commands_of_a_fault_know_which_one_they_are_of(session: Session) ->
     assert len(seen) == 2
 
 
+def test_what_a_node_does_alone_is_killed_where_it_does_not_end_by_itself(session: Session, tmp_path: Path) -> None:
+    """A command that ignores SIGTERM would keep the node from ever being mended."""
+    stub = tmp_path / "timeout"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    stub.chmod(0o755)
+    where = {**ENVIRON, "PATH": f"{tmp_path}:{ENVIRON['PATH']}"}
+    remedy = marking(mending="rm -f mark").remedy(session.cluster.of(1), session.cluster.nodes[0])
+    told = subprocess.run(remedy, env=where, capture_output=True, timeout=60, check=True).stdout.decode().split()
+    assert told[0].startswith("--kill-after=")
+    assert float(told[1]) > 0
+
+
 # ---------------------------------------------------------------- what is kept
 
 
