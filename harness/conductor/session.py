@@ -350,8 +350,10 @@ class Session:
 
     # -- one fault
 
-    def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
+    def break_(self, fault: Fault, expression: str, hold: Hold, name: str = "") -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
+
+        With a name, later targets (`same as`) and promises (`during`) can speak of it.
 
         Raises `BadInput` before anything is done for what a scenario file would be refused for: whom it can never hit, what is no fault, a fault or a
         hold with a value that no file could give, and what the mode lacks for it; and `Unsupported` for what cannot be made on these nodes. Raises
@@ -359,10 +361,10 @@ class Session:
         it, or what it would take is taken already: that is in the history, too, and such a run cannot be judged.
         """
         self._must_go_on()
-        spelling.must_be_break(fault, expression, hold, self._around())
-        self._must_fit(Break(fault, expression, hold))
+        spelling.must_be_break(fault, expression, hold, self._around(), name, [each.name for each in self._going])
+        self._must_fit(Break(fault, expression, hold, name))
         with stops.listening(self._ear):
-            return self._break(fault, expression, hold)
+            return self._break(fault, expression, hold, name)
 
     def start(self, fault: Fault, expression: str, name: str) -> tuple[str, ...]:
         """Break something that goes on until it is healed by its name, or the run's steps are over. Returns the names of the nodes that were hit.
@@ -484,9 +486,11 @@ class Session:
             name=name,
         )
 
-    def _break(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
-        with self._asked_for(Break(fault, expression, hold)):
-            holding = self._decided(fault, expression)
+    def _break(self, fault: Fault, expression: str, hold: Hold, name: str) -> tuple[str, ...]:
+        with self._asked_for(Break(fault, expression, hold, name)):
+            holding = self._decided(fault, expression, name)
+        if name:
+            self._hit[name] = holding.hit
         number, lost = holding.number, holding.lost
         in_place = fault.traits.in_place
         gone = {*lost, *(name for each in self._going for name in each.lost)}

@@ -190,23 +190,31 @@ def _image(app: App, provider: str) -> list[Problem]:
     return [Problem(f"the app {app.name}", 0, 0, *contexts.absent(app.image))]
 
 
-def must_be_break(fault: Any, whom: Any, hold: Any, around: Around) -> None:
+def must_be_break(fault: Any, whom: Any, hold: Any, around: Around, name: Any = "", going: Collection[str] = ()) -> None:
     """Raise `BadInput` with all that keeps this from being a step of a scenario.
 
     That is: whom it can never hit, in the words in which a file is told of a target; what keeps something from being a fault, e.g. that it has no
-    remedy, or a value that no file could give; and a hold that would never end, or never begin.
+    remedy, or a value that no file could give; a hold that would never end, or never begin; and a name, where it has one, as `must_be_start`.
     """
-    _told([*_whom(fault, whom, around), *_fault(fault, around), *_hold(hold)])
+    _told([*_whom(fault, whom, around), *_fault(fault, around), *_hold(hold), *(_name(name, going) if name != "" else ())])
 
 
 def must_be_start(fault: Any, whom: Any, name: Any, around: Around, going: Collection[str]) -> None:
     """Raise `BadInput` as `must_be_break`, and for a name that no file could give a fault that goes on, or by which one does already."""
-    found = _fault(fault, around)
+    _told([*_whom(fault, whom, around), *_fault(fault, around), *_name(name, going)])
+
+
+def _name(name: Any, going: Collection[str]) -> list[Problem]:
+    """Return what is wrong with a fault's name."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name) or name == ALL:
-        found.append(Problem("the fault's name", 0, 0, shown(name), NAMED))
-    elif name in going:
-        found.append(Problem("the fault's name", 0, 0, shown(name), "one by which no fault goes on", f"what goes on: {', '.join(going)}"))
-    _told([*_whom(fault, whom, around), *found])
+        return [Problem("the fault's name", 0, 0, shown(name), NAMED)]
+    if name in going:
+        return [
+            Problem(
+                "the fault's name", 0, 0, shown(name), "one by which no fault goes on", f"what goes on: {', '.join(filter(None, going))}"
+            )
+        ]
+    return []
 
 
 def _whom(fault: Any, whom: Any, around: Around) -> list[Problem]:

@@ -36,7 +36,7 @@ ALL: Final = "all"
 """In place of the name of a fault that goes on: everything that goes on, the newest first."""
 NAME = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 NAMED = "a name of lower-case letters, digits and dashes, 32 at most, a letter first, and not all"
-HOLD = "how long: a duration, or {until: recovered, at most: 60s}; or `as: NAME` in its place, for one that goes on until it is healed"
+HOLD = "how long: a duration, or {until: recovered, at most: 60s}; or `as: NAME` alone, for one that goes on until it is healed"
 
 
 class BreakPart(Part):
@@ -61,7 +61,8 @@ class HoldPart(Part):
 class Break(Step):
     """Something is broken: the fault, whom it hits (a target expression), and for how long.
 
-    Without a hold it goes on, by its name, until a step heals it or the last step is over.
+    Without a hold it goes on, by its name, until a step heals it or the last step is over. With one its name is for whoever speaks of it: a later
+    target (`same as`), a promise (`during`).
     """
 
     fault: Fault
@@ -88,11 +89,7 @@ class Break(Step):
         hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
         if item.get("as") == ALL:
             reading.add((*place, "as"), f"the name {ALL!r}", NAMED, "`heal: all` heals all that goes on")
-        if "hold" in item and "as" in item:
-            reading.add(
-                (*place, "as"), "as beside hold", "one of them", "a fault that is held is mended when that is over, and needs no name"
-            )
-        elif "hold" not in item and "as" not in item and not close("hold", set(item) - set(keys(BreakPart))):
+        if "hold" not in item and "as" not in item and not close("hold", set(item) - set(keys(BreakPart))):
             reading.add(place, "'hold' is missing", HOLD)
         fault, sound = None, True
         if known is not None:
@@ -104,7 +101,9 @@ class Break(Step):
             )
         if fault is not None and expression is not None and (slip := cuts_nothing(fault, expression, reading.names)) is not None:
             note(reading, (*place, "with", "shape"), [slip])
-        if part is None or fault is None or not sound or expression is None or (hold is None) is ("as" not in item):
+        if part is None or fault is None or not sound or expression is None:
+            return None
+        if hold is None and ("hold" in item or "as" not in item):
             return None
         step = cls(fault, part.on, hold, part.name)
         reading.misfits(step.misfits(place, reading.mode) if reading.mode else [])
@@ -119,7 +118,7 @@ class Break(Step):
     def from_json(cls, body: Mapping[str, Any], among: Known) -> Self:
         """Read it back; see `Step.from_json`."""
         name = typed(str, body.get("as", ""))
-        hold = None if name else typed(Hold, body["hold"])
+        hold = typed(Hold, body["hold"]) if "hold" in body or not name else None
         if hold is not None and hold.until not in {"", RECOVERED, LEADER_MOVED}:
             raise ValueError(f"a hold until {hold.until!r}")
         targets.parse(typed(str, body["on"]))
@@ -127,10 +126,9 @@ class Break(Step):
 
     def to_json(self) -> dict[str, Json]:
         """Return all of it."""
-        until: dict[str, Json] = {"as": self.name}
-        if self.hold is not None:
-            until = {"hold": {"seconds": self.hold.seconds, "until": self.hold.until}}
-        return {"fault": self.fault.name, "with": parameters.read(self.fault), "on": self.targets, **until}
+        held: dict[str, Json] = {} if self.hold is None else {"hold": {"seconds": self.hold.seconds, "until": self.hold.until}}
+        named: dict[str, Json] = {"as": self.name} if self.name else {}
+        return {"fault": self.fault.name, "with": parameters.read(self.fault), "on": self.targets, **held, **named}
 
     @property
     def longest(self) -> float:
@@ -141,7 +139,8 @@ class Break(Step):
         """Say what is broken, of whom, and until when."""
         named = f"{self.fault.name} {parameters_words(self.fault)}".rstrip()
         whom = targets.in_words(targets.parse(self.targets), nodes=nodes)
-        return [f"{named} on {whom}, {f'{self.hold}, then mend it' if self.hold else f'which goes on, named {self.name}'}"]
+        until = "which goes on" if self.hold is None else f"{self.hold}, then mend it"
+        return [f"{named} on {whom}, {until}{f', named {self.name}' if self.name else ''}"]
 
     def run(self, run: UnderWay) -> None:
         """Break it, hold it and mend it. Where there is nobody to hit the run cannot be judged, and nothing more is broken."""
@@ -149,7 +148,7 @@ class Break(Step):
             if self.hold is None:
                 run.start(self.fault, self.targets, self.name)
             else:
-                run.break_(self.fault, self.targets, self.hold)
+                run.break_(self.fault, self.targets, self.hold, self.name)
         except TakenAlready as error:
             raise NoFurther(f"{self.fault.name} was refused") from error
         except ImpossibleTarget as error:
@@ -219,7 +218,7 @@ def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:
             "as": {"type": "string", "pattern": NAME, "description": NAMED},
         },
         "required": ["fault", "on", *(["with"] if schema.get("required") else [])],
-        "oneOf": [{"required": ["hold"]}, {"required": ["as"]}],
+        "anyOf": [{"required": ["hold"]}, {"required": ["as"]}],
         "additionalProperties": False,
     }
 

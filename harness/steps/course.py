@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,7 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
     begun: dict[str, Place] = {}
     going: list[str] = []
     over: dict[str, int] = {}  # name → line in which it was healed
+    held: dict[str, int] = {}  # name → line in which a fault of that name is held
     wrong: set[Place] = set()  # heals of nothing
     for item, place in _named(items, ("steps",)):
         line = reading.doc.values[reading.doc.nearest(place)].line
@@ -85,7 +86,8 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
                 found = f"{name!r}, which goes on from the round before"
                 reading.add((*place, "as"), found, "a fault that is healed in each round", f"`heal: {name}` as a later step of the round")
             begun.setdefault(name, place)
-            going = [*(each for each in going if each != name), name]
+            held |= {name: line} if "hold" in item else {}
+            going = [*(each for each in going if each != name), *([] if "hold" in item else [name])]
         elif isinstance(name := item.get("heal"), str):
             gone = list(going) if name == ALL else [name]
             if name == ALL and not going and place not in wrong:
@@ -94,7 +96,7 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
                 reading.add((*place, "heal"), "heal of nothing: no fault goes on then", "a step after a fault that goes on", hint)
             elif name != ALL and name not in going and place not in wrong:
                 wrong.add(place)
-                hint = f"it was healed in line {over[name]}" if name in over else close(name, going) or _there(going)
+                hint = _ended(name, over, held) or close(name, going) or _there(going)
                 reading.add((*place, "heal"), f"heal of {name!r}, which does not go on then", "the name of a fault that goes on", hint)
             over |= dict.fromkeys(gone, line)
             going = [each for each in going if each not in gone]
@@ -143,6 +145,13 @@ def _named(items: Sequence[Json], place: Place) -> Iterator[tuple[dict[str, Json
         if Repeat.key in item and isinstance(inner := item.get("steps"), list):
             for _ in range(2):
                 yield from _named(inner, (*place, number, "steps"))
+
+
+def _ended(name: str, healed: Mapping[str, int], held: Mapping[str, int]) -> str:
+    """Say in which line a fault was healed, or in which one it is held; nothing of one that is neither."""
+    if name in held:
+        return f"it is mended when its hold in line {held[name]} is over"
+    return f"it was healed in line {healed[name]}" if name in healed else ""
 
 
 def _there(going: Sequence[str]) -> str:

@@ -86,8 +86,11 @@ class UnderWay(Protocol):
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises what ends the run."""
 
-    def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
-        """Break something, hold it, mend it. Raises `harness.core.aim.ImpossibleTarget` where there is nobody to hit, and what ends the run."""
+    def break_(self, fault: Fault, expression: str, hold: Hold, name: str = "") -> tuple[str, ...]:
+        """Break something, hold it, mend it; by its name it is spoken of later.
+
+        Raises `harness.core.aim.ImpossibleTarget` where there is nobody to hit, and what ends the run.
+        """
 
     def start(self, fault: Fault, expression: str, name: str) -> tuple[str, ...]:
         """Break something that goes on until it is healed by its name. Raises as `break_`."""

@@ -53,9 +53,19 @@ def _open(session: Session) -> list[int]:
 
 
 NAMES: dict[str, tuple[str, list[str]]] = {
-    "hold beside as": (
-        "  - {fault: node.kill, on: n1, as: cut, hold: 5s}\n",
-        ["s.yaml:7:36: as beside hold; expected one of them"],
+    "heal of what is held": (
+        "  - {fault: node.kill, on: n1, as: cut, hold: 5s}\n  - heal: cut\n",
+        [
+            "s.yaml:8:11: heal of 'cut', which does not go on then; expected the name of a fault that goes on; it is mended when its hold in line 7"
+        ],
+    ),
+    "the name of a held one twice": (
+        "  - {fault: node.kill, on: n1, as: cut, hold: 5s}\n  - {fault: net.partition, on: n2, as: cut}\n",
+        ["s.yaml:8:40: a second fault named 'cut'; expected a name of its own; the first is in line 7"],
+    ),
+    "a hold of nothing beside as": (
+        "  - {fault: node.kill, on: n1, as: cut, hold: }\n",
+        ["s.yaml:7:"],
     ),
     "neither": ("  - {fault: node.kill, on: n1}\n", ["s.yaml:7:5: 'hold' is missing"]),
     "a name that is a word": ("  - {fault: node.kill, on: n1, as: all}\n", ["s.yaml:7:36: the name 'all'"]),
@@ -126,6 +136,34 @@ def test_faults_that_go_on_are_read_and_saved() -> None:
     ]
     assert left_going(steps) == ("hung",)
     assert tuple(step_from_json(step.to_json(), registry.known()) for step in steps) == steps
+
+
+HELD = """\
+  - repeat: {times: 2}
+    steps:
+      - {fault: net.partition, with: {shape: isolate}, on: any, hold: 5s, as: cut}
+      - {fault: node.kill, on: same as cut, hold: 5s}
+"""
+
+
+def test_a_held_fault_may_have_a_name(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on for nobody, in no round; later targets speak of it by its name; a plan says and saves it."""
+    steps = loads(HEAD + HELD).steps
+    assert [(made.number, made.beside, [each.number for each in made.named]) for made in faults_made(steps)] == [
+        (1, (), []),
+        (2, (), [1]),
+        (3, (), [1]),
+        (4, (), [1, 3]),
+    ]
+    assert left_going(steps) == ()
+    assert tuple(step_from_json(step.to_json(), registry.known()) for step in steps) == steps
+    (cut, *_) = faults_made(steps)
+    assert cut.step.words(("n1", "n2", "n3"))[0].endswith("for 5s, then mend it, named cut")
+    monkeypatch.setattr(session.situation, "missing", lambda _: [])
+    session.break_(fault(), "n2", Hold(1.0), "cut")
+    assert (session.break_(fault(), "same as cut", Hold(1.0)), _open(session)) == (("n2",), [])
+    with pytest.raises(BadInput, match="the fault's name: 'All'; expected a name of lower-case letters"):
+        session.break_(fault(), "n2", Hold(1.0), "All")
 
 
 @pytest.mark.parametrize("name", ["all", "dead"])
