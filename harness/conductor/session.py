@@ -615,7 +615,8 @@ class Session:
     def _fingerprint(self, when: str) -> None:
         def take(node: Node) -> None:
             try:
-                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node, self.cluster.provider, self._stops)))
+                marks = fingerprint.fingerprint(node, self.cluster.provider, self._stops, self.cluster.tasks)
+                self.recorder.record(Fingerprinted(node.name, when, marks))
             except HarnessError as error:
                 self.recorder.record(Fingerprinted(node.name, when, {}, str(error)))
 

@@ -163,8 +163,8 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None
         if not isinstance(each, App):
             found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
             continue
-        # An environment is what only an action gives: no file has a key for that.
-        given = {name: value for name, value in dataclasses.asdict(each).items() if name != "environment" or value}
+        # An environment is what only an action gives: no file has a key for that. A definition is read from a file, and only by a file.
+        given = {name: value for name, value in dataclasses.asdict(each).items() if name not in {"environment", "native"} or value}
         if wrong := _parts(f"the app {each.name}", models.AppPart, given):
             found += wrong
             continue

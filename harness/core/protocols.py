@@ -530,6 +530,41 @@ class Removing(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An app that has a definition of its own: what is in its file, and what a scenario says beside it."""
+
+    name: str
+    file: str  # as messages name it
+    text: str
+    instances: int | None = None  # None where it does not say
+    container: str = ""  # what the containers are called, as the definition would say it; empty where it does not say, as below
+    image: str = ""
+    port: str = ""
+    builds: bool = False  # whether nodes have no images but those that they build themselves, and reach no registry
+
+
+@of_modes
+@runtime_checkable
+class Defining(Protocol):
+    """A mode that takes an app's own definition, in its own words, as it stands in a file: `Mode.deploy` then submits that, and nothing of ours.
+
+    All other capabilities are there for such an app as for any, but for `Updating`: what its containers are made of stands in its file.
+    """
+
+    ENDINGS: ClassVar[Mapping[str, str]]  # how names of such files end, ``.service``, each with what such a file is
+
+    def define(self, wanted: Wanted) -> App:
+        """Return the app, with all that follows from its definition. Runs nothing, reads nothing else, and asks nobody.
+
+        Raises `BadInput` with everything that keeps it from being followed. What only the scenario can say is a problem of no file: its `found` says
+        what is missing.
+        """
+
+    def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
+        """Return what keeps apps from running beside each other, by their definitions: the name of one, what was found, and what was expected."""
+
+
 @of_modes
 @runtime_checkable
 class Ordered(Protocol):
@@ -821,6 +856,12 @@ class Cluster:
             if app.name == name:
                 return app
         raise HarnessError(f"no app is named {name!r}; there is {', '.join(each.name for each in self.apps) or 'none'}")
+
+    @property
+    def tasks(self) -> tuple[TaskNames, ...]:
+        """How containers are told apart that have no label of ours for each instance: as the mode does, and as their own definitions say."""
+        found = [self.mode.TASKS, *(app.called for app in self.apps)]
+        return tuple(each for each in found if each is not None)
 
     def network(self) -> AbstractContextManager[None]:
         """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it."""

@@ -6,6 +6,7 @@ Times are seconds on the run's own clock (0 when its history was opened) unless 
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -119,13 +120,15 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class TaskNames:
-    """How containers are told apart to which a mode gives the same labels of ours: by a label that it gives each of them itself.
+    """How containers are told apart that have no label of ours for each instance: by a label that each has of its own, or by their names.
 
-    The groups ``app`` and ``number`` of `pattern`, which the whole text of `label` must match, are the app and the number of the instance.
+    The groups ``app`` and ``number`` of `pattern`, which the whole text must match, are the app and the number of the instance. Where `of` is not
+    empty, all of them are of that app: then there is no group ``app``, and without a group ``number`` there is one instance.
     """
 
-    label: str  # e.g. ``com.docker.swarm.task.name``; letters, digits, dots and dashes
+    label: str  # e.g. ``com.docker.swarm.task.name``; letters, digits, dots, dashes, slashes and _; empty: the container's name
     pattern: str  # a regular expression, as Python has them
+    of: str = ""  # an app
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +193,55 @@ MOST_INSTANCES = 100
 """Instances of an app at most, as a scenario file and an action may ask for."""
 
 
+NUMBER, ANY = "%", "*"
+"""In what a definition calls things: the number of an instance, from 1, and a part that nobody can know before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An app's own definition, in the words of its mode, as it stands in a file of its user's; and what follows from it.
+
+    `NUMBER` stands for an instance's number in all that has it.
+    """
+
+    mode: str  # the mode that it is for
+    file: str  # as messages name it
+    text: str  # all of it, with ``***`` for each value of an environment: what is kept of it
+    called: str  # what the orchestrator calls an instance, or all of them: ``web@%.service``, ``web_web``
+    container: str  # how its containers are called (`label` empty), or what each has in that label: ``web-%``, ``web_web.%.*``
+    label: str = ""
+    port: str = ""  # of its node, on which an instance answers: ``8000``, ``80%``; empty where none is known
+    portless: str = ""  # why none is known
+    inner: int = 0  # the container's own port behind it, where the orchestrator chooses the node's; 0: it does not
+    told: bool = False  # whether it tells its containers who they are, in WHALEFALL_INSTANCE
+    most: int = MOST_INSTANCES  # instances that it can have
+    body: str = field(default="", repr=False, compare=False)  # all of it, word for word; of one that was read back from a plan, nothing
+
+    def name(self, number: int) -> str:
+        """Return what the orchestrator calls an instance."""
+        return self.called.replace(NUMBER, str(number))
+
+    @property
+    def each(self) -> bool:
+        """Whether each instance answers on a port of its own, whichever node it runs on."""
+        return NUMBER in self.port
+
+    def number(self, called: str) -> int | None:
+        """Return the number of the instance that the orchestrator calls so; None for what is none of its instances."""
+        found = re.fullmatch(_pattern(self.called), called)
+        return int(found.groupdict().get("number") or 1) if found else None
+
+
+def _pattern(template: str) -> str:
+    """Return the regular expression of all that a definition calls so."""
+    return re.escape(template).replace(re.escape(NUMBER), "(?P<number>[1-9][0-9]{0,3})").replace(re.escape(ANY), "[^.]*")
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """The containers whose fate is followed: `instances` copies named ``name@1`` … ``name@N``.
 
-    Instance K answers HTTP on host port ``port + K`` of whatever node it runs on.
+    Instance K answers HTTP on host port ``port + K`` of whatever node it runs on, but where its own definition says otherwise.
     """
 
     name: str
@@ -204,6 +251,9 @@ class App:
     conflicts: bool = True  # never two instances on one node
     pin: str | None = None  # name of the only node that may run it
     environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
+    native: Definition | None = (
+        None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -218,9 +268,22 @@ class App:
         """How many of its instances can have a home on so many nodes, by its own rules."""
         return min(self.instances, 1 if self.pin else nodes) if self.conflicts else self.instances
 
-    def port_of(self, instance: str) -> int:
-        """Host port of one instance, given by name."""
-        return self.port + int(instance.rpartition("@")[2])
+    def port_of(self, instance: str) -> int | None:
+        """Host port of one instance, given by name; None where nobody knows any."""
+        number = int(instance.rpartition("@")[2])
+        if self.native is None:
+            return self.port + number
+        return int(self.native.port.replace(NUMBER, str(number))) if self.native.port else None
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The host ports of all of its instances, as far as they are known."""
+        return frozenset(port for name in self.names if (port := self.port_of(name)) is not None)
+
+    @property
+    def called(self) -> TaskNames | None:
+        """How its containers are told apart where it has a definition of its own."""
+        return TaskNames(self.native.label, _pattern(self.native.container), self.name) if self.native else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,14 +136,15 @@ def until_serving(
     deadline: Deadline,
     *,
     look: Callable[[], View | str],
-    port: Callable[[Placement, str], int],
+    port: Callable[[Placement, str], int | None],
     nothing: str,
     why: Callable[[View | None], str],
 ) -> None:
     """Wait until every instance that can have a home is running by the API and answers HTTP. Called inside `cluster.network()`.
 
     Those are all of them, or one a node with `App.conflicts` (of one node, where it is pinned). `look` asks the API, and says why where it got no
-    view; `port` gives the port of a placement on the node of that name, 0 where it is not known yet; `nothing` says that the API lists none of them.
+    view; `port` gives the port of a placement on the node of that name, 0 where it is not known yet, None where it need not answer; `nothing` says
+    that the API lists none of them.
 
     Raises `Expired`, with all of the deadline's seconds, what was seen last, and `why` of the last view there was, as it stands.
     """
@@ -176,7 +177,12 @@ def until_serving(
         raise Expired(e.awaited, deadline.seconds, f"{e.saw}{why(view)}") from e
 
 
-def who_serves(cluster: Cluster, names: Collection[str], view: View, port: Callable[[Placement, str], int]) -> tuple[set[str], str]:
+def asked_port(app: App, instance: str) -> int | None:
+    """Return the port on which an instance must answer HTTP before it counts as started; None for one of its user's own: it may speak no HTTP."""
+    return app.port_of(instance) if app.native is None else None
+
+
+def who_serves(cluster: Cluster, names: Collection[str], view: View, port: Callable[[Placement, str], int | None]) -> tuple[set[str], str]:
     """Return which of some instances run by the API and answer HTTP, and what is so of all of them in words. Called inside `cluster.network()`."""
     told = []
     serving = set()
@@ -186,10 +192,10 @@ def who_serves(cluster: Cluster, names: Collection[str], view: View, port: Calla
         trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
         if each.running and each.node is not None:
             at = port(each, each.node)
-            silence = http_silence(cluster, each.node, at) if at else "is not told yet"
+            silence = "" if at is None else http_silence(cluster, each.node, at) if at else "is not told yet"
             if not silence:
                 serving.add(each.instance)
-            trouble += f", port {at} {silence or 'answers'}"
+            trouble += "" if at is None else f", port {at} {silence or 'answers'}"
         told.append(f"{each.instance} {trouble}")
     return serving, "; ".join(told)
 

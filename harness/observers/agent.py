@@ -1,8 +1,9 @@
 """Runs on a node: says which containers' processes live there, from the kernel's cgroups, without asking any daemon.
 
 Its source is handed to the node's own `python3 -c` (it is never imported there), so it stands on what Debian 12's python3-minimal has: no json.
-Labels are read from Docker's own folder, wherever that is on this node. Its arguments, if it has any, are a label and a pattern, by which containers
-are told apart that have the same labels of ours (`harness.core.values.TaskNames`).
+Labels and names are read from Docker's own folder, wherever that is on this node. Its arguments, three for each, are a label (or nothing, for the
+container's name), a pattern and an app (or nothing), by which containers are told apart that have no label of ours for each instance
+(`harness.core.values.TaskNames`).
 Prints ``{"containers":[["<64 hex digits>","<instance>"],…]}`` at every change and at least once a second, ``{"late":<seconds>}`` when it was not let
 run for so long, and ``{"note":"<words>"}`` for what the reader of the run should know of the looking itself. Ends when nobody reads any more.
 
@@ -41,6 +42,7 @@ LABEL_SECONDS = 0.1  # how long a new container may go unreported for want of it
 LABEL_TRIES = 50
 KEY = '"whalefall.instance":"'
 APP_KEY = '"whalefall.app":"'
+NAME_KEY = '"Name":"/'
 CGROUPS = "/sys/fs/cgroup"
 HIERARCHIES = (
     ("", ""),
@@ -157,18 +159,23 @@ def homes_of_docker(config: str = CONFIG) -> list[str]:
 def label(container: str, containers: list[str], tasks: list[str]) -> str | None:
     """Return the instance that a container is, an empty text for one that is not ours, None while its file is not there or is not whole.
 
-    By its own label or, where all containers of an app have the same ones, by one that their mode gives each: `tasks`, that label and a pattern.
-    A quote inside a JSON text always has a backslash before it, so a key is found only where it is one. The first folder that has the file counts.
+    By its own label or, where all containers of an app have the same ones, by one that their mode gives each, or by the container's name: `tasks`,
+    three texts for each of those ways. A quote inside a JSON text always has a backslash before it, so a key is found only where it is one. The
+    first folder that has the file counts.
     """
     text = next((text for folder in containers if (text := read(f"{folder}/{container}/config.v2.json").strip())), "")
     if not text.endswith("}"):
         return None
     value = text.partition(KEY)[2].partition('"')[0]
-    if not value and tasks:
-        key, pattern = tasks
-        named = re.fullmatch(pattern, text.partition(f'"{key}":"')[2].partition('"')[0])
-        app = text.partition(APP_KEY)[2].partition('"')[0]
-        value = f"{app}@{named['number']}" if named and app and named["app"] == app else ""
+    for number in range(0, 0 if value else len(tasks), 3):
+        key, pattern, of = tasks[number : number + 3]
+        # A container's own name comes after its labels, and no volume's begins with a slash.
+        said = text.rpartition(NAME_KEY)[2] if not key else text.partition('"Labels":{')[2].partition(f'"{key}":"')[2]
+        named = re.fullmatch(pattern, said.partition('"')[0])
+        app = of or text.partition(APP_KEY)[2].partition('"')[0]
+        if named and app and (of or named["app"] == app):
+            value = f"{app}@{named.groupdict().get('number') or 1}"
+            break
     return value if value.replace("@", "").replace("-", "").replace(".", "").replace("_", "").isalnum() else ""
 
 

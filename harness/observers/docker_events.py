@@ -112,19 +112,25 @@ class DockerObserver(PerNode):
             del seen[next(iter(seen))]
         # Taken anew each time, because either wall clock may be set.
         offset = _wall(watch) - watch.clock.now() + watch.recorder.origin
-        which = instance(actor.get("Attributes") or {}, watch.cluster.mode.TASKS)
+        which = instance(actor.get("Attributes") or {}, *watch.cluster.tasks)
         watch.recorder.record(DockerEvent(name, action, key[1], which, round(at / _NANO - offset, 6)))
 
 
-def instance(labels: Mapping[str, Any], tasks: TaskNames | None) -> str:
-    """Return the instance that a container is by its labels; empty for one that is not ours.
+def instance(attributes: Mapping[str, Any], *tasks: TaskNames | None) -> str:
+    """Return the instance that a container is by what Docker says of it, its labels and its name; empty for one that is not ours.
 
-    By a label of its own, or, where all containers of an app have the same ones, by the one that their mode gives each.
+    By a label of its own, or, where all containers of an app have the same ones, by what their mode, or their user, calls each.
     """
-    if LABEL in labels or tasks is None:
-        return str(labels.get(LABEL, ""))
-    named = re.fullmatch(tasks.pattern, str(labels.get(tasks.label, "")))
-    return f"{named['app']}@{named['number']}" if named and named["app"] == labels.get(APP_LABEL) else ""
+    if LABEL in attributes:
+        return str(attributes[LABEL])
+    for each in tasks:
+        named = re.fullmatch(each.pattern, str(attributes.get(each.label or "name", ""))) if each is not None else None
+        if each is None or named is None:
+            continue
+        app = each.of or str(attributes.get(APP_LABEL, ""))
+        if app and (each.of or named["app"] == app):
+            return f"{app}@{named.groupdict().get('number') or 1}"
+    return ""
 
 
 def _lines(answer: Response, watch: Watch) -> Iterator[bytes]:

@@ -40,9 +40,9 @@ _QUICK_TRIES = 10
 AGENT = Path(__file__).with_name("agent.py")
 
 
-def agent_of(tasks: TaskNames | None) -> tuple[str, ...]:
-    """Return the command that runs the agent on a node, where containers of a mode may be named so (`harness.core.protocols.Mode.TASKS`)."""
-    named = (tasks.label, tasks.pattern) if tasks is not None else ()
+def agent_of(*tasks: TaskNames | None) -> tuple[str, ...]:
+    """Return the command that runs the agent on a node, where containers may be named so (`harness.core.protocols.Cluster.tasks`)."""
+    named = [text for each in tasks if each is not None for text in (each.label, each.pattern, each.of)]
     return ("python3", "-I", "-c", AGENT.read_text(encoding="utf-8"), *named)
 
 
@@ -60,13 +60,13 @@ class HostObserver(PerNode):
         self._streams: dict[str, tuple[Stream, float]] = {}  # node → its stream, and when it last spoke
         self._last: dict[str, NodeState] = {}
         self._silent = SILENT_SECONDS
-        self._agent = agent_of(None)
+        self._agent = agent_of()
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:
         """Begin to watch; see `PerNode.start`. One more thread ends the streams that have fallen silent."""
         if cluster.slack:
             self._silent = SLOW_SILENT_SECONDS
-        self._agent = agent_of(cluster.mode.TASKS)
+        self._agent = agent_of(*cluster.tasks)
         super().start(cluster, recorder)
         self._spawn("host-silence", lambda: self._end_silent(cluster))
 

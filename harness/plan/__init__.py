@@ -396,10 +396,14 @@ def _can_be_named(step: Step, among: Known) -> bool:
 
 
 def _app_to_json(app: App) -> dict[str, Json]:
-    """Return an app as it stands in a plan: what its environment has of its own only where it has any."""
+    """Return an app as it stands in a plan: what its environment has of its own, and its own definition, only where there is any.
+
+    Of a definition what is kept is what others may read: no value of an environment is in it.
+    """
     environment: list[Json] = [[name, value] for name, value in app.environment]
-    plain = {name: value for name, value in dataclasses.asdict(app).items() if name != "environment"}
-    return {**plain, **({"environment": environment} if environment else {})}
+    told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {"environment", "native"}}
+    return {**plain, **({"environment": environment} if environment else {}), **({"native": told} if told else {})}
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.units import counted, spelled
+from harness.core.values import NUMBER
 from harness.history.calls import PROBE
 from harness.plan import CALMER
 from harness.plan.foresight import warnings, whose
@@ -95,7 +96,18 @@ def _wrapped(line: str, width: int) -> list[str]:
 def _app_words(app: App) -> str:
     rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
     pinned = f", pinned to {app.pin}" if app.pin else ""
-    return f"{counted(app.instances, 'instance')} of {app.name} (image {app.image}), {rule}{pinned}"
+    return f"{counted(app.instances, 'instance')} of {app.name} (image {app.image}{_own_words(app)}), {rule}{pinned}"
+
+
+def _own_words(app: App) -> str:
+    """Say what was found in an app's own definition."""
+    own = app.native
+    if own is None:
+        return ""
+    by = f"the label {own.label} {own.container}" if own.label else f"the name {own.container}"
+    port = f"port {own.port}" if own.port else "a port that the orchestrator chooses" if own.inner else f"no port: {own.portless}"
+    said = f"; by its own file {own.file}: {own.called}, containers followed by {by}, {port}"
+    return f"{said}; {NUMBER} is the number of an instance" if NUMBER in f"{own.called}{own.container}{own.port}" else said
 
 
 def _and(words: Sequence[str]) -> str:

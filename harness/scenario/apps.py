@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.scenario import models
+from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
 
 if TYPE_CHECKING:
@@ -21,21 +22,26 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
     """Read all apps into the reading."""
     places: dict[str, Place] = {}
     for item, place in reading.listed(body, "apps"):
-        read = reading.part(models.AppPart, item, place)
-        if read is None:
+        app = read_own(reading, item, place) if isinstance(item, dict) and "native" in item else _app(reading, item, place)
+        if app is None:
             reading.apps_read = False
             continue
-        app = App(read.name, read.instances, read.image, read.port, read.conflicts, read.pin)
         if app.name in places:
             line = reading.doc.values[places[app.name]].line
             reading.add((*place, "name"), *a_second(app), f"the first is in line {line}")
             continue
         places[app.name] = place
-        note_ports(reading, app, (*place, "port"))
-        reading.image(app, (*place, "image"))
+        note_ports(reading, app, (*place, "native" if app.native else "port"))
+        reading.image(app, (*place, "native" if app.native else "image"))
         if wrong := to_nowhere(app, reading.names):
-            reading.add((*place, "pin"), *wrong)
+            reading.add((*place, "native" if app.native else "pin"), *wrong)
         reading.apps.append(app)
+    note_clashes(reading, places)
+
+
+def _app(reading: Draft, item: Json, place: Place) -> App | None:
+    read = reading.part(models.AppPart, item, place)
+    return App(read.name, read.instances, read.image, read.port, read.conflicts, read.pin) if read is not None else None
 
 
 def a_second(app: App) -> tuple[str, str]:

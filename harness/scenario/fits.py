@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.errors import Problem
 from harness.core.protocols import Quorum
+from harness.scenario.own_definitions import other_mode
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def misfits(scenario: Scenario, mode: Any) -> list[Problem]:
         found += target_misfits(check.on, ("checks", number, "on"), mode)
     for name in (*(each.name for each in scenario.workloads), *(each.name for each in scenario.promises)):
         found += name_misfits(name, (), mode)
-    return [Problem(scenario.file, 0, 0, each.found, each.expected) for each in found]
+    told = [(each.found, each.expected) for each in found]
+    told += [wrong for app in scenario.apps if (wrong := other_mode(app, mode.name))]
+    return [Problem(scenario.file, 0, 0, *each) for each in told]
 
 
 def name_misfits(name: str, place: Place, mode: Any) -> list[Misfit]:

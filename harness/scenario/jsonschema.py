@@ -32,7 +32,7 @@ def json_schema() -> dict[str, Any]:
     cluster["properties"]["provider"]["enum"] = sorted(known.providers)
     targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": _TARGET}
     properties["cluster"] = cluster
-    properties["apps"] = {"type": "array", "items": model_schema(models.AppPart)}
+    properties["apps"] = {"type": "array", "items": {"oneOf": [model_schema(models.AppPart), _own_app_schema()]}}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
     properties["probes"] = {"type": "array", "items": parameters.schema(known.workloads[PROBE])}
     properties["steps"] = {
@@ -45,6 +45,15 @@ def json_schema() -> dict[str, Any]:
     properties["control"] = model_schema(models.ControlPart)
     properties["but"] = _but_schema(sorted(known.modes))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Whalefall scenario", **body}
+
+
+def _own_app_schema() -> dict[str, Any]:
+    """Describe an app that has a definition of its own."""
+    found = model_schema(models.OwnAppPart)
+    native = found["properties"]["native"]
+    path = {**model_schema(models.NativePart)["properties"]["file"], "type": "string"}
+    found["properties"]["native"] = {**native, "anyOf": [path, model_schema(models.NativePart)]}
+    return found
 
 
 def _but_schema(modes: Sequence[str]) -> dict[str, Any]:

@@ -72,6 +72,23 @@ class AppPart(Part):
     pin: str | None = Field(None, description="the name of a node")
 
 
+class OwnAppPart(Part):
+    """An item of `apps` that has a definition of its own."""
+
+    name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
+    native: Any = Field(description="the app's own definition in the mode's words: the path of its file, or a mapping with file")
+    instances: int | None = Field(None, ge=1, le=MOST_INSTANCES, description=f"a whole number from 1 to {MOST_INSTANCES}")
+
+
+class NativePart(Part):
+    """An app's own definition, and what it does not tell itself."""
+
+    file: str = Field(min_length=1, max_length=1000, pattern=r"^[^/\x00][^\x00]*$", description="a path from the scenario file's folder on")
+    container: str = Field("", max_length=128, description="what its containers are called, where that cannot be told from the file")
+    image: str = Field("", pattern=rf"{_IMAGE}|^$", description="the name of a container image, where that cannot be told from the file")
+    port: str | int = Field("", description="the port on which an instance answers, where that cannot be told from the file")
+
+
 class ControlPart(Part):
     """How a control must come out."""
 

@@ -31,15 +31,21 @@ def note_ports(reading: Reading, app: App, place: Place) -> bool:
 
 def wrong_ports(app: App, others: Iterable[App]) -> list[tuple[str, str, str]]:
     """Return which of an app's ports somebody else has: what was found, what is expected, and a hint."""
-    ports = range(app.port + 1, app.port + app.instances + 1)
-    text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
-    wrong = [(text, "ports up to 65535", "")] if ports.stop > 65536 else []  # noqa: PLR2004 - the number of ports there are
+    ports = app.ports
+    if not ports:
+        return []
+    text = f"{_spelled(ports)} for {app.name}"
+    wrong = [(text, "ports up to 65535", "")] if max(ports) > 65535 else []  # noqa: PLR2004 - the last port there is
     for port, whose in sorted(taken().items()):
         if port in ports:
             wrong.append((text, "ports that the node does not use itself", f"{port} is taken by {whose}"))
     for other in others:
-        theirs = range(other.port + 1, other.port + other.instances + 1)
-        if other.name != app.name and ports.start < theirs.stop and theirs.start < ports.stop:
-            hint = f"{other.name} has {theirs.start} to {theirs.stop - 1}; give one of them another `port`"
+        if other.name != app.name and not ports.isdisjoint(other.ports):
+            hint = f"{other.name} has {_spelled(other.ports).partition(' ')[2]}; give one of them another `port`"
             wrong.append((text, "ports that no other app has", hint))
     return wrong
+
+
+def _spelled(ports: frozenset[int]) -> str:
+    """Name ports, from the first to the last of them."""
+    return f"ports {min(ports)} to {max(ports)}" if len(ports) > 1 else f"port {min(ports)}"

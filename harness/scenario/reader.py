@@ -16,6 +16,7 @@ from harness.scenario import but, models
 from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
 from harness.scenario.cluster import own_mode, read_cluster
+from harness.scenario.own_definitions import note_calls
 from harness.scenario.parsing import Draft
 from harness.scenario.probes import note_probes, read_probe
 from harness.scenario.promises import note_scaled, note_wanted, read_control, read_named
@@ -126,6 +127,7 @@ def _scenario(reading: Draft) -> Scenario | None:
     control = read_control(reading, body, promises)
     _note_whole(reading, body, steps, promises)
     note_wanted(reading, workloads, promises)
+    note_calls(reading, workloads)
     if len(read) == len(steps):
         note_scaled(reading, read, promises)
     settle = top.settle if top else models.SETTLE

@@ -82,6 +82,7 @@ class Do(Step):
         sound = known is None or note_apps(reading, known, action, item.get("with"), (*place, "with"))
         sound = action is not None and _note_ports(reading, action, place) and sound
         sound = action is not None and _note_images(reading, action, place) and sound
+        sound = action is not None and _note_definitions(reading, action, place) and sound
         if action is not None and reading.mode:
             reading.misfits(_misfits(action, place, reading.mode))  # also where its target is wrong
         if part is None or action is None or not sound or (expression is not None) is not bool(action.aims):
@@ -232,6 +233,25 @@ def _note_images(reading: Reading, action: Action, place: Place) -> bool:
         return True
     given = [new for app in reading.apps if (new := action.altered(app)).image != app.image]
     return not any(reading.image(new, (*place, "with", "image")) for new in given)
+
+
+def _note_definitions(reading: Reading, action: Action, place: Place) -> bool:
+    """Say what an action asks of an app that the app's own definition does not allow. Returns whether all is well."""
+    sound = True
+    for app in reading.apps:
+        if app.native is None:
+            continue
+        many = action.effect.runs.get(app.name, 0)
+        if many > app.native.most:
+            what = f"{counted(many, 'instance')} of {app.name}, whose definition makes {app.native.most}"
+            reading.add((*place, "with", "instances"), what, f"{app.native.most} at most")
+            sound = False
+        if isinstance(action, Altering) and app.name in action.effect.alters:
+            what = f"{action.name} of {app.name}, whose definition is a file of its own"
+            hint = "a file that was changed is deployed by the next run"
+            reading.add((*place, "with", "app"), what, "an app whose image the scenario names", hint)
+            sound = False
+    return sound
 
 
 def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from harness.core import pace
 from harness.core.errors import CommandFailed, Unreachable
 from harness.core.figures import given
 from harness.core.protocols import Disks, Node, Provider, Running
-from harness.core.values import Json, Traits
+from harness.core.values import Json, TaskNames, Traits
 from harness.history import differing
 from harness.nodes.programs import READ
 
@@ -74,12 +74,20 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         stopped.append(name)
     running.update(re.findall(r"docker[-/]([0-9a-f]{64})", read("/proc/" + pid + "/cgroup")))
 
+# Containers that an app's own definition makes: a label, or nothing for the container's name, and a pattern each, as the observers' agent has them.
+def followed(config):
+    for key, pattern in zip(sys.argv[4::2], sys.argv[5::2]):
+        said = config.partition('"Labels":{')[2].partition('"' + key + '":"')[2] if key else config.rpartition('"Name":"/')[2]
+        if re.fullmatch(pattern, said.partition('"')[0]):
+            return True
+    return False
+
 # Docker's folder: the one that its configuration names, that of nodes which the harness made, and the usual one.
 roots = re.findall(r'"data-root"\s*:\s*"([^"\\]+)"', read("/etc/docker/daemon.json")) + ["/data/docker", "/var/lib/docker"]
 containers = []
 for each in running:
     config = next(filter(None, (read(root + "/containers/" + each + "/config.v2.json") for root in roots)), "")
-    if '"whalefall.app"' not in config:
+    if '"whalefall.app"' not in config and not followed(config):
         containers.append(each[:12])
 
 # Docker's mounts come and go with its containers. The kernel's own trees and /run fill up while a machine boots, and no fault mounts there.
@@ -121,15 +129,20 @@ Fingerprint: TypeAlias = Mapping[str, Json]
 """Aspect (a key of `ASPECTS`) → sorted list of text."""
 
 
-def fingerprint(node: Node, provider: Provider | None = None, stops: Collection[str] = ()) -> Fingerprint:
+def fingerprint(
+    node: Node, provider: Provider | None = None, stops: Collection[str] = (), tasks: Collection[TaskNames] = ()
+) -> Fingerprint:
     """Take a node's fingerprint in one command; with a provider that has `Disks`, also what slows its disk.
+
+    Containers of ours come and go: those that have our label, or are told apart as `tasks` say of an app.
 
     Of hosts that somebody else runs (a `Running` provider) only what a fault of ours can leave is in it, of stopped processes
     those named in `stops` (`harness.core.values.Traits.stops`): see `theirs`. The link to the cluster's
     network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
     """
     arguments = (node.address, "theirs" if isinstance(provider, Running) else "ours", f"{pace.limit(BOOT):g}")
-    result = node.run("python3", "-c", PROGRAM, *arguments, timeout=pace.limit(SECONDS) + pace.limit(BOOT))
+    named = [text for each in tasks if each.of for text in (each.label, each.pattern)]
+    result = node.run("python3", "-c", PROGRAM, *arguments, *named, timeout=pace.limit(SECONDS) + pace.limit(BOOT))
     if not result.ok:
         raise CommandFailed(
             node.name, ("python3", "-c", "…", node.address), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"

@@ -41,6 +41,8 @@ _OK = 200
 class Http:
     """GET each instance of an app in turn. A call is ok if any node answered for that very instance within the deadline, else it failed.
 
+    Of an app with a definition of its own that does not tell its containers who they are, whatever answers on an instance's port is that instance.
+
     A GET changes nothing, so a call without an answer is a fail, never an unknown; its error says what each node did.
     """
 
@@ -135,6 +137,8 @@ class HttpClient:
             site.close()
             return None, f"status {answer.status}", False
         self._sites[key] = site
+        if self._app.native is not None and not self._app.native.told:
+            return None, ""
         who = _named(answer.body)
         if who.get("instance") != instance:
             return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}", False

@@ -233,7 +233,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "ports of another app": (
         "  - {do: app.scale, with: {app: web, instances: 12}}\n",
-        ["s.yaml:7:49: ports 8001 to 8012 for web; expected ports that no other app has; db has 8011 to 8011"],
+        ["s.yaml:7:49: ports 8001 to 8012 for web; expected ports that no other app has; db has 8011"],
     ),
     "a target where there is none": (
         "  - {do: app.scale, with: {app: web, instances: 3}, on: n1}\n",

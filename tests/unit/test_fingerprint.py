@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import registry
 from harness.core.errors import CommandFailed, Unreachable
-from harness.core.values import Json, Latency, Result, Traits
+from harness.core.values import Json, Latency, Result, TaskNames, Traits
 from harness.faults.hang import UNITS
 from harness.testing.bare import BareMode
 from harness.testing.memory_node import MemoryNode
@@ -99,6 +102,22 @@ def test_the_link_is_the_one_that_has_the_nodes_address(tmp_path: Path, address:
         [sys.executable, "-c", PROGRAM, address, "ours", "5"], capture_output=True, check=True, env={"PATH": str(tmp_path)}
     )
     assert ast.literal_eval(asked.stdout.decode())["qdiscs"] == expected
+
+
+def test_containers_of_an_apps_own_definition_come_and_go() -> None:
+    """As those with our label do: the program is handed their names, and a label that they have."""
+    one = node()
+    tasks = [TaskNames("com.shop.number", "[0-9]+", "shop"), TaskNames("", "web-[0-9]+", "web"), TaskNames("of.the.mode", ".*")]
+    fingerprint(one, tasks=tasks)
+    assert one.calls[-1][6:] == ("com.shop.number", "[0-9]+", "", "web-[0-9]+")
+    followed: dict[str, Any] = {"re": re, "sys": argparse.Namespace(argv=["-c", "10.77.0.11", "ours", "5", *one.calls[-1][6:]])}
+    exec("def followed" + PROGRAM.partition("def followed")[2].partition("\n\n")[0], followed)  # noqa: S102 - a part of the program itself
+    configs = {
+        '{"Labels":{"com.shop.number":"7"},"Name":"/x"}': True,
+        '{"Labels":{},"Name":"/web-1"}': True,
+        '{"Labels":{"Name":"/web-1"},"Name":"/x"}': False,
+    }
+    assert {each: followed["followed"](each) for each in configs} == configs
 
 
 @contextlib.contextmanager

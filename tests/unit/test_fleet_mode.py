@@ -11,7 +11,7 @@ import pytest
 
 from harness.core import stops
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
-from harness.core.protocols import Cluster
+from harness.core.protocols import Cluster, Wanted
 from harness.core.values import App, NodeSpec, Placement, Result, View
 from harness.modes import on_nodes
 from harness.modes.fleet import Fleet, fleet_adoption
@@ -34,6 +34,7 @@ class Registry:
     states: list[dict[str, Any]] = field(default_factory=list)
     silent: dict[str, Behaviour] = field(default_factory=dict)
     put: list[str] = field(default_factory=list)
+    given: dict[str, Any] = field(default_factory=dict)  # unit → what was put of it last
 
     def answer(self, node: str, request: Request) -> Behaviour:
         """Answer as fleetd on that node."""
@@ -41,6 +42,7 @@ class Registry:
             return self.silent[node]
         if request.method == "PUT":
             self.put.append(request.path.rpartition("/")[2])
+            self.given[self.put[-1]] = json.loads(request.body)
             return Response(201, b"")
         if request.path == "/":
             return Response()  # an instance of an app that listens on the API's port
@@ -122,6 +124,56 @@ def fleet() -> Iterator[Registry]:
 def big() -> Iterator[Registry]:
     """A fleet of six nodes."""
     yield from make(6)
+
+
+UNIT = """\
+[Service]
+ExecStart=/usr/bin/docker run --name hello-%i \\
+  -e KEY=geheim web
+[X-Fleet]
+Conflicts=front@*.service
+"""
+
+
+def own(instances: int) -> App:
+    """Return an app with a unit file of its own, whose units are not called as the app is."""
+    return Fleet().define(Wanted("hello", "front@.service", UNIT, instances))
+
+
+def test_a_unit_file_of_its_own_is_submitted_as_it_stands(fleet: Registry) -> None:
+    """One an instance, called as the file is; it counts as started when it runs, for it may speak no HTTP."""
+    fleet.cluster.apps = (own(2),)
+    fleet.units = [unit("front@1.service", 1), unit("front@2.service", 2)]
+    fleet.states = [state("front@1.service", 1), state("front@2.service", 2)]
+    fleet.mode.deploy(fleet.cluster, own(2))
+    assert fleet.put == ["front%401.service", "front%402.service"]
+    assert fleet.given["front%401.service"]["options"] == [
+        {"section": "Service", "name": "ExecStart", "value": "/usr/bin/docker run --name hello-%i \\\n  -e KEY=geheim web"},
+        {"section": "X-Fleet", "name": "Conflicts", "value": "front@*.service"},
+    ]
+    assert [(each.instance, each.node) for each in fleet.view().placements] == [("hello@1", "n1"), ("hello@2", "n2")]
+
+
+def test_units_of_its_own_are_scaled_and_started_anew_by_their_own_names(fleet: Registry) -> None:
+    """As those that we write."""
+    fleet.cluster.apps = (own(2),)
+    fleet.mode.scale(fleet.cluster, own(2), 3)
+    assert fleet.put == ["front%403.service"]
+    fleet.units = [unit("front@1.service", 1, "loaded")]
+    fleet.states = [state("front@1.service", 1, "inactive", "dead")]
+    with pytest.raises(Expired, match=r"front@1.service to run again"):
+        fleet.mode.restart(fleet.cluster, own(1))
+    assert fleet.put[1:3] == ["front%401.service"] * 2
+
+
+def test_what_fleet_refuses_is_told_without_secrets(fleet: Registry) -> None:
+    """The unit stands in the message, and no value of its environment."""
+    fleet.silent = dict.fromkeys(("n1", "n2", "n3"), Response(400, b'{"error": {"message": "no such option"}}'))
+    with pytest.raises(
+        HarnessError, match=r"(?s)fleet refuses the unit front@1.service: 400: no such option; the unit is:.*KEY=\*\*\* web"
+    ) as caught:
+        fleet.mode.deploy(fleet.cluster, own(1))
+    assert "geheim" not in str(caught.value)
 
 
 def test_machines_are_called_by_our_names(fleet: Registry) -> None:

@@ -341,6 +341,8 @@ def test_host_gives_an_agent_longer_to_its_first_word(watch: Callable[..., Stage
 
 TASKS = TaskNames("com.docker.swarm.task.name", r"(?P<app>.+)\.(?P<number>[0-9]+)\.[^.]*")
 """As a mode may name its containers."""
+OWN = (TaskNames("", "hello-(?P<number>[0-9]+)", "hello"), TaskNames("com.shop.number", "[0-9]+", "shop"))
+"""As definitions of their users' own may: by the container's name, and by a label."""
 
 
 class Kernel:
@@ -350,7 +352,9 @@ class Kernel:
         self.cgroups, self.proc, self.containers = top / "cgroup", top / "proc", top / "containers"
         for each in (self.cgroups / "system.slice", self.proc, self.containers):
             each.mkdir(parents=True)
-        self.labels = agent.Labels([str(self.containers)], tasks=[TASKS.label, TASKS.pattern])
+        self.labels = agent.Labels(
+            [str(self.containers)], tasks=[text for each in (TASKS, *OWN) for text in (each.label, each.pattern, each.of)]
+        )
         self.scanner = agent.Scanner([f"{self.cgroups}/system.slice", f"{self.cgroups}/docker"], self.labels, str(self.proc))
 
     def run(self, container: str, command: str = "web", pid: int = 7, home: str = "system.slice/docker-{}.scope") -> Path:
@@ -363,9 +367,14 @@ class Kernel:
         (self.proc / str(pid) / "comm").write_text(f"{command}\n")
         return group
 
-    def label(self, container: str, **labels: str) -> None:
+    def label(self, container: str, called: str = "x", **labels: str) -> None:
         """Write what dockerd writes of a container."""
-        config = {"ID": container, "Config": {"Cmd": ['"whalefall.instance":"fake@9"'], "Labels": {"other": "1"} | labels}, "Name": "/x"}
+        config = {
+            "ID": container,
+            "Config": {"Cmd": ['"whalefall.instance":"fake@9"', '"Name":"/hello-9"'], "Labels": {"other": "1"} | labels},
+            "Name": f"/{called}",
+            "MountPoints": {"/data": {"Name": "hello-8"}},
+        }
         folder = self.containers / container
         folder.mkdir(exist_ok=True)
         (folder / "config.v2.json").write_text(json.dumps(config, separators=(",", ":")))
@@ -397,6 +406,29 @@ def test_agent_finds_a_container_by_its_group_and_names_it_by_its_label(kernel: 
     kernel.run(OTHER, pid=8)
     kernel.run("dbus", pid=9, home="system.slice/{}.service")
     assert kernel.scan() == [(ID, "web@1"), (OTHER, "")]
+
+
+@pytest.mark.parametrize(
+    ("called", "labels", "instance"),
+    [
+        ("hello-2", {}, "hello@2"),
+        ("hello-2x", {}, ""),
+        ("a-hello-2", {}, ""),
+        ("x", {"Name": "/hello-2"}, ""),
+        ("x", {"com.shop.number": "7"}, "shop@1"),
+        ("x", {"com.shop.number": "seven"}, ""),
+        ("hello-2", {"whalefall.instance": "web@1"}, "web@1"),
+        ("hello-2", {"whalefall.app": "web", "com.docker.swarm.task.name": "web.2.57lo3raokbtm"}, "web@2"),
+    ],
+)
+def test_agent_names_a_container_of_a_users_own_by_its_name_or_a_label(
+    kernel: Kernel, called: str, labels: dict[str, str], instance: str
+) -> None:
+    """As the Docker observer does; what only looks like a name, in a command, a label or a volume, names nothing."""
+    kernel.label(ID, called, **labels)
+    kernel.run(ID)
+    assert kernel.scan() == [(ID, instance)]
+    assert docker_events.instance({"name": called} | labels, TASKS, *OWN) == instance
 
 
 def test_agent_knows_the_cgroupfs_layout_too(kernel: Kernel) -> None:

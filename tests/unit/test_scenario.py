@@ -316,7 +316,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     ),
     "ports that overlap": (
         changed("    instances: 2\n", "    instances: 2\n  - name: api\n    instances: 1\n"),
-        [["ports 8001 to 8001 for api", "web has 8001 to 8002"]],
+        [["port 8001 for api", "web has 8001 to 8002"]],
     ),
     "ports that are taken": (
         changed("instances: 2", "instances: 2\n    port: 2378"),

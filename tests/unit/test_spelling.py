@@ -513,7 +513,7 @@ def test_apps_that_cannot_be_beside_each_other_are_told_as_in_a_file() -> None:
     said = told(spelling.must_be_cluster, 3, apps)
     for words in (
         "a second app named 'web'; expected a name of its own for each app",
-        "the app db: ports 8001 to 8001 for db; expected ports that no other app has; web has 8001 to 8002",
+        "the app db: port 8001 for db; expected ports that no other app has; web has 8001 to 8002",
         "the app cache: a pin to 'n9'; expected a node's name, n1 to n3",
     ):
         assert words in said

@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
-from harness.core.protocols import Cluster
+from harness.core.protocols import Cluster, Wanted
 from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View, Who
 from harness.modes.swarm import Swarm
 from harness.modes.swarm import swarm_adoption as adoption
@@ -95,6 +95,7 @@ class Docker:
     creates: list[Response] = field(default_factory=list)
     containers: dict[str, list[str]] = field(default_factory=dict)
     service: dict[str, str] | None = None  # labels of the service web
+    stack: dict[str, dict[str, str]] = field(default_factory=dict)  # name of each service that a stack hello has → its labels
     images: set[str] = field(default_factory=set)  # nodes that have the image
     asked: list[tuple[str, str, str, Any]] = field(default_factory=list)  # node, method, path, body
 
@@ -105,6 +106,19 @@ class Docker:
         self.asked.append((name, request.method, path, body))
         if name in self.silent:
             return self.silent[name]
+        return self._of_stack(path, request) or self._answer(name, path, request, body)
+
+    def _of_stack(self, path: str, request: Request) -> Behaviour | None:
+        """Answer about a service of a stack; None for anything else."""
+        called = path.removeprefix("/services/")
+        if not called.startswith("hello_"):
+            return None
+        if called not in self.stack:
+            return Response(404, b'{"message":"service not found"}')
+        labels = self.stack.pop(called) if request.method == "DELETE" else self.stack[called]
+        return Response(200, json.dumps({"ID": f"id-{called}", "Spec": {"Labels": labels}}).encode())
+
+    def _answer(self, name: str, path: str, request: Request, body: Any) -> Behaviour:
         if path == "/services/create" and self.creates:
             return self.creates.pop(0)
         if path == "/swarm/join" and self.joins.get(name):
@@ -142,6 +156,8 @@ class Docker:
             "/configs": [],
             "/services/web": {"Spec": {"Labels": self.service}},
             "/images/web/json": {"Id": "sha256:1"},
+            "/services": [{"ID": f"id-{each}", "Spec": {"Name": each}} for each in self.stack],
+            "/networks": [{"Id": "net1", "Name": "hello_default"}],
         }
         return answers.get(path)  # / is an instance of an app that listens on the daemon's port
 
@@ -283,6 +299,88 @@ def test_three_managers_or_five_and_one_of_less_than_three_nodes(swarm: Docker, 
     assert big.mode.members(big.cluster) == ("n1", "n2", "n3", "n4", "n5")
     swarm.cluster.nodes = swarm.cluster.nodes[:2]
     assert swarm.mode.members(swarm.cluster) == ("n1",)
+
+
+# ---------------------------------------------------------------- a stack file of its own
+
+
+STACK = """\
+version: "3.8"
+services:
+  front: {image: web, environment: [KEY=geheim], ports: [{target: 80, mode: host}]}
+"""
+
+
+def own(swarm: Docker) -> App:
+    """Return an app with a stack file of its own, as an app of the cluster."""
+    app = swarm.mode.define(Wanted("hello", "stack.yml", STACK))
+    swarm.cluster.apps = (app,)
+    return app
+
+
+def of_stack(slot: int, home: int, port: int = 32768, stack: str = "hello") -> dict[str, Any]:
+    """Return a task of a stack."""
+    found = task(slot, home, port=port)
+    found["Spec"]["ContainerSpec"]["Labels"] = {"com.docker.stack.namespace": stack}
+    return found
+
+
+def test_a_stack_file_of_its_own_is_submitted_as_it_stands(swarm: Docker) -> None:
+    """By Docker's own command on a manager, which is handed the file, and a second one that says whose it is; no port need answer."""
+    app = own(swarm)
+    handed: list[tuple[tuple[str, ...], bytes]] = []
+
+    def sh(argv: tuple[str, ...], stdin: bytes) -> Result:
+        if "docker stack deploy" in argv[2]:
+            handed.append((argv, stdin))
+            swarm.stack["hello_front"] = {"whalefall.run": RUN}
+            if len(handed) == 1:
+                return Result(argv, 1, b"", b"rpc error: code = Unknown desc = The swarm does not have a leader.")
+        return Result(argv, 0, b"", b"")
+
+    for each in ("n1", "n2", "n3"):
+        swarm.node(each).programs["sh"] = sh
+    swarm.tasks = [of_stack(1, 2)]
+    swarm.mode.deploy(swarm.cluster, app)
+    assert [stdin for _, stdin in handed] == [STACK.encode()] * 2, "what could not be taken just then is tried again"
+    assert handed[0][0][4] == "hello"
+    assert "whalefall.run: swarm-test" in handed[0][0][5]
+    assert "geheim" not in str([argv for argv, _ in handed])
+
+
+def test_a_stack_that_docker_refuses_ends_the_deploying(swarm: Docker) -> None:
+    """It will never be better; and one of others is left as it is, before anything is done."""
+    app = own(swarm)
+    for each in ("n1", "n2", "n3"):
+        swarm.node(each).programs["sh"] = lambda argv, _: Result(
+            argv, 1 if "stack deploy" in argv[2] else 0, b"", b"services.front Additional property"
+        )
+    with pytest.raises(HarnessError, match=r"n1: Docker refuses the stack file stack\.yml of hello: services.front Additional property"):
+        swarm.mode.deploy(swarm.cluster, app)
+    swarm.stack = {"hello_other": {}}
+    with pytest.raises(HarnessError, match="a stack hello is there already and is not ours"):
+        swarm.mode.deploy(swarm.cluster, app)
+
+
+def test_tasks_of_a_stack_of_ours_are_its_apps_instances(swarm: Docker) -> None:
+    """With the port that Docker chose; those of another stack are nobody's."""
+    app = own(swarm)
+    swarm.tasks = [of_stack(1, 2, 32770), of_stack(1, 3, stack="theirs")]
+    assert swarm.view().placements == (Placement("hello@1", "n2", "running", running=True),)
+    assert swarm.mode.port(swarm.cluster, app, "hello@1", swarm.cluster.node("n2")) == 32770
+    assert swarm.mode.port(swarm.cluster, app, "hello@1", swarm.cluster.node("n1")) is None
+
+
+def test_a_stack_is_withdrawn_with_its_networks(swarm: Docker) -> None:
+    """By its own name, and where it is this run's."""
+    app = own(swarm)
+    swarm.stack = {"hello_front": {"whalefall.run": "another"}}
+    adoption.withdraw(swarm.cluster, app)
+    assert swarm.stack
+    swarm.stack = {"hello_front": {"whalefall.run": RUN}}
+    adoption.withdraw(swarm.cluster, app)
+    assert swarm.stack == {}
+    assert {path for _, method, path, _ in swarm.asked if method == "DELETE"} == {"/services/hello_front", "/networks/net1"}
 
 
 # ---------------------------------------------------------------- forming

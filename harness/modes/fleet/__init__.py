@@ -23,12 +23,12 @@ from harness.modes import on_nodes
 from harness.modes.etcd import Below, Etcd
 from harness.modes.fleet import fleet_adoption as adoption
 from harness.modes.fleet import fleet_timers as timing
-from harness.modes.fleet import unit_files
+from harness.modes.fleet import own_units, unit_files
 from harness.modes.fleet.fleet_api import PORT, Api, State, Unit
 from harness.modes.fleet.renewing import Units
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Cluster, Node
+    from harness.core.protocols import Cluster, Node, Wanted
     from harness.core.values import App, Budget, Endurance, TaskNames, Traits, Who
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
@@ -117,9 +117,10 @@ class Fleet:
         """Start an app.
 
         Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
-        (of one node, where it is pinned). Raises `Expired` with the last view, and what the units said.
+        (of one node, where it is pinned); one with a definition of its own need not answer. Raises `Expired` with the last view, and what the units
+        said.
         """
-        files = unit_files.render(app)
+        files = own_units.files(app)
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         stop = threading.Event()
 
@@ -136,7 +137,7 @@ class Fleet:
                 app,
                 deadline,
                 look=lambda: self._look(cluster),
-                port=lambda each, _: app.port_of(each.instance),
+                port=lambda each, _: on_nodes.asked_port(app, each.instance),
                 nothing="fleet lists none of its units",
                 why=lambda view: f"\n{_unit_logs(cluster, app, view)}",
             )
@@ -157,7 +158,7 @@ class Fleet:
             known = self._machines.setdefault(cluster.run_id, {})
             known.update({each: name for each, name in machines.items() if name in names.values()})
             machines_once = {**known, **machines}
-        return View(tuple(sorted(machines.values())), _placements(machines_once, *rows))
+        return View(tuple(sorted(machines.values())), _placements(machines_once, *rows, cluster.apps))
 
     def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery from a fault may take, from fleet's and etcd's own timers. No terms where fleet promises nothing."""
@@ -252,9 +253,9 @@ class Fleet:
     def scale(self, cluster: Cluster, app: App, instances: int) -> None:
         """Launch the units that are missing of so many, or destroy the last ones; see `harness.core.protocols.Scaling.scale`."""
         deadline = Deadline(cluster.clock, pace.limit(_SCALE_SECONDS) + self._more)
-        more = unit_files.render(dataclasses.replace(app, instances=instances))[app.instances :]
+        more = own_units.files(dataclasses.replace(app, instances=instances))[app.instances :]
         changes = [functools.partial(self._launch, cluster, file, deadline) for file in more]
-        changes += [functools.partial(self._destroy, cluster, unit_files.unit_name(each), deadline) for each in app.names[instances:]]
+        changes += [functools.partial(self._destroy, cluster, unit_files.unit_name(each, app), deadline) for each in app.names[instances:]]
         with cluster.network():
             for number, change in enumerate(changes):
                 try:
@@ -263,6 +264,18 @@ class Fleet:
                     if number and not isinstance(error, Expired):
                         raise HalfDone(f"{number} of {len(changes)} changes of {app.name} were made, and then: {error}") from error
                     raise
+
+    # -- Defining
+
+    ENDINGS: ClassVar[Mapping[str, str]] = own_units.ENDINGS
+
+    def define(self, wanted: Wanted) -> App:
+        """Return the app that a unit file makes; see `harness.modes.fleet.own_units`."""
+        return own_units.define(wanted)
+
+    def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
+        """Return which units and containers of two apps are called the same, and which rules of a unit are about another app's."""
+        return tuple(own_units.clashes(apps))
 
     # -- Restarting
 
@@ -275,7 +288,7 @@ class Fleet:
 
     def update(self, cluster: Cluster, app: App) -> None:
         """Give fleet other units in the place of an app's own, one after the other; see `harness.core.protocols.Updating.update`."""
-        files = dict(zip(app.names, unit_files.render(app), strict=True))
+        files = dict(zip(app.names, own_units.files(app), strict=True))
         with cluster.network():
             on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
             self._units(cluster, app).restart(files=files)
@@ -483,19 +496,19 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Sequence[State]) -> tuple[Placement, ...]:
+def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Sequence[State], apps: Sequence[App]) -> tuple[Placement, ...]:
     """Put units and unit states together; see `Fleet.view`."""
 
     def home(machine: str) -> str | None:
         return machines.get(machine, machine) or None
 
     found = [
-        Placement(unit_files.instance_name(row.name), home(row.machine), row.active, row.active == "active" and row.sub == "running")
+        Placement(unit_files.instance_name(row.name, apps), home(row.machine), row.active, row.active == "active" and row.sub == "running")
         for row in states
     ]
     told = {(row.name, row.machine) for row in states}
     found += [
-        Placement(unit_files.instance_name(unit.name), home(unit.machine), unit.current or unit.desired, running=False)
+        Placement(unit_files.instance_name(unit.name, apps), home(unit.machine), unit.current or unit.desired, running=False)
         for unit in listed
         if (unit.name, unit.machine) not in told and not unit.everywhere
     ]
@@ -530,7 +543,7 @@ def _unit_logs(cluster: Cluster, app: App, view: View | None) -> str:
     for each in view.placements if view else ():
         if each.instance in app.names and each.node is not None and not each.running:
             with suppress(HarnessError):
-                unit = unit_files.unit_name(each.instance)
+                unit = unit_files.unit_name(each.instance, app)
                 argv = ("journalctl", "--no-pager", "-q", "-o", "cat", "-n", "8", "-u", unit)
                 told.append(f"{unit} on {each.node}:\n{cluster.node(each.node).run(*argv, timeout=pace.limit(6.0)).text}")
     return "".join(told)

@@ -79,12 +79,11 @@ print(found)
 """
 )
 
-# $1 is the label of an app, then its units. Takes away what a stopped unit leaves.
+# $1 are the ids of an app's containers, then come its units. Takes away what a stopped unit leaves.
 _CLEAR = r"""
 set -eu
-label=$1
+left=$1
 shift
-left=$(docker ps --all --quiet --filter "label=$label")
 if [ -n "$left" ]; then docker rm --force $left >/dev/null; fi
 for unit; do systemctl reset-failed "$unit" 2>/dev/null || true; done
 """
@@ -182,7 +181,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
     found = noted(cluster.run_id) if isinstance(cluster.provider, Running) else None
     if isinstance(cluster.provider, Running) and (found is None or app.name not in found.deployed):
         return
-    names = {unit_files.unit_name(instance) for instance in app.names}
+    names = {unit_files.unit_name(instance, app) for instance in app.names}
     deadline = Deadline(cluster.clock, pace.limit(WITHDRAW_SECONDS))
     last = "not asked yet"
 
@@ -201,14 +200,13 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
         return not left
 
     wait_until(destroyed, awaited=f"fleet to forget {app.name}", seconds=deadline.left(), clock=cluster.clock, every=0.2, saw=lambda: last)
-    label = f"whalefall.app={app.name}"
 
     def stopped(node: Node) -> None:
         told = ""
 
         def none_runs() -> bool:
             nonlocal told
-            told = _docker(node, "ps", "--quiet", "--filter", f"label={label}").strip()
+            told = " ".join(_containers(node, app, every=False))
             return not told
 
         wait_until(
@@ -219,7 +217,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
             every=0.2,
             saw=lambda: f"containers {told}",
         )
-        on_nodes.script(node, _CLEAR, label, *sorted(names), deadline=deadline)
+        on_nodes.script(node, _CLEAR, " ".join(_containers(node, app, every=True)), *sorted(names), deadline=deadline)
         if found is not None and node.name in found.deployed[app.name]:
             node.run("docker", "image", "rm", app.image, timeout=pace.limit(_COMMAND_SECONDS))  # one that somebody uses by now stays
 
@@ -391,6 +389,8 @@ def _units_there(app: App, there: Sequence[Any]) -> list[str]:
 
 def _units_of(app: App, there: Iterable[Any]) -> set[str]:
     """Return the names of those units that an app has, or may have when it is scaled: one a number."""
+    if (own := app.native) is not None:
+        return {each.name for each in there if own.number(each.name) is not None}
     ours = re.compile(re.escape(app.name) + r"@[0-9]+\.service")
     return {each.name for each in there if ours.fullmatch(each.name)}
 
@@ -401,6 +401,13 @@ def _foreign_everywhere(cluster: Cluster) -> list[str]:
 
 def _foreign(cluster: Cluster, app: App) -> list[str]:
     """Say which containers have the names that an app's will have, and are not of an app of ours: its units would remove them."""
+    if app.native is not None:
+        there = together(cluster.nodes, lambda node: _containers(node, app, every=True), "looking for containers")
+        return [
+            f"{node.name} has a container {each} that {app.name} would take for its own"
+            for node, found in zip(cluster.nodes, there, strict=True)
+            for each in found
+        ]
     ours = re.compile(re.escape(app.name) + "-[0-9]+")
 
     def one(node: Node) -> list[str]:
@@ -414,6 +421,16 @@ def _foreign(cluster: Cluster, app: App) -> list[str]:
         ]
 
     return [each for found in together(cluster.nodes, one, "looking for containers") for each in found]
+
+
+def _containers(node: Node, app: App, *, every: bool) -> list[str]:
+    """Return the ids of an app's containers on a node, those that run or all that there are."""
+    which = ("--all",) if every else ()
+    if (called := app.called) is None:
+        return _docker(node, "ps", *which, "--quiet", "--filter", f"label=whalefall.app={app.name}").split()
+    shown = f'{{{{.Label "{called.label}"}}}}' if called.label else "{{.Names}}"
+    rows = [line.partition(" ") for line in _docker(node, "ps", *which, "--format", f"{{{{.ID}}}} {shown}").splitlines()]
+    return [number for number, _, said in rows if any(re.fullmatch(called.pattern, each) for each in said.split(","))]
 
 
 def _docker(node: Node, *argv: str) -> str:

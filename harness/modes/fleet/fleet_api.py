@@ -119,7 +119,7 @@ class Api:
         Raises `Unreachable` where fleet could not do it now, `HarnessError` where it refuses the unit.
         """
         options = [{"section": each.section, "name": each.name, "value": each.value} for each in unit.options]
-        self._put(unit.name, {"desiredState": "launched", "options": options}, f"; the unit is:\n{unit.text()}")
+        self._put(unit.name, {"desiredState": "launched", "options": options}, f"; the unit is:\n{unit.shown()}")
 
     def want(self, unit: str, state: str) -> None:
         """Ask for a unit that is there to be ``launched``, or only ``loaded``: then it is stopped, and stays where it is. Raises as `launch`."""

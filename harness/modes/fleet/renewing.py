@@ -58,10 +58,10 @@ class Units:
         begun = 0
         for instance in self._app.names:
             file = None if files is None else files[instance]
-            if file is None and not listed[unit_name(instance)].machine:
+            if file is None and not listed[unit_name(instance, self._app)].machine:
                 continue
             try:
-                if listed[unit_name(instance)].machine:
+                if listed[unit_name(instance, self._app)].machine:
                     self._anew(instance, file)
                 elif file is not None:
                     self._until(lambda api, file=file: api.launch(file), lambda _: True, f"fleet to take {file.name}")  # type: ignore[misc]
@@ -85,13 +85,13 @@ class Units:
         """Return its units as fleet lists them. Raises `HarnessError` where one is missing."""
         found = self._until(lambda api: api.units(), lambda _: True, f"fleet to list the units of {self._app.name}")
         listed = {each.name: each for each in found}
-        missing = [unit for unit in (unit_name(each) for each in self._app.names) if unit not in listed]
+        missing = [unit for unit in (unit_name(each, self._app) for each in self._app.names) if unit not in listed]
         if missing:
             raise HarnessError(f"fleet lists no unit {', '.join(missing)}")
         return listed
 
     def _anew(self, instance: str, file: UnitFile | None) -> None:
-        unit, stopped = unit_name(instance), False
+        unit, stopped = unit_name(instance, self._app), False
         try:
             self._until(lambda api: api.want(unit, _LOADED), lambda _: True, f"fleet to take that {unit} is to stop")
             stopped = True
@@ -111,7 +111,7 @@ class Units:
         view = self._look()
         if isinstance(view, str):
             return False, view
-        serving, told = on_nodes.who_serves(self._cluster, {instance}, view, lambda *_: self._app.port_of(instance))
+        serving, told = on_nodes.who_serves(self._cluster, {instance}, view, lambda *_: on_nodes.asked_port(self._app, instance))
         return bool(serving), told or "fleet lists no such unit"
 
     @staticmethod

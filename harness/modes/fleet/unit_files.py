@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.core.values import App
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -39,6 +41,10 @@ class UnitFile:
     name: str  # e.g. web@1.service
     options: tuple[Option, ...]
 
+    def shown(self) -> str:
+        """Give the unit as a unit file for others to read: see `hidden`."""
+        return hidden(self.text())
+
     def text(self) -> str:
         """Give the unit as a unit file."""
         lines: list[str] = []
@@ -51,13 +57,50 @@ class UnitFile:
         return "\n".join(lines) + "\n"
 
 
-def unit_name(instance: str) -> str:
-    """Return the unit of an instance: ``web@1`` is ``web@1.service``."""
-    return instance + _SUFFIX
+HIDDEN: Final = "***"
+"""What is told in place of the value of a variable of an environment."""
+# After `-e`, `--env` or a short option among switches: a variable's name, and its value as far as a shell, or systemd, would read it.
+_VARIABLE = re.compile(
+    r"""(?<![\w-])(?P<option>-[A-Za-z]*e|--env)(?P<between>=|(?:[ \t]|\\\n)*)(?P<quote>["']?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)="""
+)
+_PLAIN = re.compile(r"""(?:\\[^\n]|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s"'\\])*""")
+_QUOTED = {'"': re.compile(r"""(?:\\.|[^"\\])*""", re.DOTALL), "'": re.compile(r"""(?:\\.|[^'\\])*""", re.DOTALL)}
+_ENVIRONMENT = re.compile(r"^[ \t]*Environment[ \t]*=(?P<value>(?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
+_ASSIGNED = re.compile(r"""(?P<quote>["']?)(?<![A-Za-z0-9_])(?P<name>[A-Za-z_][A-Za-z0-9_]*)=""")
 
 
-def instance_name(unit: str) -> str:
+def hidden(text: str) -> str:
+    """Return a unit file with `HIDDEN` in place of the value of each variable that it puts into an environment: its own, and its containers'.
+
+    Too much may be hidden where quotation marks stand inside others, and never too little of a value that stands behind its variable's name.
+    """
+    text = _ENVIRONMENT.sub(
+        lambda found: found[0][: found.start("value") - found.start()] + _without_values(found["value"], _ASSIGNED), text
+    )
+    return _without_values(text, _VARIABLE)
+
+
+def _without_values(text: str, variable: re.Pattern[str]) -> str:
+    kept: list[str] = []
+    place = 0
+    while (found := variable.search(text, place)) is not None:
+        value = (_QUOTED[found["quote"]] if found["quote"] else _PLAIN).match(text, found.end())
+        kept += [text[place : found.end()], HIDDEN]
+        place = value.end() if value else found.end()
+    return "".join(kept) + text[place:]
+
+
+def unit_name(instance: str, app: App | None = None) -> str:
+    """Return the unit of an instance: ``web@1`` is ``web@1.service``, where the app has no definition of its own that calls it otherwise."""
+    own = app.native if app is not None else None
+    return own.name(int(instance.rpartition("@")[2])) if own else instance + _SUFFIX
+
+
+def instance_name(unit: str, apps: Iterable[App] = ()) -> str:
     """Return the instance of a unit: the other way round. A unit of another kind keeps its name."""
+    for app in apps:
+        if app.native is not None and (number := app.native.number(unit)) is not None:
+            return f"{app.name}@{number}"
     return unit.removesuffix(_SUFFIX)
 
 

@@ -20,7 +20,7 @@ from harness.core.errors import Expired, HarnessError, Unreachable
 from harness.core.protocols import Running
 from harness.core.values import Placement, TaskNames, View
 from harness.modes import on_nodes
-from harness.modes.swarm import changes, raft, services
+from harness.modes.swarm import changes, raft, services, stacks
 from harness.modes.swarm import swarm_adoption as adoption
 from harness.modes.swarm import swarm_timers as timing
 from harness.modes.swarm.store import ConfigStore
@@ -40,7 +40,7 @@ from harness.modes.swarm.swarm_api import (
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Cluster, Node
+    from harness.core.protocols import Cluster, Node, Wanted
     from harness.core.values import App, Budget, Endurance, Traits, Who
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
@@ -130,7 +130,7 @@ class Swarm:
             raise Expired(f"a swarm to form; not ready: {', '.join(late)}", deadline.seconds, told)
 
     def deploy(self, cluster: Cluster, app: App) -> None:
-        """Start an app as one replicated service.
+        """Start an app as one replicated service; one of its user's own by the stack file as it stands.
 
         Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
         (of one node, where it is pinned). Raises `HarnessError` where swarm refuses the service, and `Expired` with the last view and tasks' errors.
@@ -146,7 +146,7 @@ class Swarm:
                 app,
                 deadline,
                 look=lambda: self._look(cluster),
-                port=lambda each, name: self._port(cluster, app, each.instance, name) or 0,
+                port=lambda each, name: self._asked_port(cluster, app, each.instance, name),
                 nothing="swarm lists no task of it",
                 why=lambda _: self._task_errors(cluster, app),
             )
@@ -251,7 +251,19 @@ class Swarm:
                 f"{app.name} has {app.instances} instances, and swarm chooses itself which of them stop; expected as many or more, not {instances}"
             )
         with cluster.network():
-            changes.scale(self._managers(cluster), app.name, cluster.run_id, instances, self._change_seconds(), cluster.clock)
+            changes.scale(self._managers(cluster), services.called(app), cluster.run_id, instances, self._change_seconds(), cluster.clock)
+
+    # -- Defining
+
+    ENDINGS: ClassVar[Mapping[str, str]] = stacks.ENDINGS
+
+    def define(self, wanted: Wanted) -> App:
+        """Return the app that a stack file makes; see `harness.modes.swarm.stacks`."""
+        return stacks.define(wanted, self._timers.restart_delay)
+
+    def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
+        """Return which services of two apps are called the same."""
+        return tuple(stacks.clashes(apps))
 
     # -- Restarting
 
@@ -259,7 +271,7 @@ class Swarm:
         """Have swarm go through the tasks of the app's service; see `harness.core.protocols.Restarting.restart`."""
         with cluster.network():
             deadline = self._anew_deadline(cluster, app)
-            changes.restart(self._managers(cluster), app.name, cluster.run_id, deadline.left(), cluster.clock)
+            changes.restart(self._managers(cluster), services.called(app), cluster.run_id, deadline.left(), cluster.clock)
             self._until_serving(cluster, app, deadline)
 
     # -- Updating
@@ -277,7 +289,7 @@ class Swarm:
     def remove(self, cluster: Cluster, app: App) -> None:
         """Remove the app's service, with all of its tasks; see `harness.core.protocols.Removing.remove`."""
         with cluster.network():
-            changes.remove(self._managers(cluster), app.name, cluster.run_id, self._change_seconds(), cluster.clock)
+            changes.remove(self._managers(cluster), services.called(app), cluster.run_id, self._change_seconds(), cluster.clock)
 
     def launch(self, cluster: Cluster, app: App) -> None:
         """Make a service of an app that has none; see `harness.core.protocols.Removing.launch`."""
@@ -318,7 +330,7 @@ class Swarm:
                 last = view
                 return False
             run = {each.instance for each in view.placements if each.running and each.instance in app.names}
-            serving, last = on_nodes.who_serves(cluster, run, view, lambda each, name: self._port(cluster, app, each.instance, name) or 0)
+            serving, last = on_nodes.who_serves(cluster, run, view, lambda each, name: self._asked_port(cluster, app, each.instance, name))
             return serving == run
 
         wait_until(
@@ -455,7 +467,7 @@ class Swarm:
     def _view(self, cluster: Cluster, daemon: Daemon) -> View:
         """Ask one manager; see `view`."""
         machines = _named(cluster, daemon.machines())
-        tasks = daemon.tasks()
+        tasks = daemon.tasks(_stacks(cluster))
         names = {each.id: name for each, name in machines}
         listed = {each.id for each, _ in machines if each.listed}
         newest: dict[tuple[str, int], Task] = {}
@@ -478,21 +490,28 @@ class Swarm:
         )
 
     def _note_ports(self, cluster: Cluster, tasks: Iterable[Task], names: Mapping[str, str]) -> None:
+        inner = {app.name: services.inner(app) for app in cluster.apps}
         found = {
             (cluster.run_id, _instance(each), names[each.node_id]): port
             for each in tasks
             for target, port in each.ports
-            if target == services.TARGET and each.node_id in names
+            if target == inner.get(each.app, services.TARGET) and each.node_id in names
         }
         with self._lock:
             self._ports.update(found)
 
     def _port(self, cluster: Cluster, app: App, instance: str, node: str) -> int | None:
         """See `port`; the node by its name, which may be a stranger's."""
-        if app.conflicts:
+        if app.native is not None and not app.native.inner:
+            return app.port_of(instance)
+        if app.conflicts and app.native is None:
             return app.port
         with self._lock:
             return self._ports.get((cluster.run_id, instance, node))
+
+    def _asked_port(self, cluster: Cluster, app: App, instance: str, node: str) -> int | None:
+        """Return the port on which an instance must answer before it counts as started, 0 where that is not told yet; see `on_nodes.asked_port`."""
+        return (self._port(cluster, app, instance, node) or 0) if app.native is None else None
 
     def _look(self, cluster: Cluster) -> View | str:
         """Return the view of the first manager that has one, or why none has."""
@@ -504,7 +523,7 @@ class Swarm:
     def _task_errors(self, cluster: Cluster, app: App) -> str:
         """Say what went wrong with an app's tasks. Never raises: it only makes an error better."""
         try:
-            tasks = first(self._managers(cluster), pace.answer(ASK_SECONDS), Daemon.tasks)
+            tasks = first(self._managers(cluster), pace.answer(ASK_SECONDS), lambda daemon: daemon.tasks(_stacks(cluster)))
         except HarnessError as e:
             return f"\n{e}"
         lines = {f"\n{_instance(each)}: {each.state}: {each.error}" for each in tasks if each.app == app.name and each.error}
@@ -517,6 +536,9 @@ class Swarm:
 
     def _create(self, cluster: Cluster, app: App, lacked: Sequence[str], deadline: Deadline) -> None:
         """Make the service, through the first manager that takes it."""
+        if app.native is not None:
+            changes.submit(self._managers(cluster), app, cluster.run_id, lacked, deadline.left(), cluster.clock)
+            return
         last = "not asked yet"
 
         def made() -> bool:
@@ -586,6 +608,11 @@ def _pin(cluster: Cluster, daemon: Daemon, app: App) -> str | None:
         if name == app.pin:
             return machine.id
     raise Unreachable(daemon.node.name, f"the node {app.pin}", f"swarm lists no such node, and {app.name} is pinned to it")
+
+
+def _stacks(cluster: Cluster) -> tuple[str, ...]:
+    """Return the stacks that the cluster's apps are: those of their users' own files."""
+    return tuple(app.name for app in cluster.apps if app.native is not None)
 
 
 def _instance(task: Task) -> str:

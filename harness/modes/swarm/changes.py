@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import HalfDone, HarnessError, Unreachable
+from harness.core.errors import HalfDone, HarnessError, Unreachable, gist
 from harness.modes import on_nodes
-from harness.modes.swarm import services
-from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, NANO, WORK_SECONDS, Daemon, first, refused
+from harness.modes.swarm import services, stacks
+from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, NANO, WORK_SECONDS, Daemon, clean, first, refused
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -22,10 +23,51 @@ if TYPE_CHECKING:
     from harness.modes.swarm.swarm_api import KnownSpec
 
 _REFUSED, _GONE = 400, 404
+_ENDED = 124  # the exit status of a command that took too long, and all above it of one that was ended
 
 
 _ROLLING = {"Parallelism": 1, "Order": "stop-first", "FailureAction": "pause", "Monitor": NANO}
 """How swarm goes through the tasks of a service that has changed: one after the other, each watched for a second once it runs."""
+
+
+# $1 is the name of a stack, $2 the file that says whose it is, $3 how many seconds Docker may take. The stack's own file is read from standard input.
+_STACK: Final = """
+set -eu
+cd /
+exec timeout -k 1 "$3" docker stack deploy --resolve-image never --compose-file - --compose-file /dev/fd/3 "$1" 3<<END
+$2
+END
+"""
+_LATER: Final = re.compile(
+    r"rpc error|deadline exceeded|does not have a leader|Cannot connect to the Docker daemon|not a swarm manager|context canceled"
+)
+"""What Docker says where a manager cannot do something just then, and another, or the same one later, may."""
+
+
+def submit(managers: Sequence[Node], app: App, run_id: str, lacked: Sequence[str], seconds: float, clock: Clock) -> None:
+    """Give swarm an app's own stack file as it stands, by `docker stack deploy` on the first manager that takes it.
+
+    Raises `HarnessError` where a stack of that name is there and is none of this run's, and where Docker refuses the file.
+    """
+    own, called = app.native, services.called(app)
+    beside = stacks.overlay(app, run_id, lacked)
+
+    def deploy(daemon: Daemon) -> None:
+        there = daemon.service(called)
+        others = [name for name in daemon.of_stack("services", app.name).values() if name != called]
+        if others or (there is not None and there.get(services.RUN_LABEL) != run_id):
+            raise HarnessError(f"a stack {app.name} is there already and is not ours; give the app another name")
+        work = pace.limit(WORK_SECONDS)
+        body = own.body.encode() if own else b""
+        result = daemon.node.run("sh", "-c", _STACK, "sh", app.name, beside, f"{work:.0f}", timeout=work + 2.0, stdin=body)
+        if result.ok:
+            return
+        said = clean(gist((result.err or result.out).decode(errors="replace"))) or f"nothing within {work:.0f} s"
+        if result.exit >= _ENDED or _LATER.search(said):
+            raise Unreachable(daemon.node.name, "docker stack deploy", said)
+        raise HarnessError(f"{daemon.node.name}: Docker refuses the stack file {own.file if own else ''} of {app.name}: {said}")
+
+    _taken(managers, deploy, f"the stack {app.name}", seconds, clock)
 
 
 def scale(managers: Sequence[Node], app: str, run_id: str, instances: int, seconds: float, clock: Clock) -> None:

@@ -64,6 +64,16 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
     }
 
 
+def called(app: App) -> str:
+    """Return what swarm calls an app's service: as the app, where its user's own stack file does not say otherwise."""
+    return app.native.called if app.native is not None else app.name
+
+
+def inner(app: App) -> int:
+    """Return the container's own port behind the one on which an app's instances answer; 0 where nobody asks for any."""
+    return app.native.inner if app.native is not None else TARGET
+
+
 def environment(app: App) -> list[str]:
     """Return what an app's containers have in their environment: who they are, and the app's own variables as they stand, with nothing expanded."""
     own = [f"{name}={value.replace('{{', _BRACES)}" for name, value in app.environment]

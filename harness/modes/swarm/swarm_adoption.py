@@ -16,9 +16,9 @@ from harness.core import pace
 from harness.core.clock import wait_until
 from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
 from harness.modes.swarm import raft
-from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
+from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL, called
 from harness.modes.swarm.store import ConfigStore
-from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, WORK_SECONDS, Daemon, SwarmNode, first
+from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, STACK_LABEL, WORK_SECONDS, Daemon, SwarmNode, first
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ GONE_SECONDS = 30.0
 SETTLED_SECONDS = 30.0
 """How long a swarm may take to have a leader and every node ready: an agent's next heartbeat comes within 5 s, an election takes some seconds."""
 _LOOK_AGAIN = 0.5
+_SERVICE_LABEL = "com.docker.swarm.service.name"  # swarm gives it to each container
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +128,27 @@ def withdraw(cluster: Cluster, app: App) -> None:
     lacked: set[str] = set()
     if managers:
         first(managers, pace.limit(WORK_SECONDS), lambda daemon: _remove(cluster, daemon, app, lacked))
+    _until_gone(cluster, app)
+    if app.native is not None and managers:
+        first(managers, pace.limit(WORK_SECONDS), lambda daemon: _remove_networks(cluster, daemon, app))
+    for node in cluster.nodes:
+        if node.name in lacked:
+            # One that somebody uses by now stays: Docker refuses.
+            _asked(Daemon(node, pace.limit(WORK_SECONDS), cluster.clock), "DELETE", f"/images/{quote(app.image, safe='')}")
+
+
+def _until_gone(cluster: Cluster, app: App) -> None:
+    """Wait until no node has a container of a run's app. Raises `Expired` with those that have, or cannot be asked."""
     left: dict[str, str] = {}
+    labels = (f"whalefall.app={app.name}", f"{RUN_LABEL}={cluster.run_id}")
+    if app.native is not None:
+        labels = (f"{STACK_LABEL}={app.name}", f"{_SERVICE_LABEL}={called(app)}")
 
     def gone() -> bool:
         left.clear()
         for node in cluster.nodes:
             try:
-                count = len(
-                    Daemon(node, pace.answer(ASK_SECONDS), cluster.clock).containers(
-                        f"whalefall.app={app.name}", f"{RUN_LABEL}={cluster.run_id}"
-                    )
-                )
+                count = len(Daemon(node, pace.answer(ASK_SECONDS), cluster.clock).containers(*labels))
             except Unreachable as e:
                 left[node.name] = str(e)
             else:
@@ -153,10 +164,6 @@ def withdraw(cluster: Cluster, app: App) -> None:
         every=AGAIN_SECONDS,
         saw=lambda: "; ".join(left.values()),
     )
-    for node in cluster.nodes:
-        if node.name in lacked:
-            # One that somebody uses by now stays: Docker refuses.
-            _asked(Daemon(node, pace.limit(WORK_SECONDS), cluster.clock), "DELETE", f"/images/{quote(app.image, safe='')}")
 
 
 def _managers(cluster: Cluster) -> list[Node]:
@@ -174,14 +181,20 @@ def _managers(cluster: Cluster) -> list[Node]:
 
 def _remove(cluster: Cluster, daemon: Daemon, app: App, lacked: set[str]) -> None:
     """Remove the run's service and values, in so far as they are there; add the nodes that had no image to `lacked`. Raises `Unreachable`."""
-    labels = daemon.service(app.name)
+    labels = daemon.service(called(app))
     if labels is not None and labels.get(RUN_LABEL) == cluster.run_id:
         lacked.update(each for each in labels.get(LACKED_LABEL, "").split(",") if each)
-        _asked(daemon, "DELETE", f"/services/{app.name}")
+        _asked(daemon, "DELETE", f"/services/{called(app)}")
     try:
         ConfigStore(daemon.node, cluster.run_id, pace.limit(WORK_SECONDS), cluster.clock).clear()
     except NoGoodAnswer as e:
         raise Unreachable(daemon.node.name, "what was written into the quorum", str(e)) from e
+
+
+def _remove_networks(cluster: Cluster, daemon: Daemon, app: App) -> None:
+    """Remove the networks that a run's stack made. Raises `Unreachable`."""
+    for number in daemon.of_stack("networks", app.name, f"{RUN_LABEL}={cluster.run_id}"):
+        _asked(daemon, "DELETE", f"/networks/{number}")
 
 
 def _asked(daemon: Daemon, method: str, path: str) -> None:
@@ -196,10 +209,14 @@ def _asked(daemon: Daemon, method: str, path: str) -> None:
 
 def _taken(cluster: Cluster, daemon: Daemon, app: App) -> list[str]:
     """Say whether somebody else's service has an app's name."""
-    labels = daemon.service(app.name)
+    if app.native is not None and (
+        there := [*daemon.of_stack("services", app.name).values(), *daemon.of_stack("networks", app.name).values()]
+    ):
+        return [f"a stack {app.name} is there already, with {', '.join(sorted(there))}; give the app another name"]
+    labels = daemon.service(called(app))
     if labels is None or labels.get(RUN_LABEL) == cluster.run_id:
         return []
-    return [f"a service {app.name} is there already and is not ours; give the app another name"]
+    return [f"a service {called(app)} is there already and is not ours; give the app another name"]
 
 
 def _mute(manager: Node, found: _Look) -> None:

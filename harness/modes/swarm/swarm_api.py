@@ -33,6 +33,8 @@ PORT = 2377
 """Where managers listen for other nodes."""
 NANO = 1_000_000_000
 """Docker's API counts durations in nanoseconds."""
+STACK_LABEL = "com.docker.stack.namespace"
+"""Label that Docker gives everything of a stack, its containers as well: the stack's name."""
 GONE = frozenset({"shutdown", "remove", "complete", "failed", "rejected", "orphaned"})
 """What swarm wants of tasks that are over; any other wish is for a task that runs, or will."""
 LOST = frozenset({"down", "disconnected"})
@@ -195,9 +197,9 @@ class Daemon:
         """Return all nodes of the swarm, as the leader knows them. Raises `Unreachable`, also where this is no manager or there is no leader."""
         return self._good("GET", "/nodes", lambda body: tuple(_machine(each) for each in body))
 
-    def tasks(self) -> tuple[Task, ...]:
-        """Return all tasks of apps of ours, as the leader knows them. Raises `Unreachable`, as `machines`."""
-        return self._good("GET", "/tasks", lambda body: tuple(task for each in body if (task := _task(each))))
+    def tasks(self, stacks: Collection[str] = ()) -> tuple[Task, ...]:
+        """Return all tasks of apps of ours, and of these stacks, as the leader knows them. Raises `Unreachable`, as `machines`."""
+        return self._good("GET", "/tasks", lambda body: tuple(task for each in body if (task := _task(each, stacks))))
 
     def swarm(self) -> KnownSwarm:
         """Return the swarm with its join tokens, which must go no further than into the body of a join. Raises `Unreachable`, as `machines`."""
@@ -208,6 +210,15 @@ class Daemon:
         return self._good(
             "GET", f"/services/{quote(name)}", lambda body: None if body is None else dict(body["Spec"].get("Labels") or {}), {404}
         )
+
+    def of_stack(self, kind: str, stack: str, *labels: str) -> Mapping[str, str]:
+        """Return the ids, with names, of what a stack has of a kind (``services``, ``networks``) with these labels. Raises `Unreachable`."""
+        filters = quote(json.dumps({"label": [f"{STACK_LABEL}={stack}", *labels]}))
+
+        def read(body: Any) -> Mapping[str, str]:
+            return {str(each.get("ID") or each["Id"]): str(each.get("Name") or each["Spec"]["Name"]) for each in body}
+
+        return self._good("GET", f"/{kind}?filters={filters}", read)
 
     def known_spec(self, path: str) -> KnownSpec | None:
         """Return what stands at ``/services/NAME`` or ``/nodes/ID``, or None where there is none. Raises `Unreachable`, as `machines`."""
@@ -335,9 +346,11 @@ def _machine(body: Any) -> SwarmNode:
     )
 
 
-def _task(body: Any) -> Task | None:
+def _task(body: Any, stacks: Collection[str]) -> Task | None:
     """Return a task of an app of ours, or None for any other."""
-    app = ((body.get("Spec") or {}).get("ContainerSpec") or {}).get("Labels", {}).get("whalefall.app")
+    labels = ((body.get("Spec") or {}).get("ContainerSpec") or {}).get("Labels") or {}
+    stack = labels.get(STACK_LABEL)
+    app = labels.get("whalefall.app") or (stack if stack in stacks else None)
     if not app:
         return None
     status = body["Status"]
