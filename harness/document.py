@@ -128,6 +128,11 @@ def parse(text: str, file: str) -> Document:
     return Document(file, value, walk.values, walk.keys, walk.inside, tuple(walk.problems))
 
 
+def composed(text: str) -> yaml.Node | None:
+    """Return the nodes of a text that `parse` has read, each with where it begins and ends: for whoever changes the text itself."""
+    return yaml.compose(text, Loader=_Loader)
+
+
 def _at(value: Json, place: Place) -> Json:
     """Return the value at a place of mappings; None where there is none."""
     for step in place:

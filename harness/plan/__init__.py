@@ -19,7 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Disks, Quorum
-from harness.core.values import AFTER, BEFORE, App, Budget, Json, Loss, NodeSpec, Term
+from harness.core.values import AFTER, BEFORE, NUMBER, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -419,6 +419,9 @@ def _fits(app: App) -> None:
     """Raise `ValueError` for an app that no scenario can ask for: its names and ports could not be written down."""
     if not 1 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT:
         raise ValueError(f"{app.instances} instances of {app.name} from port {app.port}")
+    own = app.native
+    if own is not None and (any(text.count(NUMBER) > 1 for text in (own.called, own.container)) or not _PORT.fullmatch(own.port)):
+        raise ValueError(f"{own.called} at port {own.port} for {app.name}")
 
 
 _SAVED: Mapping[str, Any] = {
@@ -437,6 +440,7 @@ _SAVED: Mapping[str, Any] = {
     "control": Control | None,
 }
 """The parts of a saved plan that are read by their types alone."""
+_PORT = re.compile(rf"[0-9]{{0,5}}{NUMBER}?[0-9]{{0,5}}")
 _MOST_INSTANCES = 100
 _LONGEST_NAME = 48
 _LAST_PORT = 65535

@@ -72,10 +72,10 @@ def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Sce
             scenario = dataclasses.replace(found, because=but.sentence(blocks[name]))
     # Where the value itself could not be read, what stands in its place is not wrong as well.
     unread = {(each.line, each.column) for each in doc.problems} - {tuple(doc.values[()])}
-    rest = [each for each in problems if (each.line, each.column) not in unread]
+    rest = [each for each in problems if each.file != doc.file or (each.line, each.column) not in unread]
     problems = list(dict.fromkeys([*doc.problems, *_without_consequences(doc, rest)]))  # the same thing is said once
     if problems or scenario is None:
-        raise BadInput(sorted(problems, key=lambda each: (each.line, each.column)))
+        raise BadInput(sorted(problems, key=lambda each: (each.file != doc.file, each.file, each.line, each.column)))
     if chosen in blocks and chosen not in laid:
         raise NotForMode(doc.file, scenario.name, chosen, but.sentence(blocks[chosen]))
     return scenario

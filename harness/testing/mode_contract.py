@@ -22,12 +22,14 @@ from harness.core.figures import given
 from harness.core.protocols import (
     Adopting,
     Cluster,
+    Defining,
     Enduring,
     Mode,
     Quorum,
     Services,
     Stretching,
     Unhurried,
+    Wanted,
 )
 from harness.core.traits import DISK
 from harness.core.units import spelled
@@ -43,6 +45,8 @@ from harness.testing.servers import loopback
 
 STALLS = (0.5, 3.0, 20.0)
 """Seconds that machines may stand still for which timers are stretched."""
+NO_DEFINITIONS = ("", "\n", "no definition", "[", "[Service]\nExecStart=", "a: {b: [c, 1]}", "services: {web: 7}", "%i $X ${", '"' * 3)
+"""What may stand in a file that is to be an app's own definition."""
 MOST_NODES = 8
 LOSSES = (
     Traits(),
@@ -234,6 +238,30 @@ def it_may_take_its_time(kind: type[Any]) -> None:
     )
 
 
+def a_definition_is_taken_as_it_stands_or_told(kind: type[Any]) -> None:
+    """The ends of its files' names begin with a dot; of whatever stands in one an app is made that keeps it, or `BadInput` says why not.
+
+    Only with `Defining`.
+    """
+    mode = _made(kind, "default", {})
+    name: str = mode.name
+    if not isinstance(mode, Defining):
+        return
+    ends = dict(mode.ENDINGS)
+    good = bool(ends) and all(end.startswith(".") and what.strip() for end, what in ends.items())
+    require(good, "ENDINGS of files' names, each with a dot, and what such a file is", repr(ends))
+    for end, text in itertools.product(ends, NO_DEFINITIONS):
+        try:
+            app = mode.define(Wanted("contract", f"contract{end}", text, 1))
+        except BadInput as error:
+            require(bool(error.problems), f"what is wrong with {text!r} as a definition", "no problem")
+        except Exception as e:
+            raise ContractBroken(f"promised: an app of {text!r}, or BadInput; saw: {type(e).__name__}: {in_words(e)}") from e
+        else:
+            own = app.native
+            require(own is not None and (own.mode, own.body) == (name, text), f"an app that keeps {text!r} as its definition", repr(own))
+
+
 def a_plan_tells_its_timers_and_budgets(kind: type[Any]) -> None:
     """In words, with each timer by its name and its value, and the sum that recovery from a killed node may take."""
     for profile, timers in _profiles(kind).items():
@@ -265,6 +293,7 @@ STATED: Mapping[str, Callable[[type[Any]], None]] = {
         nothing_is_taken_over_where_nothing_is,
         units_are_known_by_their_processes,
         it_may_take_its_time,
+        a_definition_is_taken_as_it_stands_or_told,
         a_plan_tells_its_timers_and_budgets,
     )
 }

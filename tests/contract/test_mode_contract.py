@@ -394,6 +394,18 @@ def _kind(wrong: str = "", **more: Any) -> type[_Memory]:
     return type("Memory", (base,), {"world": _World(), "wrong": wrong, "calls": 0, **more})
 
 
+def _tells_nothing(*_: object) -> App:
+    raise BadInput([])
+
+
+def _with_a_bug(*_: object) -> App:
+    raise KeyError("service")
+
+
+DEFINING: Mapping[str, Any] = {"ENDINGS": {".own": "a file of its own"}, "define": _tells_nothing, "clashes": lambda *_: ()}
+"""What a mode has that takes definitions of its users' own."""
+
+
 STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     # what is wrong → what it says, which promise convicts it, and by what words
     "no timers": ({"TIMERS": None}, "profiles_have_the_same_timers", "TIMERS, by profile"),
@@ -446,6 +458,18 @@ STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "has a name of two lines": ({"name": "in\nmemory"}, "a_plan_tells_its_timers_and_budgets", "a plan that names the mode"),
     "budgets on two lines": ({}, "a_plan_tells_its_timers_and_budgets", "a plan that spells its budgets"),
     "hides its timers": ({}, "a_plan_tells_its_timers_and_budgets", "a plan that tells ttl"),
+    "defines with a bug": ({**DEFINING, "define": _with_a_bug}, "a_definition_is_taken_as_it_stands_or_told", "saw: KeyError"),
+    "defines what it does not keep": (
+        {**DEFINING, "define": lambda *_: App("contract", 1)},
+        "a_definition_is_taken_as_it_stands_or_told",
+        "an app that keeps",
+    ),
+    "tells nothing of what is wrong": (
+        {**DEFINING, "define": _tells_nothing},
+        "a_definition_is_taken_as_it_stands_or_told",
+        "what is wrong with",
+    ),
+    "defines by no ends": ({**DEFINING, "ENDINGS": {"": ""}}, "a_definition_is_taken_as_it_stands_or_told", "each with a dot"),
     "is slower where it takes its time": ({}, "it_may_take_its_time", "takes its time"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -319,7 +320,7 @@ STACK_SLIPS: dict[str, tuple[str, list[str]]] = {
     "no image": (STACK.replace("image: web", "build: ."), ["stack.yml:3:3: a service without an image; `build` is nothing to a stack"]),
     "no version": (STACK.partition("\n")[2], ["stack.yml:1:1: no `version`"]),
     "another version": (STACK.replace('"3.8"', '"2.4"'), ["stack.yml:1:10: version '2.4'"]),
-    "a variable": (STACK.replace("image: web", "image: web:${TAG}"), ["stack.yml:4:16: the variable"]),
+    "a variable": (STACK.replace("image: web", "image: web:${TAG}"), ["stack.yml:4:16: the variable ${TAG; expected the value itself"]),
     "on every node": (STACK.replace("replicas: 2", "mode: global"), ["stack.yml:8:13: mode 'global'"]),
     "no number": (STACK.replace("replicas: 2", "replicas: two"), ["stack.yml:8:17: replicas 'two'"]),
     "two a node": (STACK.replace("node: 1", "node: 2"), ["stack.yml:9:42: max_replicas_per_node 2"]),
@@ -351,6 +352,30 @@ def test_what_keeps_a_stack_file_from_being_followed_is_told_with_its_place(text
         stack(text)
     said = str(caught.value)
     assert [each for each in expected if each not in said] == [], said
+
+
+def _changed(text: str, rng: random.Random) -> str:
+    """Return a text with some of its letters gone, put twice, or others between them."""
+    for _ in range(rng.randint(1, 6)):
+        place = rng.randrange(len(text) + 1)
+        again = text[place : place + rng.randrange(30)]
+        text = text[:place] + rng.choice(["", rng.choice("[]=%i$@*\\\"' \n-:{}|>/,;#\té"), again]) + text[place + rng.randrange(2) :]
+    return text
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_file_however_bad_is_more_than_bad_input(seed: int) -> None:
+    """What is read of it can be submitted, and what cannot be read has a problem to tell."""
+    rng = random.Random(seed)  # noqa: S311 - nobody is to be surprised by it
+    for _ in range(60):
+        for read, text in ((unit, UNIT), (stack, STACK)):
+            try:
+                app = read(_changed(text, rng))
+            except BadInput:
+                continue
+            else:
+                assert app.ports or told(app).portless or told(app).inner
+                assert stacks.overlay(app, "run", []) if read is stack else own_units.files(app)
 
 
 def test_instances_of_a_stack_are_what_its_file_says() -> None:
@@ -464,6 +489,15 @@ def test_what_is_wrong_with_a_scenario_of_ones_own_files_is_told_with_its_place(
     assert [each for each in expected if each not in said] == [], said
 
 
+def test_a_problem_of_another_file_is_told_whatever_the_scenario_has_at_that_place(folder: Path) -> None:
+    """What stands in place of an unreadable value is not wrong as well, but only in the same file; and each file's problems come together."""
+    script = "ExecStart=/bin/sh -c web\n"
+    (folder / "units" / "web@.service").write_text(UNIT.replace(RUN, script).replace("Description=web\n", ""))
+    apps = "-  {name: !t web, native: units/web@.service, instances: 2}\n"
+    said = _told(folder, SCENARIO.replace(SCENARIO.partition("apps:\n")[2].partition("workloads")[0], apps) + "x: 1\n").splitlines()
+    assert [each.partition(": ")[0] for each in said] == ["s.yaml:5:11", "s.yaml:9:1", "units/web@.service:5:11"]
+
+
 def test_a_rule_about_another_apps_units_is_told(folder: Path) -> None:
     """How many homes an app has would hang on where the other one runs."""
     (folder / "units" / "web@.service").write_text(UNIT + "Conflicts=db@*.service\n")
@@ -557,7 +591,7 @@ def test_no_value_of_a_units_own_environment_is_kept(said: str) -> None:
 )
 def test_no_value_of_an_environment_is_kept_of_a_stack(said: str) -> None:
     """In a mapping, or in a list; what is left is a stack file still."""
-    text = STACK.replace('{WHALEFALL_INSTANCE: "web@{{.Task.Slot}}"}', said)
+    text = "# é \U0001f40b, which are several bytes each\n" + STACK.replace('{WHALEFALL_INSTANCE: "web@{{.Task.Slot}}"}', said)
     found = stacks.hidden(text)
     assert "geheim" not in found
     assert yaml.safe_load(found)["services"]["front"]["image"] == "web"

@@ -20,7 +20,7 @@ from harness.core.clock import Clock, SystemClock, wait_until
 from harness.core.errors import HarnessError, Unsupported
 from harness.core.parameters import build
 from harness.core.protocols import Client, Cluster, Store
-from harness.core.values import App, Call, Json, Outcome, Reply
+from harness.core.values import App, Call, Definition, Json, Outcome, Reply
 from harness.history.events import LONGEST_LINE, Answered, History, Invoked, Note
 from harness.history.recorder import Recorder
 from harness.modes.etcd import Etcd
@@ -188,6 +188,20 @@ def test_an_answer_of_which_the_status_alone_counts_may_be_of_any_length(two: tu
     with pytest.raises(NoAnswer, match=rf"longer than {LARGEST} bytes$"):
         site.exchange("GET", "/", seconds=PATIENT)
     site.close()
+
+
+@pytest.mark.parametrize(("status", "told", "outcome"), [(200, False, Outcome.OK), (503, False, Outcome.FAIL), (200, True, Outcome.FAIL)])
+def test_http_takes_any_good_answer_on_a_port_that_one_instance_alone_has(
+    two: tuple[Server, Server, Cluster, App], status: int, told: bool, outcome: Outcome
+) -> None:
+    """An app of its user's own knows nothing of instances, but where its definition tells it."""
+    one, _, cluster, _ = two
+    own = Definition("fleet", "web@.service", "", "web@%.service", "web-%", port=str(one.port), told=told)
+    cluster.apps = (App("web", 2, native=own),)
+    one.behave = lambda _: servers.Response(status, b"<html>welcome</html>")
+    reply = asked(Http("web"), cluster)
+    assert reply.outcome is outcome
+    assert (reply.by, reply.value) == (("n1", None) if outcome is Outcome.OK else (None, None))
 
 
 def test_http_without_any_good_answer_is_a_fail_that_says_what_each_node_did(two: tuple[Server, Server, Cluster, App]) -> None:

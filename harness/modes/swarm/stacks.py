@@ -34,7 +34,8 @@ HIDDEN: Final = "***"
 """What is told in place of the value of a variable of an environment."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 _IMAGE: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
-_VARIABLE: Final = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{|[A-Za-z_])")
+_VARIABLE: Final = re.compile(r"(?<!\$)(?:\$\$)*(?P<whole>\$(?:\{?[A-Za-z_][A-Za-z0-9_]*|\{))")
+_NUMBER: Final = re.compile(r"[0-9]{0,5}")
 _SHORT_PORT: Final = re.compile(r"(?:[0-9.]+:)?(?:[0-9-]*:)?[0-9-]+(?:/[a-z]+)?")
 _PINNED: Final = re.compile(r"\s*node\.hostname\s*==\s*([A-Za-z0-9._-]+)\s*")
 _VERSION: Final = re.compile(r"3(?:\.[0-9])?")
@@ -141,6 +142,8 @@ class _Reading:
             )
         for key in ("secrets", "configs"):
             self._note_files(body, key)
+        if not isinstance(body.get("networks") or {}, dict):
+            self._add(("networks",), shown(body["networks"]), "a mapping")
         if "env_file" in service:
             self._add((*place, "env_file"), "env_file", "`environment`: no other file goes along with this one", key=True)
         image = self._image(service, place)
@@ -193,9 +196,8 @@ class _Reading:
                 self._note_variables((*place, number), each)
         elif isinstance(value, str) and (found := _VARIABLE.search(value)):
             hint = "where it is submitted nobody fills it in; a dollar sign itself is $$"
-            self.problems.append(
-                self._doc.problem(place, f"the variable {shown(value[found.end() - 2 :])}", "the value itself", hint, offset=found.start())
-            )
+            what = f"the variable {found['whole']}"
+            self.problems.append(self._doc.problem(place, what, "the value itself", hint, offset=found.start("whole")))
 
     def _note_files(self, body: Mapping[str, Json], key: str) -> None:
         listed = body.get(key)
@@ -254,7 +256,7 @@ class _Reading:
             self._add(place, shown(placement), "a mapping")
             return None, False
         most = placement.get("max_replicas_per_node")
-        if most not in {None, 0, 1} or isinstance(most, bool):
+        if most is not None and not (type(most) is int and most in {0, 1}):
             expected = "1, or none: how many instances have a home would hang on more than the number of nodes"
             self._add((*place, "max_replicas_per_node"), f"max_replicas_per_node {shown(most)}", expected)
         pins = set()
@@ -281,8 +283,11 @@ class _Reading:
         for number, each in enumerate(listed if isinstance(listed, list) else [listed]):
             if isinstance(each, dict):
                 host, target, protocol = each.get("published"), each.get("target"), each.get("protocol", "tcp")
-                if each.get("mode") == "host" and type(target) is int and protocol == "tcp":
-                    found.append((str(host) if host else "", target))
+                if not _NUMBER.fullmatch(str(host or "")) or type(target) is not int:
+                    self._add((*place, number), f"published {shown(host)} of target {shown(target)}", "the numbers of two ports")
+                    continue
+                if each.get("mode") == "host" and protocol == "tcp":
+                    found.append((str(host or ""), target))
                     continue
             elif not _SHORT_PORT.fullmatch(str(each)):
                 self._add((*place, number), f"the port {shown(each)}", "such as 8000:80, or a mapping with target, published and mode")
@@ -316,7 +321,7 @@ class _Reading:
 
 def hidden(text: str) -> str:
     """Return a stack file with `HIDDEN` in place of the value of each variable of its services' environments. For text that has been read."""
-    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = document.composed(text)
     cuts: list[tuple[int, int, str]] = []
     for service in _under(root, "services"):
         for where, node in _pairs(service):
