@@ -34,6 +34,7 @@ class Registry:
     states: list[dict[str, Any]] = field(default_factory=list)
     silent: dict[str, Behaviour] = field(default_factory=dict)
     put: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # units that were destroyed
     given: dict[str, Any] = field(default_factory=dict)  # unit → what was put of it last
 
     def answer(self, node: str, request: Request) -> Behaviour:
@@ -44,6 +45,9 @@ class Registry:
             self.put.append(request.path.rpartition("/")[2])
             self.given[self.put[-1]] = json.loads(request.body)
             return Response(201, b"")
+        if request.method == "DELETE":
+            self.gone.append(request.path.rpartition("/")[2])
+            return Response(204, b"")
         if request.path == "/":
             return Response()  # an instance of an app that listens on the API's port
         lists = {
@@ -164,6 +168,29 @@ def test_units_of_its_own_are_scaled_and_started_anew_by_their_own_names(fleet: 
     with pytest.raises(Expired, match=r"front@1.service to run again"):
         fleet.mode.restart(fleet.cluster, own(1))
     assert fleet.put[1:3] == ["front%401.service"] * 2
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"), [("--name hello-%i", "{{.Names}}"), ("--label com.shop.number=hello-%i", '{{.Label "com.shop.number"}}')]
+)
+def test_units_of_its_own_are_withdrawn_with_the_containers_that_they_made(fleet: Registry, option: str, shown: str) -> None:
+    """Those that are called as they would call them, and no others; what once had a higher number goes as well."""
+    app = Fleet().define(Wanted("hello", "front@.service", UNIT.replace("--name hello-%i", option), 1))
+    run = [b"abc hello-1\ndef other-1\n", b""]
+    for node in fleet.cluster.nodes:
+        left = [*run]
+
+        def docker(argv: tuple[str, ...], stdin: bytes, left: list[bytes] = left) -> Result:
+            assert argv[-1] == f"{{{{.ID}}}} {shown}"
+            every = b"abc hello-1\nghi hello-3\ndef hello-x\n"
+            return Result(argv, 0, every if "--all" in argv else left.pop(0), stdin)
+
+        fleet.node(node.name).programs["timeout"] = docker
+    fleet.units = []
+    fleet.mode.withdraw(fleet.cluster, app)
+    assert set(fleet.gone) == {"front%401.service"}
+    cleared = [each for each in fleet.node("n1").calls if each[0] == "sh"]
+    assert [each[4:] for each in cleared] == [("abc ghi", "front@1.service")]
 
 
 def test_what_fleet_refuses_is_told_without_secrets(fleet: Registry) -> None:

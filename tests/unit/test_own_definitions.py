@@ -287,6 +287,26 @@ UNIT_SLIPS: dict[str, tuple[str, list[str]]] = {
 }
 
 
+SLIPS_ALONE = (
+    "no container",
+    "a script",
+    "two containers",
+    "no name",
+    "in the background",
+    "a quotation mark",
+    "on every machine",
+    "a pull",
+    "once",
+)
+"""Those of which nothing else follows."""
+
+
+@pytest.mark.parametrize("slip", SLIPS_ALONE)
+def test_what_only_follows_from_a_slip_is_not_told_as_well(slip: str) -> None:
+    """One slip, one problem."""
+    assert len(_slips(UNIT_SLIPS[slip][0])) == 1
+
+
 @pytest.mark.parametrize(("text", "expected"), UNIT_SLIPS.values(), ids=UNIT_SLIPS)
 def test_what_keeps_a_unit_file_from_being_followed_is_told_with_its_place(text: str, expected: list[str]) -> None:
     """All of it at once, and what to do about it."""

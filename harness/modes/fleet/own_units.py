@@ -154,16 +154,11 @@ def clashes(apps: Sequence[App]) -> Iterator[tuple[str, str, str]]:
             mine, theirs = _called(app), _called(other)
             for what, one, two in zip(("units", "containers"), mine, theirs, strict=True):
                 if one == two:
-                    yield (
-                        app.name,
-                        f"{what} of {app.name} that are called {_spelled(one)}, as those of {other.name}",
-                        f"{what} of its own for each app",
-                    )
+                    said = f"{what} of {app.name} that are called {one.replace(NUMBER, '%i')}, as those of {other.name}"
+                    yield app.name, said, f"{what} of its own for each app"
         for pattern in _conflicts(app):
             for other in apps:
-                if other is not app and any(
-                    fnmatch.fnmatchcase(_called(other)[0].replace(NUMBER, str(each)), pattern) for each in (1, *_FEW)
-                ):
+                if other is not app and any(fnmatch.fnmatchcase(unit, pattern) for unit in _units(other)):
                     expected = "a rule about its own units alone: how many homes it has would hang on where the other runs"
                     yield app.name, f"Conflicts={pattern} in the unit of {app.name}, which is about {other.name}", expected
 
@@ -175,11 +170,19 @@ def _called(app: App) -> tuple[str, str]:
     return app.native.called, app.native.container if not app.native.label else f"{app.native.label}={app.native.container}"
 
 
+def _units(app: App) -> Iterator[str]:
+    """Yield what some of an app's units are called."""
+    for number in (1, *_FEW):
+        yield _called(app)[0].replace(NUMBER, str(number))
+
+
 def _conflicts(app: App) -> Iterator[str]:
-    if app.native is not None:
-        name = _name_of(app.native.file)
-        for each in options(app.native.body, app.native.file) if name else ():
-            yield from _patterns(each, name)  # type: ignore[arg-type]
+    """Yield the patterns of units beside which fleet runs none of an app with a unit file of its own."""
+    own = app.native
+    name = _name_of(own.file) if own is not None else None
+    if own is not None and name is not None:
+        for each in options(own.body, own.file):
+            yield from _patterns(each, name)
 
 
 def _patterns(written: Written, name: Name) -> Iterator[str]:
@@ -198,11 +201,6 @@ def _name_of(file: str) -> Name | None:
     return Name(found["prefix"], found["instance"] if found["at"] else None) if found else None
 
 
-def _spelled(template: str) -> str:
-    """Give what a definition calls something as a unit file would."""
-    return template.replace(NUMBER, "%i")
-
-
 class _Reading:
     """A unit file that is being read, and what is wrong with it."""
 
@@ -211,6 +209,7 @@ class _Reading:
         self._file = wanted.file
         self.problems: list[Problem] = []
         self._name = Name("", None)
+        self._unread = False  # whether a command could not be read: then nothing is known to be missing
 
     def app(self) -> App | None:
         name = _name_of(self._file)
@@ -279,6 +278,7 @@ class _Reading:
                     found.append((each, docker_run.command(each.option.value)))
                 except ValueError as error:
                     self._add(each, None, str(error), "one more at the end of the text")
+                    self._unread = True
             elif (each.option.section, each.option.name, each.option.value) == ("Service", "Type", "oneshot"):
                 self._add(each, None, "Type=oneshot", "a service that runs for as long as its container does")
         return found
@@ -295,7 +295,7 @@ class _Reading:
                 self._add(each, made.words[0], "a second container", "one container a unit: an app is what is made of one image")
             return None
         starts = [each for each in commands if each[0].option.name == "ExecStart"]
-        if self._wanted.container and self._wanted.image and starts:
+        if self._unread or (self._wanted.container and self._wanted.image and starts):
             return None
         lines = [each for each in written if each.option.section == "Service"]
         expected = "an ExecStart with one `docker run` that stays in the foreground"
