@@ -138,7 +138,7 @@ class HttpClient:
             return None, f"status {answer.status}", False
         self._sites[key] = site
         if self._app.native is not None and not self._app.native.told:
-            return None, ""
+            return None, "", False
         who = _named(answer.body)
         if who.get("instance") != instance:
             return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}", False
