@@ -430,7 +430,7 @@ def test_answers_of_a_probe_are_counted_by_what_they_were() -> None:
     """In the judged time alone; a question that could not be asked is in no share."""
     finding = Probed("queue", 0.3, 5.0).check(told(lambda time: OK if time < 10 else (OK, OK, NO, MUTE)[round(time * 2) % 4]))
     counts = {name: finding.details[name] for name in ("from", "to", "asked", "yes", "no", "unknown", "share")}
-    assert counts == {"from": 10.0, "to": 69.0, "asked": 115, "yes": 57, "no": 29, "unknown": 29, "share": 0.6628}
+    assert counts == {"from": 10.04, "to": 69.0, "asked": 115, "yes": 57, "no": 29, "unknown": 29, "share": 0.6628}
 
 
 def test_a_probe_that_nobody_promised_judges_nobody() -> None:

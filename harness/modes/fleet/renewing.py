@@ -52,7 +52,7 @@ class Units:
         takes that.
         """
         listed = self._listed()
-        homeless = [instance for instance in self._app.names if not listed[unit_name(instance)].machine]
+        homeless = [instance for instance in self._app.names if not listed[unit_name(instance, self._app)].machine]
         if files is None and len(homeless) == self._app.instances:
             raise HarnessError(f"fleet has no unit of {self._app.name} on any machine, so that there is nothing to start anew")
         begun = 0
@@ -71,7 +71,11 @@ class Units:
                 raise
             begun += 1
         if homeless:
-            self._until(lambda _: self._all_serve(), lambda seen: seen[0], f"{', '.join(map(unit_name, homeless))} to run again, too")
+            self._until(
+                lambda _: self._all_serve(),
+                lambda seen: seen[0],
+                f"{', '.join(unit_name(each, self._app) for each in homeless)} to run again, too",
+            )
 
     def _all_serve(self) -> tuple[bool, str]:
         """Return whether as many serve as can have a home now, and what is so."""
