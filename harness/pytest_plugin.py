@@ -435,7 +435,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """
     __tracebackhide__ = True
     error = call.excinfo.value if call.excinfo is not None else None
-    if error is not None and (isinstance(error, HarnessError) or _refused(error)):
+    if error is not None:
         _cut(error, within=item.path)  # also of a subtest, which ends no phase
     report = yield
     if not (isinstance(item, ScenarioItem) or item.stash.get(_LENDS, False)):
@@ -696,7 +696,7 @@ def pytest_runtest_teardown() -> Iterator[None]:
     __tracebackhide__ = True  # in the tests of everybody who has us installed
     try:
         yield
-    except HarnessError as error:
+    except BaseException as error:
         _cut(error)
         raise
 
@@ -716,8 +716,7 @@ def _failing(item: pytest.Item, when: str) -> Iterator[None]:
     except (KeyboardInterrupt, pytest.exit.Exception):  # the end of all tests
         raise
     except BaseException as error:  # as pytest has it: also a SystemExit is the end of one test
-        if isinstance(error, HarnessError) or _refused(error):
-            _cut(error)
+        _cut(error)
         if (session := item.stash.get(_LENT, None)) is not None:
             from harness.history.events import STOPPED_EARLY, TEST_ENDED, Note  # noqa: PLC0415 - see `_options`
 
@@ -748,10 +747,22 @@ def _refused(error: BaseException) -> bool:
 
 
 def _cut(error: BaseException, within: Path | None = None) -> None:
-    """Let an error that is told in words end where a test, or a fixture, called us: our own frames explain nothing to its author.
+    """Let errors that are told in words, and stand in the chain of one, end where a test, or a fixture, called us.
 
-    Where it came through our hooks as well, only the frames `within` the test's own file, and what that called, are asked.
+    Our own frames, and what was raised in them, explain nothing to its author, and pytest may show what they hold (``--showlocals``). Where the error
+    came through our hooks as well, only the frames `within` the test's own file, and what that called, are asked.
     """
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        if isinstance(each, HarnessError) or _refused(each):
+            _cut_one(each, within if each is error else None)
+        each = _told_behind(each)
+
+
+def _cut_one(error: BaseException, within: Path | None) -> None:
+    """Cut the traceback of one error, and leave behind it only what was raised before we were called."""
     ours = Path(__file__).parent
     last = None
     at = error.__traceback__
@@ -761,9 +772,34 @@ def _cut(error: BaseException, within: Path | None = None) -> None:
         mine = Path(at.tb_frame.f_code.co_filename).is_relative_to(ours)
         if last is not None and mine:
             last.tb_next = None
+            _leave_behind(error)
             return
         last = None if mine else at
         at = at.tb_next
+
+
+def _told_behind(error: BaseException) -> BaseException | None:
+    """Return the error that is told with this one, as what led to it."""
+    return error.__context__ if error.__cause__ is None and not error.__suppress_context__ else error.__cause__
+
+
+def _leave_behind(error: BaseException) -> None:
+    """Take out of the chain behind an error whose traceback was cut whatever was caught in the frames that it has lost."""
+    kept = set()
+    at = error.__traceback__
+    while at is not None:
+        kept.add(at.tb_frame)
+        at = at.tb_next
+    seen: list[BaseException] = [error]
+    behind = None
+    for each in seen:  # it grows
+        if each is not error and each.__traceback__ is not None and each.__traceback__.tb_frame in kept:
+            behind = each
+            break
+        seen += [other for other in (each.__cause__, each.__context__) if other is not None and other not in seen]
+    error.__cause__ = None
+    error.__context__ = behind
+    error.__suppress_context__ = behind is None
 
 
 def _judge(item: pytest.Item, session: Session) -> None:

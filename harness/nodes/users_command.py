@@ -77,6 +77,16 @@ HIDDEN = b"***"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 
 
+class SecretValue(bytes):
+    """A secret's value. It is never shown: whoever prints what a call holds, as pytest's ``--showlocals`` does, prints stars."""
+
+    def __repr__(self) -> str:
+        """Give what is shown of any secret."""
+        return HIDDEN.decode()
+
+    __str__ = __repr__
+
+
 class Part(enum.StrEnum):
     """Which of a fault's commands one is."""
 
@@ -140,7 +150,7 @@ def ran(
     which one it is of, for `FAULT`, and `part` whether it breaks or mends: what mends ends first what still breaks. Raises `Unreachable` where there
     is no answer in so many seconds.
     """
-    value = os.fsencode(os.environ.get(secret, "")) if secret else b""
+    value = SecretValue(os.fsencode(os.environ.get(secret, "")) if secret else b"")
     given = secret if handed else ""
     try:
         result = node.run(
@@ -155,7 +165,7 @@ def ran(
             part or "",
             _noted(fault),
             timeout=seconds,
-            stdin=value + b"\n" if given else b"",
+            stdin=SecretValue(value + b"\n" if given else b""),
         )
     except Unreachable as error:
         raise Unreachable(node.name, text, error.saw) from error

@@ -1273,3 +1273,75 @@ def test_an_error_of_ours_ends_where_a_fixture_called_us(bench: Bench) -> None:
     result.assert_outcomes(errors=2, passed=1)
     assert result.stdout.str().count("the promises: ") == 2
     result.stdout.no_fnmatch_line("*spelling.py*")
+
+
+CHAINED = """
+import pytest
+from harness.core.errors import HarnessError
+from harness.nodes import users_command
+from harness.nodes.together import together
+from harness.testing.memory_node import MemoryNode
+
+
+class Breaking(MemoryNode):
+    def run(self, *argv, timeout=30.0, stdin=b""):
+        raise ZeroDivisionError("a bug")
+
+
+def asked(node):
+    together([node], lambda each: users_command.ran(each, "true", 5.0, secret="DB_PASSWORD"), "asking")
+
+
+def test_alone():
+    asked(MemoryNode("n1", "127.0.0.1", delay=9.0))
+
+
+def test_with_what_was_before():
+    try:
+        raise KeyError("a test's own")
+    except KeyError:
+        asked(MemoryNode("n1", "127.0.0.1", delay=9.0))
+
+
+def test_with_what_comes_after():
+    try:
+        asked(MemoryNode("n1", "127.0.0.1", delay=9.0))
+    except HarnessError as error:
+        raise AssertionError("more words") from error
+
+
+@pytest.fixture
+def late():
+    yield
+    try:
+        asked(MemoryNode("n1", "127.0.0.1", delay=9.0))
+    except HarnessError as error:
+        raise AssertionError("late words") from error
+
+
+def test_with_a_fixture(late):
+    pass
+
+
+def test_of_a_crash():
+    users_command.ran(Breaking("n1", "127.0.0.1"), "true", 5.0, secret="DB_PASSWORD")
+"""
+
+
+def test_nothing_of_ours_is_shown_in_the_whole_chain_of_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that frames hold, as many a CI has it: what is the test's own is told, and of a bug of ours all but the value of a secret."""
+    monkeypatch.setenv("DB_PASSWORD", "hunter2")
+    bench.pytester.makepyfile(CHAINED)
+    result = bench.run("-rN", "--showlocals", "--junitxml=junit.xml")
+    result.assert_outcomes(failed=4, passed=1, errors=1)
+    head, crash = result.stdout.str().split("_ test_of_a_crash _")
+    assert "harness/" not in head
+    errors = [line.removeprefix("E").strip() for line in head.splitlines() if line.startswith("E ")]
+    assert errors.count("harness.core.errors.FaultFailed: asking failed on 1 of 1 node:") == 4
+    assert sorted(each for each in errors if each.startswith(("Key", "Assertion"))) == [
+        "AssertionError: late words",
+        "AssertionError: more words",
+        'KeyError: "a test\'s own"',
+    ]
+    assert "value      = ***" in crash
+    assert "hunter2" not in result.stdout.str() + (bench.pytester.path / "junit.xml").read_text(encoding="utf-8")
