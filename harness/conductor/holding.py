@@ -14,7 +14,7 @@ from harness.conductor import readiness
 from harness.core import pace, parameters, stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
-from harness.core.protocols import Awaiting
+from harness.core.protocols import Awaiting, Careful
 from harness.core.threads import CertainThread
 from harness.core.traits import to_history
 from harness.core.values import Stage
@@ -85,15 +85,19 @@ class Holding:
         Whatever this raises, it has mended first. One that is in force goes on until `finish`.
         """
         self._await_target()
+        why = "not made, since nobody could mend it"
         try:
             common.remedies(self.fault, self.cluster, self._nodes)
+            if isinstance(self.fault, Careful):
+                why = "not made"
+                self.fault.look_before(self.cluster, self._nodes)
         except BaseException as error:
-            # Who cannot say what would mend it could mend it never: then nothing of it is to be made, nor to be written into the ledger.
+            # Nothing was done, so nothing is to be mended, nor to be written into the ledger: what is there is not ours.
             self._over = True
             if not isinstance(error, HarnessError):
                 raise
             self._tell(Stage.DECIDED, expression)
-            self._tell(Stage.FAILED, f"not made, since nobody could mend it: {error}")
+            self._tell(Stage.FAILED, f"{why}: {error}")
             stops.go_on()
             return False
         self.ledger.open(self.number, self.fault, self.hit)

@@ -696,6 +696,14 @@ class Awaiting(Protocol):
 
 
 @runtime_checkable
+class Careful(Protocol):
+    """A fault whose `heal` also undoes what somebody else did: it must not be made where there is something of that."""
+
+    def look_before(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Look whether it may be made there, before anything is noted or done. Raises `HarnessError` where not: then nothing is healed either."""
+
+
+@runtime_checkable
 class Lasting(Protocol):
     """A fault that is not mended in a moment."""
 

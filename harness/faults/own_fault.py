@@ -112,13 +112,16 @@ class OwnFault:
         """Say that the secret of what breaks is not there; see `harness.core.protocols.Needing`."""
         return users_command.lack(self.secret)
 
-    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> str:
-        """Run the command on all targets at once, and return what it said. Raises `FaultFailed` where it bites already, or it ends badly."""
+    def look_before(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Raise `FaultFailed` where it bites already: then it would show nothing, and the command that mends would take away what is not ours."""
         if why := self.lack():
             raise HarnessError(why)
         there = together(targets, lambda node: self._bites(cluster, node), "asking whether it is in force already")
         if before := [node.name for node, bites in zip(targets, there, strict=True) if bites]:
             raise FaultFailed(f"in_force says that it is in force on {', '.join(before)} before anything was done: then it shows nothing")
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> str:
+        """Run the command on all targets at once, and return what it said. Raises `FaultFailed` where it ends badly."""
         return self._everywhere(cluster, targets, self.breaking, self.inject_within, Part.BREAKS)
 
     def heal(self, cluster: Cluster, targets: Sequence[Node]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ from harness.scenario import loads
 from harness.steps import Break, Hold
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
-from harness.undo import deadman, fingerprint, reaper
+from harness.undo import deadman, fingerprint, ledger, reaper
 from tests.unit.sessions import in_memory
 
 NAME = "DB_PASSWORD"
@@ -107,9 +108,10 @@ def test_whether_it_bites_is_yes_no_or_not_known(session: Session, status: int, 
 
 def test_a_question_that_cannot_be_asked_breaks_nothing(session: Session, tmp_path: Path) -> None:
     """It is asked before anything is broken, so that the run says so at once, and nothing is left of it."""
-    with pytest.raises(FaultFailed, match="could not be healed"):  # nobody knows that either
-        session.break_(marking(asking="exit 3", breaking="touch broken"), "n1", Hold(5.0))
-    assert "asking whether it is in force already failed on 1 of 1 node" in _first_failure(session)
+    session.break_(marking(asking="exit 3", breaking="touch broken"), "n1", Hold(5.0))
+    told = stages(session)
+    assert [*told] == [Stage.DECIDED, Stage.FAILED]
+    assert told[Stage.FAILED].startswith("not made: asking whether it is in force already failed on 1 of 1 node")
     assert not (tmp_path / "n1" / "broken").exists()
 
 
@@ -146,18 +148,28 @@ def test_nothing_is_asked_where_whoever_runs_the_nodes_allows_no_command(
     assert not list(tmp_path.glob("*/asked"))
 
 
-def _first_failure(session: Session) -> str:
-    every = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
-    return next(event.detail for event in every if event.stage is Stage.FAILED)
+@pytest.mark.parametrize("target", ["n2", "any 2"])
+def test_what_is_so_before_anything_was_done_is_no_fault_and_is_not_mended(session: Session, tmp_path: Path, target: str) -> None:
+    """It is not ours: what it is has an owner. And a question whose answer is always yes would make every run's fault one that bites."""
+    for node in session.cluster.nodes:
+        node.run("sh", "-c", "touch mark")
+    session.break_(marking(mending="rm -f mark; touch mended"), target, Hold(5.0))
+    told = stages(session)
+    assert [*told] == [Stage.DECIDED, Stage.FAILED]
+    assert re.fullmatch(r"not made: in_force says that it is in force on n\d(, n\d)? before anything was done: .*", told[Stage.FAILED])
+    assert sorted(each.name for each in tmp_path.glob("n*/m*")) == ["mark"] * 3
+    assert ledger.read(session.folder / "ledger.jsonl") == ledger.OpenFaults((), ())
+    session.end()
+    assert sorted(each.name for each in tmp_path.glob("n*/m*")) == ["mark"] * 3
 
 
-def test_what_is_so_before_anything_was_done_is_no_fault(session: Session) -> None:
-    """A question whose answer is always yes would make every run's fault one that bites."""
-    cluster, nodes = session.cluster, session.cluster.nodes
-    nodes[1].run("sh", "-c", "touch mark")
-    with pytest.raises(FaultFailed, match="in force on n2 before anything was done"):
-        marking().inject(cluster, nodes[:2])
-    assert not marking().in_force(cluster, nodes[0])
+def test_one_of_our_own_that_is_in_force_already_is_not_mended_by_a_second(session: Session, tmp_path: Path) -> None:
+    """It is the first one's until that is healed."""
+    session.start(marking(), "n1", "first")
+    session.break_(marking(), "n1", Hold(5.0))
+    assert (tmp_path / "n1" / "mark").exists()
+    session.heal("first")
+    assert not (tmp_path / "n1" / "mark").exists()
 
 
 def test_an_inject_that_ends_badly_is_told_with_its_words_and_mended(session: Session, tmp_path: Path) -> None:
@@ -182,6 +194,7 @@ def test_each_command_has_a_deadline_of_its_own(session: Session) -> None:
 
     node: Any = Timed()
     fault = marking(inject_within=21.0, heal_within=400.0, in_force_within=3.0)
+    fault.look_before(session.cluster, [node])
     fault.inject(session.cluster, [node])
     fault.heal(dataclasses.replace(session.cluster, provider=object()), [node])  # type: ignore[arg-type]  # one without a power switch
     assert asked == [("test -e mark", 3.0), ("touch mark; echo broken", 21.0), ("rm -f mark; echo mended", 400.0)]
@@ -314,8 +327,8 @@ def test_of_a_faults_secret_only_what_breaks_has_the_value_and_nobody_keeps_it(s
     assert told[Stage.HEALED] == "n1: []\n***"
     (node, *_) = session.cluster.nodes
     assert isinstance(node, MemoryNode)
-    ledger = (session.folder / "ledger.jsonl").read_text(encoding="utf-8")
-    assert "hunter2" not in repr([told, node.calls, fault.remedy(session.cluster, node), ledger])
+    lines = (session.folder / "ledger.jsonl").read_text(encoding="utf-8")
+    assert "hunter2" not in repr([told, node.calls, fault.remedy(session.cluster, node), lines])
     with pytest.raises(Unreachable) as caught:
         dataclasses.replace(fault, asking="cat kept; exit 9").in_force(session.cluster, node)
     assert "hunter2" not in str(caught.value)
@@ -335,7 +348,7 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
         with pytest.raises(BadInput, match=f"the variable {NAME} of the environment"):
             begin(lacking)
     with pytest.raises(HarnessError, match=NAME):
-        fault.inject(session.cluster, session.cluster.nodes)
+        fault.look_before(session.cluster, session.cluster.nodes)
     assert fault.heal(session.cluster, session.cluster.nodes[:1]) == "n1: mended"
 
 
