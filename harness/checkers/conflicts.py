@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, unknown
-from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, joined, not_seen, split, twice
+from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, joined, not_seen, shown, split, twice
 from harness.checkers.troubles import blind, unheard
 from harness.core.figures import at, lasted
 from harness.core.values import App
@@ -34,6 +35,7 @@ Pair: TypeAlias = tuple[str, str, str]
 class Conflicts:
     """No node ever ran two different instances of one app at once, by node truth and by the API's own word; nor one instance in two containers.
 
+    Two looks that show it convict, or one that Docker's own times bear out (`harness.checkers.overlaps`); with one alone it is unknown.
     Of the plan's `apps` those are spared that have no rule against two on one node, where another has it. Where none
     has it all are judged, since somebody may have forgotten it. With `app` that one is judged, whatever its rule, and no other. One instance in two
     containers of a node convicts whatever the rule.
@@ -79,7 +81,7 @@ class Conflicts:
             "disagreements": _disagreements(history, spans, self.expected.voters, self._is_about),
             "resolution": RESOLUTION,
         }
-        points = [*_convictions(overlaps), *_convictions(doubled), *_api_convictions(claimed, overlaps, spans)]
+        points = [*_convictions(history, overlaps), *_convictions(history, doubled), *_api_convictions(claimed, overlaps, spans)]
         if not any(self.judges(app_of(instance)) for pieces in spans.values() for span in pieces for instance in span.instances):
             points.append(unknown(f"no node was ever seen to run an instance{self._of_whom}"))
         shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
@@ -112,16 +114,25 @@ def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles
     return [replace(each, interval=piece) for each, piece in pieces]
 
 
-def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
-    sure = {each.names for each in overlaps if each.sure and each.interval.length >= RESOLUTION}
+def _convictions(history: History, overlaps: Sequence[Overlap]) -> list[Point]:
+    seen = {each: shown(history, each, _needs(each.names)).length for each in overlaps if each.sure}
+    sure = {each.names for each, length in seen.items() if length >= RESOLUTION}
     points = []
     for each in sorted(overlaps, key=lambda each: -each.interval.length):
         text = f"{_what(each.names)} for {lasted(each.interval.length)} from {at(each.interval.start)}"
-        if each.sure and each.interval.length >= RESOLUTION:
+        if seen.get(each, 0.0) >= RESOLUTION:
             points.append(broken(text, each.entry))
-        elif not each.sure and each.names not in sure:
+        elif each.names not in sure and not each.sure:
             points.append(unknown(f"perhaps {text}: the node could not be asked then", each.entry))
+        elif each.names not in sure and each.interval.length >= RESOLUTION:
+            points.append(unknown(f"perhaps {text}: only one look showed it, and Docker does not bear it out", each.entry))
     return points
+
+
+def _needs(names: tuple[str, ...]) -> dict[str, Counter[str]]:
+    """Return what a node must be seen to run for two instances, or one twice."""
+    node, one, *other = names
+    return {node: Counter([one, *(other or [one])])}
 
 
 def _what(names: tuple[str, ...]) -> str:

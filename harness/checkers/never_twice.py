@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, unknown
-from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, not_seen, twice
+from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, not_seen, shown, twice
 from harness.checkers.troubles import until_late
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration
@@ -25,7 +26,8 @@ class Single:
 
     For what must not run twice: a database on shared storage, a scheduler, a migration. With `longest` so long is fine, each time; how long each was
     is told in any case. `conflicts` promises less: that is about one node. What is shorter than node truth can tell (0.1 s) convicts nobody. Unknown
-    where a node could not be asked while it may have been so, and where no instance ever ran.
+    where a node could not be asked while it may have been so, where one look alone showed it (`harness.checkers.overlaps`), and where no instance
+    ever ran.
     """
 
     name: ClassVar[str] = "single"
@@ -65,12 +67,15 @@ class Single:
         allowed = f" (allowed {given(self.longest)})" if self.longest else ""
         for whole in united(each.interval for each in parts):
             here = [each for each in parts if common([each.interval], [whole])]
-            long = max((each for each in here if each.sure), key=lambda each: each.interval.length, default=None)
+            sure = [each for each in here if each.sure]
+            seen = [each for each in sure if shown(history, each, _needs(names)).length >= RESOLUTION]
+            long = max(seen, key=lambda each: each.interval.length, default=None)
             if long is not None and self._too_long(long.interval):
                 yield self._broken(history, f"{_what(names, long.interval)} from {at(long.interval.start)}{allowed}", long)
             elif self._too_long(whole):
-                text = f"perhaps {_what(names, whole)} from {at(whole.start)}{allowed}: not every node could be asked then"
-                yield unknown(text, *(each.entry for each in here))
+                once = any(self._too_long(each.interval) for each in sure)
+                why = "no second look showed it" if once else "not every node could be asked then"
+                yield unknown(f"perhaps {_what(names, whole)} from {at(whole.start)}{allowed}: {why}", *(each.entry for each in here))
 
     def _too_long(self, time: Interval) -> bool:
         return time.length >= RESOLUTION and time.length > self.longest
@@ -87,6 +92,12 @@ def _parts(one: Overlap, dark: Mapping[str, Sequence[Interval]]) -> Iterator[Ove
     unseen = [each for node in nodes for each in dark.get(node, ())]
     for sure, pieces in ((one.sure, without([one.interval], unseen)), (False, common([one.interval], unseen))):
         yield from (replace(one, interval=piece, sure=sure) for piece in pieces)
+
+
+def _needs(names: tuple[str, ...]) -> dict[str, Counter[str]]:
+    """Return what each node must be seen to run for an instance on two of them, or twice on one."""
+    instance, *nodes = names
+    return {node: Counter([instance] if nodes[1:] else [instance, instance]) for node in nodes}
 
 
 def _what(names: tuple[str, ...], time: Interval) -> str:

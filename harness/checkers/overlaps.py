@@ -1,16 +1,25 @@
-"""What ran at once that was not to: two things in one place, or one in two, by node truth."""
+"""What ran at once that was not to: two things in one place, or one in two, by node truth.
+
+One look at a node does not stand alone. It reads one container's group after the other, so that one which ends and one which begins meanwhile may
+both be in it; and until its next word comes, which may be late, nobody knows for how long that was so. A second look that shows the same does: the
+kernel tells a node's agent of every end, so that what it says again has not ended. So do Docker's own times, of one clock (`shown`).
+"""
 
 from __future__ import annotations
 
 import bisect
 import itertools
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.checkers.troubles import asleep, blind
+from harness.core.values import NodeState
 from harness.history.bands import fault_bands, machines_taken
-from harness.history.events import NodeSeen
+from harness.history.events import DockerEvent, NodeSeen
 from harness.history.intervals import Interval, Span, common, stays, united, without
+from harness.history.losses import CLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +58,48 @@ def not_seen(history: History, nodes: Iterable[str]) -> dict[str, list[Interval]
         return min((sample for sample in samples.get(node, ()) if time <= sample < time + SAMPLED), default=time + SAMPLED)
 
     return {node: [Interval(each.start, next_to(each.end, node)) for each in pieces] for node, pieces in dark.items()}
+
+
+def shown(history: History, one: Overlap, needs: Mapping[str, Counter[str]]) -> Interval:
+    """Return from when until when looks showed an overlap: to the last that did, and not to the first that did no longer.
+
+    `needs` is what each of its nodes must be seen to run, how often. Of one node, Docker's own time of an end counts where that is later.
+    """
+    start, end = one.interval.start, one.interval.end
+    last = []
+    for node, need in needs.items():
+        times, ran = history.once((shown, node), lambda node=node: _looks(history, node))  # type: ignore[misc]
+        following = bisect.bisect_left(times, end)
+        goes_on = following < len(times) and need <= ran[following]
+        last.append(end if goes_on else times[following - 1] if following else start)
+    until = max(start, min(last, default=start))
+    if len(needs) == 1:
+        until = max(until, min(end, _by_docker(history, one, *needs)))
+    return Interval(start, until)
+
+
+def _looks(history: History, node: str) -> tuple[list[float], list[Counter[str]]]:
+    """Return the times at which a node was looked at, and how many containers of which instance it then ran."""
+    seen = [(entry.time, event) for entry, event in history.each(NodeSeen) if event.node == node]
+    up = NodeState.UP
+    return [time for time, _ in seen], [Counter(c.instance for c in event.containers if event.state is up) for _, event in seen]
+
+
+def _by_docker(history: History, one: Overlap, node: str) -> float:
+    """Return until when two containers ran at once on a node by Docker's own times, counted from when the look that showed them came; else 0.
+
+    Only where Docker told when what was new in that look had started, and when one of them ended after that.
+    """
+    before: set[str] = set()
+    ids: set[str] = set()
+    for entry, event in history.each(NodeSeen):
+        if event.node == node and entry.index <= one.entry:
+            before, ids = ids, {each.id for each in event.containers if each.instance in one.names}
+    told = [each for _, each in history.each(DockerEvent) if each.node == node and each.container in ids]
+    started = {each.container: each.at for each in told if each.action == "start" and each.at <= one.interval.start + CLOCKS}
+    begun = max((started.get(each, math.inf) for each in ids - before), default=math.inf)
+    ended = min((each.at for each in told if each.action == "die" and each.at > begun), default=begun)
+    return one.interval.start + ended - begun if math.isfinite(begun) else 0.0
 
 
 def joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]]) -> list[Overlap]:

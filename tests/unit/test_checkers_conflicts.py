@@ -36,10 +36,30 @@ def test_two_instances_of_one_app_on_one_node_are_broken() -> None:
     assert finding.evidence
 
 
-def test_a_short_overlap_is_real() -> None:
-    """Stopping the old after starting the new, for a fifth of a second, is still two at once."""
-    finding = judged(Story().node(0, "n1", "web@1").node(10, "n1", "web@1", "web@2").node(10.2, "n1", "web@2").done(30))
-    assert finding.verdict is Verdict.BROKEN
+@pytest.mark.parametrize(
+    ("end", "started", "died", "verdict"),
+    [
+        (10.2, None, None, UNKNOWN),
+        (10.9, None, None, UNKNOWN),
+        (11.2, None, None, BROKEN),  # a second look shows it
+        (10.2, 9.98, 10.17, BROKEN),
+        (10.2, 9.98, 10.0, UNKNOWN),  # both were in one look, and the next came late
+        (10.2, 9.98, None, UNKNOWN),
+        (10.2, None, 10.17, UNKNOWN),
+        (10.05, 9.98, 10.03, HELD),
+        (10.2, 5.0, 10.17, BROKEN),
+    ],
+)
+def test_a_short_overlap_convicts_where_a_second_look_or_docker_bears_it_out(
+    end: float, started: float | None, died: float | None, verdict: Verdict
+) -> None:
+    """Stopping the old after starting the new, for a fifth of a second, is still two at once; but one look alone may show what came in turn."""
+    story = Story().node(0, "n1", "web@1").node(10, "n1", "web@1", "web@2").node(end, "n1", "web@2").done(30)
+    for time, action, instance in ((started, "start", "web@2"), (died, "die", "web@1")):
+        if time is not None:
+            story.docker(10.3, "n1", action, instance, at=time)
+    finding = judged(story)
+    assert (finding.verdict, "only one look showed it" in finding.summary) == (verdict, verdict is UNKNOWN), finding.summary
 
 
 def test_an_overlap_below_the_resolution_is_reported_and_forgiven() -> None:
@@ -287,10 +307,11 @@ def test_one_instance_on_two_nodes_convicts_nobody() -> None:
 @pytest.mark.parametrize(("who", "gap", "verdict"), [("", 0.9, BROKEN), ("n1", 0.9, UNKNOWN), ("n2", 0.9, BROKEN), ("n1", 3.0, BROKEN)])
 @pytest.mark.parametrize("second", ["web@2", "web@1"])
 def test_a_nodes_own_stall_makes_what_lay_in_it_unsure(who: str, gap: float, verdict: Verdict, second: str) -> None:
-    """A sample shows two on n1, or one twice, and the next comes late: n1 stood still for up to 0.9 s of it. Of 3 s the rest is enough."""
+    """Two samples show two on n1, or one twice, and n1 stood still for up to 0.9 s of the time between. Of 3 s the rest is enough."""
     story = Story().endures(beats="n1 n2").node(0, "n1", "web@1").node(0, "n2")
     twin = container(second, "n1" if second == "web@2" else "another")
-    story.tell(20.0, NodeSeen("n1", NodeState.UP, (container("web@1", "n1"), twin))).node(20.0 + gap, "n1", "web@1")
+    both = NodeSeen("n1", NodeState.UP, (container("web@1", "n1"), twin))
+    story.tell(20.0, both).tell(19.9 + gap, both).node(20.0 + gap, "n1", "web@1")
     if who:
         story.stalled(20.02, 20.9, who)
     assert Conflicts().check(story.done(40).history(beats=False)).verdict is verdict

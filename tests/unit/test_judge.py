@@ -132,12 +132,12 @@ def test_every_checker_is_asked_in_the_order_of_the_plan() -> None:
 @pytest.mark.parametrize("node", ["n9", "n3"])
 def test_what_only_the_word_of_a_stranger_convicts_is_unknown(node: str) -> None:
     """A node that is in no plan is of another run, or a forgery; of ours two instances on one node break the rule, and both at once do, too."""
-    story = node_kill().node(62.0, node, "web@1", "web@2").node(63.0, node)
+    story = node_kill().node(62.0, node, "web@1", "web@2").node(63.5, node)
     found = {each.checker: each for each in findings(PLAN, story.history())}
     conflicts = found["conflicts"]
     assert conflicts.verdict is (Verdict.UNKNOWN if node == "n9" else Verdict.BROKEN)
     assert ("but the history tells of n9, which is no node of the plan" in conflicts.summary) is (node == "n9")
-    both = findings(PLAN, story.node(64.0, "n3", "web@1", "web@2").node(65.0, "n3").history())
+    both = findings(PLAN, story.node(64.0, "n3", "web@1", "web@2").node(65.5, "n3").history())
     assert {each.checker: each.verdict for each in both}["conflicts"] is Verdict.BROKEN
 
 
