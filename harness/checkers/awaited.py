@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.contradictions import led_all_the_same, not_led, not_recovered, not_whole, recovered_all_the_same
+from harness.checkers.contradictions import led_all_the_same, not_led, not_recovered, not_whole, recovered_all_the_same, whole_all_the_same
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, plural, unknown
@@ -29,8 +29,8 @@ class CameInTime:
     """Everything that a step waited for came in the time that it had, unless the step says that the run goes on in any case.
 
     What did not come is broken where the step says so, and unknown elsewhere; unknown as well where a machine could not be asked meanwhile, where
-    only a call of ours was missing, and where node truth, or what members say, knows otherwise than the word that it came, or that an app or a leader
-    did not. What was planned (`expected`, filled in by the plan) and never awaited is unknown, but after one that was awaited in vain: then no more
+    only a call of ours was missing, and where node truth, or what members say, knows otherwise than the word that it came, or that it did not. What
+    was planned (`expected`, filled in by the plan) and never awaited is unknown, but after one that was awaited in vain: then no more
     steps are taken.
     """
 
@@ -122,4 +122,4 @@ def _all_the_same(history: History, then: float, event: Awaited, expected: Expec
     """Say what is told against the word that it had not come; nothing where nobody tells anything."""
     if event.goal == RECOVERED:
         return recovered_all_the_same(history, then, event.app, expected)
-    return led_all_the_same(history, then, expected) if event.goal == LEADER else ""
+    return led_all_the_same(history, then, expected) if event.goal == LEADER else whole_all_the_same(history, then, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.checkers.mandate import members_planned
@@ -27,6 +28,9 @@ CROSSING = 1.0
 
 LATELY = 3.0
 """Seconds for which something must have been so for its coming to be denied in vain: it must have been so for 2 s to count, and words may cross."""
+
+ALL_LATELY = 4.0
+"""The same of all of a cluster: callers and members are asked once a second, and the last of them counts."""
 
 
 def not_whole(history: History, then: float, expected: Expected) -> list[str]:
@@ -123,6 +127,41 @@ def led_all_the_same(history: History, then: float, expected: Expected) -> str:
     own = [event for entry, event in history.each(MemberSeen) if event.node == led.leader and entry.time <= then]
     leads = own and not own[-1].error and own[-1].leader == led.leader
     return f"a majority of the members followed {led.leader}, from {at(led.start)} on" if leads else ""
+
+
+def whole_all_the_same(history: History, then: float, expected: Expected) -> str:
+    """Say what speaks against the word that a cluster was not whole: everybody else; nothing where one of them says nothing.
+
+    Lately no fault was there; all nodes were up; of each app as many ran as are to, each once, and answered; all members followed one who led; APIs
+    listed all that; and each write was acknowledged.
+    """
+    spans, lately = node_spans(history), Interval(then - ALL_LATELY, then)
+    if any(band.was_there and common([band.life(history.end)], [lately]) for band in fault_bands(history)):
+        return ""
+    here = {node: [each for each in pieces if common([each.interval], [lately])] for node, pieces in spans.items()}
+    up = all(pieces and all(each.sure and each.state is NodeState.UP for each in pieces) for pieces in here.values())
+    if not spans or not {*expected.nodes} <= {*spans} or not up or _last_words(history, then):
+        return ""
+    counts = Counter(each.instance for pieces in here.values() for each in pieces[-1].containers)
+    apps = _planned(history, spans, expected)
+    recovered = all(recovered_all_the_same(history, then, app, expected) for app in apps)
+    served = all(_served(history, name, lately) for name in counts)
+    if not apps or not counts or max(counts.values()) > 1 or not recovered or not served or not led_all_the_same(history, then, expected):
+        return ""
+    writes = [op.ok for op in ops(history, "register") if op.call.function == "write" and op.ended is not None and lately.holds(op.ended)]
+    if not writes or not all(writes) or not _listed(history, then, {*spans}, {*counts}):
+        return ""
+    ran = f"{len(spans)} nodes were up, {len(counts)} instances ran and answered"
+    return f"{ran}, and members, APIs and writes missed nothing, from {at(lately.start)} on"
+
+
+def _listed(history: History, then: float, nodes: set[str], instances: set[str]) -> bool:
+    """Whether the last view of each node's API by a moment shows these nodes, and that these instances run."""
+    last = {event.node: event.view for seen, event in history.each(ApiSeen) if seen.time <= then}
+    return bool(last) and all(
+        view is not None and nodes <= {*view.nodes} and instances <= {each.instance for each in view.placements if each.running}
+        for view in last.values()
+    )
 
 
 def running(spans: Iterable[Span]) -> dict[str, frozenset[str]]:

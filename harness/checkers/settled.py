@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.contradictions import not_whole, running
+from harness.checkers.contradictions import not_whole, running, whole_all_the_same
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown, whole
@@ -33,8 +33,8 @@ class Settled:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole;
     or as an action asked for since. Where more run than that asked for it is unknown.
     Where a machine could not be asked it is unknown, where one is off that no fault took, and where all that was missing is a call of ours. So is a
-    run that did not wait, or that was not whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of
-    an instance that was planned (`expected`, filled in by the plan) and never ran.
+    run that did not wait, or that was not whole before the first fault either; and one in which others know it otherwise than the word that it was
+    whole, also of an instance that was planned (`expected`, filled in by the plan) and never ran, or than the word that it was not.
     """
 
     name: ClassVar[str] = "settled"
@@ -76,17 +76,9 @@ class Settled:
                 if event.unasked and not lacking:
                     points.append(unknown(f"{text}: what nobody asked is not known", entry.index))
                 else:
-                    points.append(
-                        in_vain(
-                            history,
-                            text,
-                            entry,
-                            Interval(max(0.0, entry.time - seconds), entry.time),
-                            lacking,
-                            whole=True,
-                            daemon=self.expected.voters.daemon,
-                        )
-                    )
+                    time = Interval(max(0.0, entry.time - seconds), entry.time)
+                    point = in_vain(history, text, entry, time, lacking, whole=True, daemon=self.expected.voters.daemon)
+                    points.append(doubted(point, whole_all_the_same(history, entry.time, self.expected)))
             else:
                 wrong = not_whole(history, entry.time, self.expected)
                 points += [unknown(f"said to be whole at {at(entry.time)}, when {why}", entry.index) for why in wrong]

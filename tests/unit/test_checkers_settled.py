@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from harness.checkers import Settled
+from harness.checkers import CameInTime, Settled
 from harness.core.values import Effect, Finding, Loss, Outcome, Traits, Verdict
-from harness.history.events import History
+from harness.history.events import History, Wholeness
+from harness.history.interfaces import Checker
 from harness.testing.histories import Story, node_kill
 
 
@@ -36,6 +39,53 @@ def test_not_whole_again_is_broken_and_says_what_was_missing() -> None:
         "not whole again 30.0 s after the last heal: n2 is not listed; web@1 does not answer",
     )
     assert len(finding.evidence) == 1
+
+
+HOMES = {"web@1": "n1", "web@2": "n3"}
+
+
+@pytest.mark.parametrize(
+    ("tell", "verdict"),
+    [
+        (lambda story: story, Verdict.UNKNOWN),
+        (lambda story: story.node(64, "n3"), Verdict.BROKEN),
+        (lambda story: story.off(64, "n2"), Verdict.BROKEN),
+        (lambda story: story.node(64, "n2", "web@2"), Verdict.BROKEN),
+        (lambda story: story.get(64, "web@1", Outcome.FAIL), Verdict.BROKEN),
+        (lambda story: story.write(64, "k", "v", Outcome.FAIL), Verdict.BROKEN),
+        (lambda story: story.api(64, "n2", "n1 n3", HOMES), Verdict.BROKEN),
+        (lambda story: story.api(64, "n2", "n1 n2 n3", {"web@1": "n1", "web@2": None}), Verdict.BROKEN),
+        (lambda story: story.no_api(64, "n2"), Verdict.BROKEN),
+        (lambda story: story.members(64, "n1 n2 n3", 3, None), Verdict.BROKEN),
+        (lambda story: story.no_member(64, "n3"), Verdict.BROKEN),
+        (lambda story: story.fault("some.fault", "n3", decided=60, in_force=60.2, healing=65, healed=65.5, number=2), Verdict.BROKEN),
+    ],
+    ids=[
+        "all tell otherwise",
+        "one ran nowhere",
+        "a node was off",
+        "one ran twice",
+        "one did not answer",
+        "a write was refused",
+        "a node was not listed",
+        "one had no home",
+        "an API gave no answer",
+        "nobody led",
+        "a member gave no answer",
+        "a fault was there",
+    ],
+)
+@pytest.mark.parametrize("checker", [Settled(), CameInTime()])
+def test_that_a_cluster_was_not_whole_is_believed_unless_all_others_tell_otherwise(
+    checker: Checker, tell: Callable[[Story], Story], verdict: Verdict
+) -> None:
+    """By nodes, callers, APIs, members and writes it was, for four seconds and more."""
+    story = tell(node_kill()).awaited(59, 66, "steady", outcome=Outcome.FAIL, missing=("something",)).endures(recovery=5)
+    told = [(entry.time, entry.event) for entry in story.history().entries]
+    told = [each for each in told if not (isinstance(each[1], Wholeness) and each[1].when == "after")]
+    told.append((66.0, Wholeness("after", whole=False, seconds=12.9, missing=("something",))))
+    finding = checker.check(History.of_events(*told))
+    assert (finding.verdict, "members, APIs and writes missed nothing" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding
 
 
 def test_what_nobody_asked_is_not_held_against_the_cluster() -> None:
