@@ -56,7 +56,10 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
 @click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it stands on.")
 def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool) -> None:
-    """Show the report of a saved RUN again (an id, the start of one, a path, or latest), or how far one is that is still under way."""
+    """Show the report of a saved RUN again (an id, the start of one, a path, or latest), or how far one is that is still under way.
+
+    It is judged anew for that, and nothing is written; where that comes out otherwise than the verdict that is kept, it is said.
+    """
     from harness.runs.writer import writer_of  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     folder = find(results, run)
@@ -79,12 +82,39 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
         console().print(verdict_table.report(found))
         if cut_off(folder):
             say(afterwards(folder))
+        _say_if_kept_otherwise(found)
         return
     every = found.found_by(evidence)
     if not every:
         raise BadInput([_no_finding(found, evidence)])
     for finding in every:
         console().print(*([] if finding is every[0] else [""]), verdict_table.evidence(found, finding), sep="\n")
+    _say_if_kept_otherwise(found)
+
+
+def _say_if_kept_otherwise(run: Run) -> None:
+    """Say where the verdict that is kept of a run, which `list` and `--json` give, is not what comes of judging it now; as after an upgrade."""
+    try:
+        body = verdict_of(run.folder)
+    except (BadInput, OSError) as error:  # nothing of it is shown here
+        say(in_line(f"the verdict that is kept cannot be read: {error}"))
+        return
+    found = body.get("findings")
+    kept = (
+        [(str(each.get("checker")), str(each.get("verdict"))) for each in found if isinstance(each, dict)]
+        if isinstance(found, list)
+        else []
+    )
+    now = [(each.checker, str(each.verdict)) for each in run.findings]
+    if not body or (body.get("verdict"), kept) == (run.verdict, now):
+        return
+    changed = [
+        f"{name} was {was}, and is {new}" for (name, was), (other, new) in zip(kept, now, strict=False) if name == other and was != new
+    ]
+    version = run.environment.get("whalefall")
+    by = f" by whalefall {version}" if version else ""
+    words = f"kept as {body.get('verdict', 'nothing')}{by}, judged anew {run.verdict}: {', '.join(changed) or 'by other checkers'}"
+    say(f"{in_line(words)}; `{command('whalefall', 'judge', as_path(run.folder))}` keeps that")
 
 
 def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:

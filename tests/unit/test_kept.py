@@ -244,6 +244,24 @@ def test_judge_ends_with_the_new_verdict(
     assert "judged anew" in shown.output
 
 
+@pytest.mark.parametrize("args", [(), ("--evidence", "quorum")])
+def test_a_run_that_comes_out_otherwise_than_it_was_kept_says_so(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    """`list` and `--json` give what is kept, as a job in CI had it; `show` judges anew, with whatever checkers are installed now."""
+    conducted(monkeypatch, Verdict.BROKEN)
+    call("run", "a.yaml")
+    folder = Path("results/run-1")
+    save_verdict(Run("run-1", folder, a_plan(), History([]), [Finding("quorum", Verdict.BROKEN, "two led")]))
+    judging(monkeypatch, Verdict.BROKEN)
+    assert "kept as" not in call("show", *args).output
+    judging(monkeypatch, Verdict.HELD)
+    last = call("show", *args).output.splitlines()[-1]
+    assert last == "kept as broken, judged anew held: quorum was broken, and is held; `whalefall judge results/run-1` keeps that"
+    (folder / "verdict.json").unlink()
+    assert "kept as" not in call("show", *args).output
+
+
 def test_a_run_that_is_not_there_is_named(call: Callable[..., Result]) -> None:
     """And what there is."""
     for command in ("show", "judge", "heal"):
