@@ -34,7 +34,7 @@ class RemoveApp:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Have it done. Raises `HarnessError` where there is no such app, or the orchestrator refuses."""
-        app = cluster.app(self.app)
+        app = cluster.app_there(self.app)
         cluster.can(Removing).remove(cluster, app)
         return f"{app.name} had {counted(app.instances, 'instance')} before"
 

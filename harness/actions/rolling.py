@@ -40,7 +40,7 @@ class RestartApp:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Have it done. Raises `HarnessError` where there is no such app, or nothing of it was touched, `HalfDone` and `Expired` where some was."""
-        app = cluster.app(self.app)
+        app = cluster.app_there(self.app)
         cluster.can(Restarting).restart(cluster, app)
         return f"{counted(app.instances, 'instance')} of {app.name} anew"
 
@@ -94,7 +94,7 @@ class UpdateApp:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Have it done. Raises `HarnessError` where there is no such app, or nothing of it was touched, `HalfDone` and `Expired` where some was."""
-        app = cluster.app(self.app)
+        app = cluster.app_there(self.app)
         cluster.can(Updating).update(cluster, self.altered(app))
         return f"{counted(app.instances, 'instance')} of {app.name} anew" + (
             f", which had the image {app.image} before" if self.image else ""

@@ -47,6 +47,6 @@ class Scale:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Tell the orchestrator, and return when it has taken it. Raises `HarnessError` where there is no such app, or it refuses."""
-        app = cluster.app(self.app)
+        app = cluster.app_there(self.app)
         cluster.can(Scaling).scale(cluster, app, self.instances)
         return f"{app.name} had {counted(app.instances, 'instance')} before"

@@ -76,6 +76,7 @@ class Session:
         self._faults = 0
         self._awaits = 0
         self._actions = 0
+        self._unsure: set[str] = set()  # apps of which nobody knows how many instances the last action had run
         self._round = ""  # of a repeat, in the names of streams; empty outside of one
         self._done: list[Step] = []
         self._going: list[Holding] = []  # faults that go on, in the order in which they were made
@@ -291,7 +292,7 @@ class Session:
     def _must_fit(self, step: Step) -> None:
         """Raise `BadInput` for what a file with this step would be refused for by its mode. What the plan has was asked when that was made."""
         if not self._is_planned(step):
-            spelling.must_fit(step, self.cluster)
+            spelling.must_fit(step, self.cluster, self._unsure)
 
     def _is_planned(self, step: Step) -> bool:
         return any(step == each for each, _ in flat(self.plan.steps))
@@ -316,6 +317,9 @@ class Session:
             self.cluster.apps = tuple(action.altered(app) for app in self.cluster.apps)
         if outcome is Outcome.OK and action.effect.runs:
             self._rescale(action.effect.runs)
+        if outcome is not Outcome.FAIL:
+            change = self._unsure.difference_update if outcome is Outcome.OK else self._unsure.update
+            change(action.effect.runs)
         self.recorder.record(told(outcome, self.recorder.now() - begun, detail=said))
         stops.go_on()
         return outcome

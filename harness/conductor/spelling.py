@@ -24,7 +24,7 @@ from harness.scenario.fits import name_misfits
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
-from harness.steps.acting import fewer
+from harness.steps.acting import fewer, there_or_not
 from harness.steps.named_app import named_apps
 from harness.steps.part import descriptions
 from harness.steps.targeting import slips
@@ -265,15 +265,17 @@ def must_be_pause(seconds: Any) -> None:
     _told(_seconds("the pause", seconds, "0 or more, ", may_be_least=True))
 
 
-def must_fit(step: Step, cluster: Cluster) -> None:
+def must_fit(step: Step, cluster: Cluster, unsure: Collection[str] = ()) -> None:
     """Raise `BadInput` with all that a step asks for and the mode of a cluster lacks.
 
-    Also for apps that it would have more of than there are ports, or fewer of, where the mode chooses itself which of them stop.
+    Also for apps that it would have more of than there are ports, or fewer of, where the mode chooses itself which of them stop; and for one that was
+    removed before, or that it deploys and that is there, but where nobody knows that of an app (`unsure`).
     """
     where = "the await"
     if isinstance(step, Break | Do):
         where = f"the fault {step.fault.name}" if isinstance(step, Break) else f"the action {step.action.name}"
     found = [Problem(WHOM if each.place == ("on",) else where, 0, 0, each.found, each.expected) for each in step.misfits((), cluster.mode)]
+    found += [Problem(where, 0, 0, *said) for name, *said in there_or_not(step, cluster.apps) if name not in unsure]
     if isinstance(step, Do):
         runs = step.action.effect.runs
         scaled = [dataclasses.replace(app, instances=runs[app.name]) for app in cluster.apps if app.name in runs]

@@ -871,6 +871,13 @@ class Cluster:
         found = [self.mode.TASKS, *(app.called for app in self.apps)]
         return tuple(each for each in found if each is not None)
 
+    def app_there(self, name: str) -> App:
+        """Return the same of an app that is there. Raises `HarnessError` also for one that was removed: there is nothing to be done to it."""
+        app = self.app(name)
+        if not app.instances:
+            raise HarnessError(f"{name} was removed, and none of it is to run; app.deploy brings it back")
+        return app
+
     def network(self) -> AbstractContextManager[None]:
         """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it."""
         return self.provider.network(self.run_id)

@@ -179,20 +179,25 @@ def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
     for step, place in flat(steps):
         action = step.action if isinstance(step, Do) else None
         runs: Mapping[str, int] = action.effect.runs if action is not None else {}
-        for name in named_apps(action or step):
-            if name not in now:
-                continue
-            there = now[name].instances
-            deploys = action is not None and "Removing" in action.takes and runs.get(name, 0) > 0
-            if deploys and there:
-                expected = "an app that an earlier step removes; app.scale changes how many instances there are"
-                reading.add((*place, "with", "app"), f"{name}, which is there, with {counted(there, 'instance')}", expected)
-            elif not deploys and not there:
-                where = (*place, "with", "app") if action is not None else (*place, step.key)
-                reading.add(where, f"{name}, which an earlier step removes", "an app that is there; app.deploy brings it back")
+        for _, found, expected in there_or_not(step, now.values()):
+            reading.add((*place, "with", "app") if action is not None else (*place, step.key), found, expected)
         if mode is not None and action is not None:
             reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(action, now.values(), mode)])
         now |= {name: dataclasses.replace(app, instances=runs[name]) for name, app in now.items() if name in runs}
+
+
+def there_or_not(step: Step, apps: Iterable[App]) -> Iterator[tuple[str, str, str]]:
+    """Say which of these apps, as they run now, a step is about although it was removed, or deploys although it is there: each name, and why not."""
+    action = step.action if isinstance(step, Do) else None
+    now = {app.name: app.instances for app in apps}
+    for name in named_apps(action or step):
+        there = now.get(name)
+        deploys = action is not None and "Removing" in action.takes and action.effect.runs.get(name, 0) > 0
+        if deploys and there:
+            expected = "an app that an earlier step removes; app.scale changes how many instances there are"
+            yield name, f"{name}, which is there, with {counted(there, 'instance')}", expected
+        elif not deploys and there == 0:
+            yield name, f"{name}, which an earlier step removes", "an app that is there; app.deploy brings it back"
 
 
 def fewer(action: Action, apps: Iterable[App], mode: Any) -> Iterator[tuple[str, str]]:

@@ -461,6 +461,33 @@ def test_an_app_that_was_removed_is_not_to_run_and_comes_back_as_it_was(session:
     assert (_told(session)[-1].was, _told(session)[-1].detail) == ({"web": 0}, "web with 3 instances, image web:2")
 
 
+def test_what_a_file_is_refused_for_by_the_steps_before_is_refused_in_python_by_the_deeds_so_far(session: Session, act: type[Made]) -> None:
+    """An app that was removed, or is there already; but where nobody knows whether it is."""
+    there = r"web, which is there, with 2 instances; expected an app that an earlier step removes"
+    gone = r"web, which an earlier step removes; expected an app that is there; app\.deploy brings it back"
+    with pytest.raises(BadInput, match=f"the action app.deploy: {there}"):
+        session.act(DeployApp("web", 2))
+    assert session.act(RemoveApp("web")) is Outcome.OK
+    for action in (RemoveApp("web"), RestartApp("web"), UpdateApp("web", "web:2"), Scale("web", 3)):
+        with pytest.raises(BadInput, match=f"the action {action.name}: {gone}"):
+            session.act(action)
+    with pytest.raises(BadInput, match=f"the await: {gone}"):
+        session.await_("recovered", "web", at_most=9.0)
+    assert len(_told(session)) == 2
+    for does, outcome in (("refused", Outcome.FAIL), ("in doubt", Outcome.UNKNOWN)):
+        act.does = staticmethod(_raises(HarnessError(does) if outcome is Outcome.FAIL else HalfDone(does)))
+        act.effect, act.takes = Effect({"web": 1}), ("Removing",)
+        assert session.act(act()) is outcome
+        if outcome is Outcome.FAIL:
+            with pytest.raises(BadInput, match=gone):
+                session.act(RemoveApp("web"))
+    assert session.act(RemoveApp("web")) is Outcome.FAIL
+    assert _told(session)[-1].detail == "web was removed, and none of it is to run; app.deploy brings it back"
+    assert session.act(DeployApp("web", 2)) is Outcome.OK
+    with pytest.raises(BadInput, match=there):
+        session.act(DeployApp("web", 2))
+
+
 def test_an_action_on_nodes_is_done_to_whom_its_target_is(session: Session, mode: Yielding) -> None:
     """Resolved when it is done, with the run's random numbers."""
     session.act(Drain(), "n2")
