@@ -59,6 +59,7 @@ class Holding:
     _values: Mapping[str, Json] = field(init=False)
     _look: _Look | None = field(default=None, init=False)
     _over: bool = field(default=False, init=False)
+    _failed: str = field(default="", init=False)  # why it is not in force, where it was to be
 
     def __post_init__(self) -> None:
         self.cluster = self.cluster.of(self.number)
@@ -111,7 +112,8 @@ class Holding:
                 self._tell(Stage.INJECTED, _words(said))
                 self._await_force()
             except HarnessError as error:
-                self._tell(Stage.FAILED, str(error))
+                self._failed = str(error)
+                self._tell(Stage.FAILED, self._failed)
                 stops.go_on()
             else:
                 self._tell(Stage.IN_FORCE)
@@ -242,8 +244,8 @@ class Holding:
                 self._tell(Stage.HEALED, _words(said))
                 return
         self._tell(Stage.FAILED, f"could not be healed: {last}")
-        names = ", ".join(self.hit)
-        raise FaultFailed(f"{self.fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
+        first = f": {self._failed}; and then it" if self._failed else ""
+        raise FaultFailed(f"{self.fault.name} on {', '.join(self.hit)}{first} could not be healed in {HEAL_TRIES} tries: {last}") from last
 
 
 def _words(said: object) -> str:

@@ -115,6 +115,14 @@ def test_a_question_that_cannot_be_asked_breaks_nothing(session: Session, tmp_pa
     assert not (tmp_path / "n1" / "broken").exists()
 
 
+def test_what_failed_first_is_told_first_where_it_cannot_be_mended_either(session: Session) -> None:
+    """That nothing can be mended of what was never made right is what follows, and hides no cause."""
+    fault = marking(breaking="touch mark; echo no luck; exit 7", mending="exit 9")
+    first = r"command on n1: the command inject failed on 1 of 1 node:\s+n1: .* exited with status 7: no luck; and then it could not be healed in 3"
+    with pytest.raises(FaultFailed, match=rf"^{first} tries: the command heal failed .*:\s+.* status 9"):
+        session.break_(fault, "n1", Hold(5.0))
+
+
 @pytest.mark.parametrize("asking", ["no-such-program", "./not-executable"])
 def test_a_question_that_no_node_can_run_is_a_mistake_of_the_scenario(session: Session, asking: str) -> None:
     """Told before anything is made, when apps do not run yet; one that only nodes can answer that may be hit is asked of those alone."""
