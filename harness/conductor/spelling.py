@@ -13,6 +13,7 @@ from harness import registry
 from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close, shown
+from harness.core.protocols import Needing
 from harness.core.values import App
 from harness.history.awaits import ELSES, GOALS
 from harness.history.awaits import RECOVERED as AWAITED_APP
@@ -232,11 +233,17 @@ def _sound(fault: Any) -> Any:
 def _fault(fault: Any, around: Around) -> list[Problem]:
     """Return the values that no file could give, or else all that keeps it from being a fault: what it says of itself may hang on its values.
 
-    Or else the apps that it names and that are not there.
+    Or else the apps that it names and that are not there, and what it needs of this process and has not.
     """
     wrong = _misfits("fault", [fault]) if dataclasses.is_dataclass(fault) and not isinstance(fault, type) else []
     wrong = wrong or [Problem(f"the fault {fault!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_fault(fault)]
-    return wrong or _unknown_apps("fault", [fault], [app.name for app in around.apps])
+    return wrong or [*_unknown_apps("fault", [fault], [app.name for app in around.apps]), *_lacking(f"the fault {fault.name}", fault)]
+
+
+def _lacking(where: str, made: Any) -> list[Problem]:
+    """Return what a fault, or an action, needs of this process and has not."""
+    why = made.lack() if isinstance(made, Needing) else ""
+    return [Problem(where, 0, 0, why, "")] if why else []
 
 
 def _hold(hold: Any) -> list[Problem]:
@@ -306,7 +313,7 @@ def must_be_action(action: Any, whom: Any, at_most: Any, around: Around, may_fai
         found += _whom(None, whom, around)
     elif whom:
         found.append(Problem(where, 0, 0, f"the target {whom!r}", "none: it is done to no node"))
-    found += _unknown_apps("action", [action], [app.name for app in around.apps])
+    found += [*_unknown_apps("action", [action], [app.name for app in around.apps]), *_lacking(where, action)]
     found += [] if at_most is None else _seconds(f"{where}, at most", at_most)
     if not isinstance(may_fail, bool):
         found.append(Problem(f"{where}, may fail", 0, 0, shown(may_fail), "True or False"))

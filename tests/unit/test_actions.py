@@ -1091,7 +1091,7 @@ def test_of_a_secret_that_was_cut_in_two_nothing_is_kept(front: int) -> None:
 def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
     session: Session, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
-    """All of them at once. A scenario in Python has no plan that could be asked before: nothing is done then."""
+    """All of them at once; to a scenario in Python, which has no plan, before the action is done."""
     for name in ("DB_PASSWORD", "TOKEN"):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
@@ -1102,7 +1102,9 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
         with pytest.raises(BadInput) as caught:
             begin(lacking)
         assert [each.found.split()[2] for each in caught.value.problems] == ["DB_PASSWORD", "TOKEN"]
-    assert session.act(made[0].action, "n1", may_fail=True) is Outcome.FAIL
+    with pytest.raises(BadInput, match="the action command: the variable DB_PASSWORD of the environment"):
+        session.act(made[0].action, "n1", may_fail=True)
+    assert _told(session) == []
     for wrong in ("1X", "a-b", "a b", "x" * 200, "A=1"):
         with pytest.raises(ValueError, match="secret"):
             parameters.must_fit(RunCommand("true", secret=wrong))

@@ -350,11 +350,15 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
     monkeypatch.delenv(NAME, raising=False)
     if value is not None:
         monkeypatch.setenv(NAME, value)
-    fault = marking(secret=NAME)
+    fault, command = marking(secret=NAME), RunCommand("true", secret=NAME)
     lacking = dataclasses.replace(session.plan, steps=(Break(fault, "n1", Hold(5.0)),))
     for begin in (rehearse, lambda plan: lending.lent(plan, session.options).__enter__()):
         with pytest.raises(BadInput, match=f"the variable {NAME} of the environment"):
             begin(lacking)
+    for made, do in (("fault", lambda: session.break_(fault, "n1", Hold(5.0))), ("action", lambda: session.act(command, "n1"))):
+        with pytest.raises(BadInput, match=f"the {made} command: the variable {NAME} of the environment"):
+            do()
+    assert stages(session) == {}
     with pytest.raises(HarnessError, match=NAME):
         fault.look_before(session.cluster, session.cluster.nodes)
     assert fault.heal(session.cluster, session.cluster.nodes[:1]) == "n1: mended"
