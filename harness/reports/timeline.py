@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 MANY_NODES = 8
 """With more nodes than this, those to which nothing happened share one line."""
 
-MANY_CALLS = 6
-"""With more lanes of calls than this, the lanes of one workload are drawn as one."""
+MANY_CALLS = 8
+"""With more lanes of calls than this, those of the instances of one app are drawn as one, as far as needed."""
 
 MARGIN = 1
 NARROWEST = 40
@@ -205,14 +205,29 @@ class Timeline:
 
 
 def call_lanes(reading: Narrative) -> list[tuple[str, list[Calls]]]:
-    """Return the lanes of the users' calls to show: each its own, or one a workload where they are many."""
+    """Return the lanes of calls to show: each its own, but where they are many those of the instances of one app.
+
+    First only such in which nothing but good answers was seen, and all of an app where that is not enough: another workload, or a probe, is no other
+    instance of the same, and what one of them had would be hidden by the rest.
+    """
     labels = sorted({*reading.calls} - {READING_BACK}, key=natural)
-    if len(labels) <= MANY_CALLS:
-        return [(label, [reading.calls[label]]) for label in labels]
-    together: dict[str, list[Calls]] = {}
-    for label in labels:
-        together.setdefault(label.partition(" ")[0], []).append(reading.calls[label])
-    return list(together.items())
+    good = {label for label in labels if all(not count or outcome is Outcome.OK for outcome, count in reading.calls[label].counts.items())}
+    for merged in ((), good, labels):
+        together: dict[str, list[str]] = {}
+        for label in labels:
+            together.setdefault(_app_lane(label) if label in merged else label, []).append(label)
+        if len(together) <= MANY_CALLS:
+            break
+    apart = {_app_lane(among[0]) for among in together.values() if len(among) == 1}
+    return [
+        (among[0] if len(among) == 1 else f"{lane}, rest" if lane in apart else lane, [reading.calls[label] for label in among])
+        for lane, among in together.items()
+    ]
+
+
+def _app_lane(label: str) -> str:
+    """Return the lane of all instances of the app of which one has a lane; of what is called otherwise its own."""
+    return label.rpartition("@")[0] or label
 
 
 class _Drawing:

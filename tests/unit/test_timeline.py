@@ -6,6 +6,7 @@ import pytest
 from rich.console import Group
 
 from harness.core.values import (
+    Call,
     Finding,
     Json,
     NodeState,
@@ -20,6 +21,7 @@ from harness.history.events import (
     Event,
     FaultStage,
     History,
+    Invoked,
     MemberSeen,
     NodeSeen,
     Note,
@@ -27,7 +29,7 @@ from harness.history.events import (
 )
 from harness.history.leaders import leaders
 from harness.reports.narrative import Narrative
-from harness.reports.timeline import Timeline
+from harness.reports.timeline import Timeline, call_lanes
 from harness.reports.verdict_table import findings as findings_table
 from harness.reports.verdict_table import recovery as recovery_table
 from harness.testing.histories import Story
@@ -176,6 +178,31 @@ def test_among_many_notes_alike_one_of_another_kind_is_told() -> None:
 def test_a_history_that_ends_anywhere_is_shown(events: list[tuple[float, Event]]) -> None:
     """A run that was killed has a picture too."""
     assert shown(Timeline(History.of_events(*events), NODES), 80)
+
+
+@pytest.mark.parametrize(
+    ("instances", "bad", "told"),
+    [
+        (2, ["web@1"], ["http web@1", "http web@2"]),
+        (5, ["web@1", "front"], ["http web@1", "http web, rest"]),
+        (9, ["queue"], ["http web"]),
+        (9, ["web@1", "web@2", "web@3"], ["http web@1", "http web@2", "http web@3", "http web, rest"]),
+        (9, ["web@1", "web@2", "web@3", "web@4"], ["http web"]),
+    ],
+)
+def test_only_what_is_many_of_one_kind_is_told_as_one_lane(instances: int, bad: list[str], told: list[str]) -> None:
+    """Instances of one app, and those that were well before the others: an outage of one probe is never half of another's."""
+    others = ["probe front", "probe queue", "register read", "register write"]
+    events: list[tuple[float, Event]] = [(1.0, PhaseBegan(Phase.FAULTS))]
+    for number, lane in enumerate([*(f"http web@{each + 1}" for each in range(instances)), *others]):
+        workload, key = lane.split(" ")
+        call = Call(key, "") if workload == "register" else Call("get", key)
+        events += [(2.0, Invoked(number, workload, call)), (3.0, Answered(number, workload, Outcome.FAIL if key in bad else Outcome.OK))]
+    reading = Narrative()
+    for entry in History.of_events(*events).entries:
+        reading.feed(entry)
+    assert [label for label, _ in call_lanes(reading)] == [*told, *others]
+    assert sum(len(each) for _, each in call_lanes(reading)) == instances + len(others)
 
 
 def test_a_fault_that_never_was_in_force_is_not_drawn_as_if_it_was() -> None:
