@@ -115,7 +115,10 @@ def judge_gap(
     at_most = sure.interval.length if sure is not None else 0.0
     if missing := sum(bool(common([each.interval], [gap.interval])) for each in _untold(history, gap)):
         return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {answers_missing(missing)}", gap.entry)]
-    few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
+    mute = any(common([each], [gap.interval]) for each in _unanswered(history, gap))
+    # Of a call without an answer nobody says that it was not made.
+    made = "it could be asked" if mute else "it was asked" if gap.workload == PROBE else "calls were made"
+    few = f"{made} in {lasted(at_most)} of that at most: too few to tell"
     return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
 
 

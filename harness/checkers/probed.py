@@ -97,7 +97,7 @@ class Probed:
         if mute:
             figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
         lines = sum(window.holds(each.interval.start) for each in missing.values())
-        more = unmade_of({self.called: asked}, window) + mute
+        unasked = unmade_of({self.called: asked}, window)
         if void := self._before(history, asked, answered, window):
             return conclude(self.name, history, void, "", details)
         early = before_the_bite(history, window)
@@ -108,9 +108,8 @@ class Probed:
             )
             points.append(unknown(few))
         else:
-            unsure = f"to {more:.0f} more that were due there is no answer"
-            counts, before = (good, len(during), more, lines), [op for op in answered if early.start <= op.begun < early.end]
-            points += judge_share(history, self.share, figures, counts, window, early=before, unsure=unsure)
+            counts, before = (good, len(during), unasked + mute, lines), [op for op in answered if early.start <= op.begun < early.end]
+            points += judge_share(history, self.share, figures, counts, window, early=before, unsure=_unsure(mute, unasked))
         worst = worst_of(history, gaps, of) or longest
         held = f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})"
         if longest.interval.length > (worst.within or worst.interval).length:
@@ -131,3 +130,11 @@ class Probed:
         if since - last.at > max(FRESH, (1 + SLOWED) * pace([op.begun for op in asked])):
             return [unknown(f"the probe {self.called} had no answer from {at(last.at)} until the first fault was made (at {at(since)})")]
         return []
+
+
+def _unsure(mute: int, unasked: float) -> str:
+    """Say whose answers could turn a share: of questions that could not be asked, which the figures tell, and of those that were not made."""
+    due = f"some {unasked:.0f} more that were due" if unasked >= 0.5 else ""  # noqa: PLR2004 - what rounds to none
+    if not mute:
+        return f"{due or 'some that were due'} were never asked"
+    return "nobody knows what the answers to those would have been" + (f", nor to {due} and were never asked" if due else "")

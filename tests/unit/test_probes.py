@@ -293,8 +293,16 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "no for four seconds": (told(during(20, 24, NO)), Verdict.HELD, "gave no good answer for 4.5"),
     "no for six seconds": (told(during(20, 26, NO)), Verdict.BROKEN, "5 s were allowed"),
     "no now and then": (told(lambda time: NO if time > 10 and time % 3 == 0 else OK), Verdict.BROKEN, "90.0% were promised"),
-    "could not be asked for six seconds": (told(during(20, 26, MUTE)), Verdict.UNKNOWN, "too few to tell"),
-    "could not be asked now and then": (told(lambda time: MUTE if time > 10 and time % 3 == 0 else OK), Verdict.UNKNOWN, "no answer"),
+    "could not be asked for six seconds": (
+        told(during(20, 26, MUTE)),
+        Verdict.UNKNOWN,
+        "but it could be asked in 0.00 s of that at most: too few to tell",
+    ),
+    "could not be asked now and then": (
+        told(lambda time: MUTE if time > 10 and time % 3 == 0 else OK),
+        Verdict.UNKNOWN,
+        "(not counted: 19 questions that could not be asked), 90.0% were promised; but nobody knows what the answers to those would have been, nor",
+    ),
     "could not be asked, and was no between": (
         told(lambda time: (NO if time % 1 else MUTE) if 20 <= time < 30 else OK),
         Verdict.UNKNOWN,
@@ -306,7 +314,11 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
         "gave no good answer",
     ),
     "asked in vain all along": (told(lambda _: MUTE), Verdict.UNKNOWN, "had no answer"),
-    "not asked for six seconds": (told(during(20, 26, None)), Verdict.UNKNOWN, "too few to tell"),
+    "not asked for six seconds": (
+        told(during(20, 26, None)),
+        Verdict.UNKNOWN,
+        "but it was asked in 0.00 s of that at most: too few to tell",
+    ),
     "answers are missing for six seconds": (told(during(20, 26, "lost")), Verdict.UNKNOWN, "answers of"),
     "no with the answers missing that may have been yes": (
         told(lambda time: (NO if time % 1 else "lost") if 20 <= time < 30 else OK),
@@ -398,7 +410,7 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "not asked for three seconds several times, and no now and then": (
         told(lambda time: None if for_three_seconds(*STALLS)(time) is NO else NO if time % 5 == 0 and time > 10 else OK),
         Verdict.UNKNOWN,
-        "more that were due there is no answer",
+        "more that were due were never asked",
     ),
     "as many answers as a share needs": (told(lambda _: OK, every=2.9), Verdict.HELD, "100.0% of 20 answers"),
     "asked seldom": (told(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
