@@ -13,9 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO
-
-import docker
+from typing import IO, TYPE_CHECKING
 
 from harness.core import pace, stops
 from harness.core.errors import HarnessError, Unreachable, unstarted
@@ -24,8 +22,11 @@ from harness.core.values import Result
 from harness.host import marks
 from harness.host.processes import PROC, Process
 from harness.host.talk import LONGEST_LINE, TOO_MUCH, SaidTooMuch, heard
-from harness.nodes import peeking, programs, sdk
+from harness.nodes import peeking, programs
 from harness.nodes.programs import RUN_SECONDS
+
+if TYPE_CHECKING:
+    import docker
 
 GONE_SECONDS = 1.0
 """How long a killed command is waited for: one that waits for a stalled disk cannot die."""
@@ -158,6 +159,8 @@ class NspawnNode:
 
     def docker(self, timeout: float) -> docker.DockerClient:
         """Return a client of the node's Docker daemon; see `harness.core.protocols.DockerAccess`."""
+        from harness.nodes import sdk  # noqa: PLC0415 - a quarter of what a reaper takes to start, which never needs it
+
         leader = self._machine("docker")
         try:
             # The socket as seen through the machine's own root: the management path, not its network.

@@ -11,10 +11,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import docker
-from requests import ConnectionError as RequestsConnectionError
-from requests import HTTPError, RequestException, Timeout
-
 from harness.core import pace
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import DockerAccess, OwnClock
@@ -26,6 +22,7 @@ from harness.observers.watch import PerNode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import docker
     from requests import Response
 
     from harness.core.values import TaskNames
@@ -60,6 +57,9 @@ class DockerObserver(PerNode):
 
     def watch(self, watch: Watch) -> None:
         """Listen to one node's daemon until trouble, or until it is time to stop. Raises `Unreachable`, with the daemon hung or gone."""
+        import docker  # noqa: PLC0415 - see `harness.nodes.namespaced`: this module is read by every process that knows the observers
+        from requests import RequestException  # noqa: PLC0415 - same
+
         name = watch.node.name
         if not isinstance(watch.node, DockerAccess):
             raise Unreachable(name, "docker events", "this node offers no way to its Docker daemon")
@@ -154,6 +154,8 @@ def _wall(watch: Watch) -> float:
 
 def _late(error: Exception) -> bool:
     """Whether nothing came in time. requests calls a time-out while reading a lost connection."""
+    from requests import Timeout  # noqa: PLC0415 - see `DockerObserver.watch`
+
     return isinstance(error, Timeout) or "timed out" in str(error)
 
 
@@ -168,6 +170,9 @@ def _silent(watch: Watch) -> str:
 
 def _words(error: Exception) -> str:
     """Say what is wrong with a daemon. requests' own texts hold objects' addresses."""
+    from requests import ConnectionError as RequestsConnectionError  # noqa: PLC0415 - see `DockerObserver.watch`
+    from requests import HTTPError  # noqa: PLC0415 - same
+
     if isinstance(error, HTTPError):
         return f"the Docker daemon answered {error}"
     if isinstance(error, ConnectionError | RequestsConnectionError):

@@ -231,6 +231,7 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
         signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
     with contextlib.suppress(Exception):  # what is wrong with it is told when it is needed
         registry.usable()  # now, and not then: whoever reinstalls a plug-in meanwhile takes nothing from us
+        _provider(provider)  # and what its nodes are reached with
     with contextlib.suppress(OSError):  # the harness may be gone already: where this one takes another's place, its cluster stands
         os.write(int(write_end), b"!")
     with contextlib.suppress(OSError):

@@ -11,8 +11,8 @@ import pytest
 
 from harness.core.clock import wait_until
 from harness.core.protocols import Cluster, Fault, Provider
-from harness.nodes.ssh import SshNode, make_user_key
-from harness.nodes.ssh.keys import USER_KEY
+from harness.nodes.ssh import SshNode
+from harness.nodes.ssh.keys import USER_KEY, make_user_key
 from harness.testing import fault_contract
 from harness.testing.sshd import let_in
 from harness.undo.deadman import DeadMan, unit

@@ -25,7 +25,7 @@ from harness.faults.partition import Partition
 from harness.history.events import FaultStage
 from harness.host import state
 from harness.modes.fleet import Fleet
-from harness.nodes.ssh import make_host_key, make_user_key
+from harness.nodes.ssh.keys import make_host_key, make_user_key
 from harness.plan import Plan, plan
 from harness.providers import PROVIDERS, clusters
 from harness.providers.inventory.claims import ALLOWED, CLAIM

@@ -19,8 +19,9 @@ from harness.core.values import NodeState
 from harness.history.events import Entry, NodeSeen
 from harness.history.recorder import Recorder
 from harness.nodes.links import silence, unsilence
-from harness.nodes.ssh import Access, SshNode, make_user_key
+from harness.nodes.ssh import Access, SshNode
 from harness.nodes.ssh import remote as ssh_node
+from harness.nodes.ssh.keys import make_user_key
 from harness.nodes.ssh.wire import DEAD_SECONDS
 from harness.nodes.testinfra_backend import host
 from harness.observers.node_truth import SILENT_SECONDS, HostObserver

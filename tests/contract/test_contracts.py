@@ -27,8 +27,8 @@ from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
 from harness.faults.slow_disk import Slow
-from harness.nodes.ssh import SshNode, make_user_key
-from harness.nodes.ssh.keys import USER_KEY
+from harness.nodes.ssh import SshNode
+from harness.nodes.ssh.keys import USER_KEY, make_user_key
 from harness.providers import PROVIDERS
 from harness.testing import contracts, fault_contract, memory_shell, node_contract, provider_contract
 from harness.testing.bare import BareMode

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_ssh_private_key
 
 from harness.core.errors import HarnessError
-from harness.nodes.ssh import keys, make_user_key
+from harness.nodes.ssh import keys
+from harness.nodes.ssh.keys import make_user_key
 
 
 def _device(path: Path) -> None:

@@ -1374,3 +1374,39 @@ def test_no_test_sees_a_reaper_of_this_machine(tmp_path_factory: pytest.TempPath
             assert processes.with_reapers() == set()
         finally:
             one.dismiss()
+
+
+LIBRARIES = """
+import json, sys
+from harness.undo import reaper
+
+def has():
+    return sorted({"cryptography", "docker", "paramiko", "requests", "rich", "urllib3"} & set(sys.modules))
+
+told = []
+for name in sys.argv[1:]:
+    reaper._provider(name)
+    told.append(has())
+print(json.dumps(told))
+"""
+
+
+def test_it_has_the_libraries_that_its_nodes_are_reached_with_before_it_needs_them_and_no_others() -> None:
+    """There is one for every run, and libraries are half of what it takes to start; what is installed anew meanwhile takes nothing from it."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARIES, "nspawn", "inventory"],
+        env={**os.environ, **surroundings.for_python()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [[], ["cryptography", "docker", "paramiko", "requests", "urllib3"]]
+
+
+@pytest.mark.parametrize("provider", ["inventory", "vagrant"])
+def test_whoever_reaches_nodes_over_ssh_has_all_of_that_at_once(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not when the first connection is made."""
+    asked: list[str] = []
+    monkeypatch.setattr(f"harness.providers.{provider}.import_now", lambda: asked.append(provider))
+    PROVIDERS[provider]()
+    assert asked == [provider]

@@ -28,8 +28,9 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.protocols import DockerAccess, OwnClock, Streaming
 from harness.host import talk
-from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, remote, wire, words
+from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, remote, wire, words
 from harness.nodes.ssh.connection import _knock
+from harness.nodes.ssh.keys import make_host_key, make_user_key
 from harness.nodes.testinfra_backend import host
 from harness.testing import node_contract
 from harness.testing.servers import Request

@@ -18,7 +18,8 @@ from harness.core.protocols import Disks, Disposable, Links, Node, Outliving, Pa
 from harness.core.values import Latency, NodeSpec, Result
 from harness.host import box, state
 from harness.host.processes import Process
-from harness.nodes.ssh import Access, make_host_key
+from harness.nodes.ssh import Access
+from harness.nodes.ssh.keys import make_host_key
 from harness.providers import PROVIDERS, clusters, vagrant
 from harness.providers.vagrant import VagrantProvider, VmNode, hypervisor, own_libvirt, vagrant_preflight, vagrant_records
 from harness.providers.vagrant.vagrant_records import VmCluster

@@ -11,10 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import docker
-from requests import ConnectTimeout, RequestException, Timeout
-from urllib3.exceptions import HTTPError, NewConnectionError
-
 from harness.core import stops
 from harness.core.clock import Clock, Deadline, SystemClock
 from harness.core.errors import HarnessError, Unreachable
@@ -158,6 +154,10 @@ class Daemon:
 
     def ask(self, method: str, path: str, body: Any = None, seconds: float | None = None) -> DockerAnswer:
         """Ask once, and return whatever is answered. Raises `NotSent` or `NoAnswer`, never anything else for what the daemon does."""
+        import docker  # noqa: PLC0415 - see `harness.nodes.namespaced`: this module is read by every process that knows the modes
+        from requests import RequestException  # noqa: PLC0415 - same
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - same
+
         bound = self.timeout if seconds is None else min(seconds, self.timeout)
         where = f"{self.node.name}: {_shown(method, path)}"
         stops.go_on()
@@ -297,6 +297,9 @@ def _json(raw: bytes) -> Any:
 
 def _never_sent(error: BaseException) -> bool:
     """Whether an error says that no connection was made. A kept connection that broke may have carried the request."""
+    from requests import ConnectTimeout  # noqa: PLC0415 - see `Daemon.ask`
+    from urllib3.exceptions import NewConnectionError  # noqa: PLC0415 - same
+
     seen: list[BaseException] = []
     todo: list[BaseException] = [error]
     while todo:
@@ -311,6 +314,8 @@ def _never_sent(error: BaseException) -> bool:
 
 def _words(error: Exception, bound: float) -> str:
     """Say what is wrong with a daemon in words that do not change from one try to the next."""
+    from requests import Timeout  # noqa: PLC0415 - see `Daemon.ask`
+
     if isinstance(error, Timeout) or "timed out" in str(error):
         return f"no whole answer within {given(bound)}"
     if _never_sent(error):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import BadInput, HarnessError
 from harness.host import surroundings, untrusted
-from harness.nodes.ssh import keys
 from harness.nodes.ssh.config import SshConfig
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
 
 def _straight(said: Said) -> Access:
     """Return how a configuration has a machine reached, bastions left aside."""
+    from harness.nodes.ssh import keys  # noqa: PLC0415 - see `harness.nodes.ssh.import_now`
+
     port = said.port or SSH_PORT
     candidates = [home(each) for each in said.identities]
     return Access(

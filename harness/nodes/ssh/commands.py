@@ -11,7 +11,8 @@ from harness.core.clock import Clock, Deadline
 from harness.core.errors import HarnessError
 from harness.host import talk
 from harness.nodes.ssh import words
-from harness.nodes.ssh.wire import Bell, Link, Lost, Wire
+from harness.nodes.ssh.losing import Lost
+from harness.nodes.ssh.wire import Bell, Link, Wire
 
 SESSIONS = 9
 """Commands at once on one connection. sshd's MaxSessions is 10, and the guard is one; one more makes another connection."""

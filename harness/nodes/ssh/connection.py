@@ -22,7 +22,8 @@ from harness.core.figures import given
 from harness.core.threads import CertainThread
 from harness.nodes.ssh import keys
 from harness.nodes.ssh.access import Access
-from harness.nodes.ssh.wire import DEAD_SECONDS, Link, Lost, Refused
+from harness.nodes.ssh.losing import Lost, Refused
+from harness.nodes.ssh.wire import DEAD_SECONDS, Link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

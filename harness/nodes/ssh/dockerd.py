@@ -18,7 +18,8 @@ from urllib3.connection import HTTPConnection
 from harness.core.errors import Unreachable
 from harness.core.threads import CertainThread, NoThread
 from harness.nodes import sdk
-from harness.nodes.ssh.wire import Lost, Wire
+from harness.nodes.ssh.losing import Lost
+from harness.nodes.ssh.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,14 +16,14 @@ from harness.core.values import Result
 from harness.host.talk import LONGEST_LINE
 from harness.nodes import programs
 from harness.nodes.programs import RUN_SECONDS
-from harness.nodes.ssh import dockerd
 from harness.nodes.ssh.access import Access
-from harness.nodes.ssh.commands import GuardedLink, RunningCommand
-from harness.nodes.ssh.connection import connect
-from harness.nodes.ssh.wire import Lost, Refused, Wire
+from harness.nodes.ssh.losing import Lost, Refused
 
 if TYPE_CHECKING:
     import docker
+
+    from harness.nodes.ssh.commands import GuardedLink, RunningCommand
+    from harness.nodes.ssh.wire import Wire
 
 CONNECT_SECONDS = 15.0
 """How long making a connection may take. Measured: 0.05 s between machines, 0.8 s to one under software emulation."""
@@ -39,6 +39,14 @@ DOCKER_SOCKET = "/run/docker.sock"
 _TRIES = 2
 _PROHIBITED = 1  # RFC 4254, 5.1
 _CONNECT_FAILED = 2
+
+
+def import_now() -> None:
+    """Import what a connection is made with, once there are to be any: half of what any command and any reaper would take to start.
+
+    Then, and not when one is made: who mends later must find what it needs, whatever is installed anew meanwhile.
+    """
+    from harness.nodes.ssh import commands, connection, dockerd  # noqa: F401, PLC0415 - see above
 
 
 class SshNode:
@@ -146,6 +154,8 @@ class SshNode:
         Its requests go through channels of the node's connection to `DOCKER_SOCKET`; where the user may not open that, through Docker's own
         relay (``docker system dial-stdio``), run as root. Closing it closes those channels only.
         """
+        from harness.nodes.ssh import dockerd  # noqa: PLC0415 - see `import_now`
+
         return dockerd.client(self._to_docker, timeout)
 
     def offset(self) -> float:
@@ -235,6 +245,9 @@ class SshNode:
             self._lock.release()
 
     def _connect(self, asked: str, deadline: Deadline) -> GuardedLink:
+        from harness.nodes.ssh.commands import GuardedLink  # noqa: PLC0415 - see `import_now`
+        from harness.nodes.ssh.connection import connect  # noqa: PLC0415 - same
+
         until = Deadline(self._clock, min(pace.limit(self._connect_seconds), deadline.left()))
         try:
             link = connect(self._name, self.access, until, self._clock, self._network)

@@ -21,6 +21,7 @@ from paramiko.packet import Packetizer
 from harness.core.clock import Clock, Deadline
 from harness.core.figures import given
 from harness.core.threads import CertainThread
+from harness.nodes.ssh.losing import Lost, Refused
 
 if TYPE_CHECKING:
     import socket
@@ -34,18 +35,6 @@ DEAD_SECONDS = 12.0
 
 # Whoever sets up logging sees what paramiko says; without that it says nothing, where it would print its errors for want of a handler.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
-
-class Refused(Exception):
-    """The other side will not open a channel. For this package only; `code` is RFC 4254's (1 prohibited, 2 connect failed, 4 short of resources)."""
-
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(words)
-        self.code = code
-
-
-class Lost(Exception):
-    """The connection is gone, or gives no answer. For this package only."""
 
 
 class Bell(threading.Event):

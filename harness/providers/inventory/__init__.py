@@ -18,6 +18,7 @@ from harness.core.protocols import Action, Fault, Node, Power, Seen
 from harness.core.values import Json, NodeSpec, Term, Unavailable
 from harness.host import surroundings
 from harness.nodes.links import NftLinks
+from harness.nodes.ssh import import_now
 from harness.nodes.together import together
 from harness.providers import clusters
 from harness.providers.inventory import checking, claims, inventory_records, switches
@@ -40,6 +41,9 @@ class InventoryProvider(NftLinks):
     """
 
     name: ClassVar[str] = "inventory"
+
+    def __init__(self) -> None:
+        import_now()
 
     # -- Provider
 

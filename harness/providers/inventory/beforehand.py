@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.errors import BadInput, HarnessError, Problem
-from harness.nodes.ssh import keys
 from harness.providers.inventory import blanks
 from harness.providers.inventory.checking import access
 from harness.providers.inventory.hosts import more_than_a_name
@@ -96,6 +95,8 @@ def _in_the_way(hosts: Sequence[Host], chosen: Sequence[Host], number: int, said
 
 def _unusable_keys(host: Host, said: Mapping[str, Mapping[str, Value]]) -> Iterator[Problem]:
     """Yield a problem for each private key that the file names and nobody here can use. Keys that ssh tries by itself are not the file's matter."""
+    from harness.nodes.ssh import keys  # noqa: PLC0415 - see `harness.nodes.ssh.import_now`
+
     at = _at(host, said, *_KEYS)
     try:
         way = access(host)

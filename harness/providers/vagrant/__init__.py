@@ -29,8 +29,7 @@ from harness.host import box, private, state
 from harness.host.marks import marked
 from harness.host.processes import collect, kill_all
 from harness.nodes.links import NftLinks
-from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
-from harness.nodes.ssh.keys import HOST_KEY
+from harness.nodes.ssh import Access, SshNode, import_now
 from harness.nodes.together import together
 from harness.providers import clusters
 from harness.providers.room import ailing
@@ -92,6 +91,7 @@ class VagrantProvider(NftLinks):
     name: ClassVar[str] = vagrant_records.NAME
 
     def __init__(self, clock: Clock | None = None) -> None:
+        import_now()
         self._clock = clock or SystemClock()
         self._story = Narrator()
         self._layer: Path | None = None
@@ -401,6 +401,8 @@ class VagrantProvider(NftLinks):
 
     def _identities(self, record: VmCluster, machines: Sequence[VirtualMachine]) -> dict[str, box.Seed]:
         """Make the run's keys: one that opens the machines, and one for each machine to show who it is."""
+        from harness.nodes.ssh.keys import HOST_KEY, make_host_key, make_user_key  # noqa: PLC0415 - see `harness.nodes.ssh.import_now`
+
         ours = make_user_key(layout.key(clusters.folder(record.run_id)).parent)
         hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{each.address} {each.name}\n" for each in machines)
         seeds = {}
@@ -411,6 +413,8 @@ class VagrantProvider(NftLinks):
         return seeds
 
     def _node(self, run_id: str, machine: VirtualMachine) -> VmNode:
+        from harness.nodes.ssh.keys import HOST_KEY  # noqa: PLC0415 - same
+
         record = vagrant_records.read_cluster(run_id)
         try:
             pinned = private.read(machine.folder / f"{HOST_KEY}.pub").decode("ascii").strip()
