@@ -809,8 +809,11 @@ def test_tasks_are_started_anew_once_and_it_is_waited_until_swarm_has_gone_throu
         ("", Expired, "not begun: no word on that"),
     ],
 )
-def test_tasks_that_swarm_does_not_go_through_are_in_doubt(swarm: Docker, told: str, error: type[HarnessError], words: str) -> None:
+def test_tasks_that_swarm_does_not_go_through_are_in_doubt(
+    swarm: Docker, told: str, error: type[HarnessError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Some may have been started anew."""
+    monkeypatch.setattr("harness.modes.swarm._ANEW_SECONDS", 9.0)  # it is asked ten times in each of them
     rolling(swarm, told)
     with pytest.raises(error, match=words):
         swarm.mode.restart(swarm.cluster, WEB)
