@@ -5,11 +5,12 @@ A checker that is registered is put under `CHECKER` with its defaults, and with 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, ParamSpec, cast
 
 import pytest
 
@@ -43,15 +44,26 @@ from harness.testing.mutations import Mutation, add, between, change, of, timed
 from tests.contract.convicting import missed
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
-GOOD = node_kill().history()
+P = ParamSpec("P")
 
 
+def later(make: Callable[P, History]) -> Callable[P, Callable[[], History]]:
+    """Have a history made once it is judged, and not when it is named: every worker reads this module, and few judge much of it."""
+    return lambda *args, **named: functools.cache(functools.partial(make, *args, **named))
+
+
+GOOD = functools.cache(lambda: node_kill().history())
+"""The good run."""
+
+
+@later
 def _recorded(name: str) -> History:
     return History.load(FOLDER / f"{name}.jsonl")
 
 
+@later
 def _but(*mutations: Mutation) -> History:
-    events = timed(GOOD)
+    events = timed(GOOD())
     for mutation in mutations:
         events = mutation(events)
     return History.of_events(*events)
@@ -61,12 +73,14 @@ def _failing(event: Any) -> Any:
     return replace(event, outcome=Outcome.FAIL)
 
 
+@later
 def _scaled(ran: float) -> History:
     """Return the good run, with web scaled to three at 45 s, of which the third runs from some moment on."""
     story = node_kill().endures(recovery=16.5).action(45.0, 45.2, "app.scale", effect=Effect({"web": 3}), was={"web": 2})
     return story.node(ran, "n1", "web@1", "web@3").history()
 
 
+@later
 def _asked(during: Outcome) -> History:
     """Return the good run, with a question that is asked twice a second, and answered so while n2 is off."""
     story = node_kill().endures(recovery=16.5)
@@ -76,30 +90,42 @@ def _asked(during: Outcome) -> History:
     return story.history()
 
 
-ROWS: dict[str, Judged] = {
+@dataclass(frozen=True)
+class Row:
+    """What a checker is judged by, made when it is."""
+
+    checker: Checker
+    good: Callable[[], History]
+    bad: Callable[[], History]
+    otherwise: Verdict = Verdict.BROKEN
+
+    def judged(self) -> Judged:
+        """Make it."""
+        return Judged(self.checker, self.good(), self.bad(), self.otherwise)
+
+
+ROWS: dict[str, Row] = {
     # what each must hold, and what it must not; `assumptions` convicts nobody: it says whether anybody can be judged
-    "assumptions": Judged(Assumptions(), GOOD, _recorded("harness-killed"), Verdict.UNKNOWN),
-    "availability": Judged(
-        Availability("web", 0.5, 40.0), GOOD, _but(change(between(10.0, 69.0, of(Answered, workload="http")), _failing))
-    ),
-    "awaited": Judged(
+    "assumptions": Row(Assumptions(), GOOD, _recorded("harness-killed"), Verdict.UNKNOWN),
+    "availability": Row(Availability("web", 0.5, 40.0), GOOD, _but(change(between(10.0, 69.0, of(Answered, workload="http")), _failing))),
+    "awaited": Row(
         CameInTime(),
-        node_kill().endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web").history(),
-        node_kill().endures(recovery=16.5).awaited(12.0, 36.0, "recovered", "web", Outcome.FAIL, missing=("web@2 runs nowhere",)).history(),
+        node_kill().endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web").history,
+        node_kill().endures(recovery=16.5).awaited(12.0, 36.0, "recovered", "web", Outcome.FAIL, missing=("web@2 runs nowhere",)).history,
     ),
-    "bystanders": Judged(
+    "bystanders": Row(
         Bystanders(),
         GOOD,
         _but(change(between(30.0, 33.0, of(NodeSeen, node="n1")), lambda e: replace(cast("NodeSeen", e), containers=()))),
     ),
-    "checks": Judged(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),
-    "clean": Judged(
+    "checks": Row(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),
+    "clean": Row(
         Clean(),
         GOOD,
         _but(change(of(Fingerprinted, node="n3", when="after"), lambda e: replace(cast("Fingerprinted", e), marks={"nft_tables": ["x"]}))),
     ),
-    "conflicts": Judged(Conflicts(), _recorded("node-kill"), _recorded("conflicts-missing")),
-    "conflicts, a double run": Judged(
+    "conflicts": Row(Conflicts(), _recorded("node-kill"), _recorded("conflicts-missing")),
+    "conflicts, a double run": Row(
         Conflicts(),
         GOOD,
         _but(
@@ -108,17 +134,17 @@ ROWS: dict[str, Judged] = {
             )
         ),
     ),
-    "probe": Judged(Probed("queue", 0.9, 5.0), _asked(Outcome.OK), _asked(Outcome.FAIL)),
-    "quorum": Judged(QuorumSurvived("stop"), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")),
-    "quorum, going on": Judged(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
-    "rescheduled": Judged(Rescheduled("web", within=38.5), _recorded("node-kill"), _recorded("node-kill-too-late")),
-    "rescheduled, never": Judged(Rescheduled("web", within=38.5), GOOD, _recorded("pinned-unit")),
-    "scaled": Judged(Scaled("web", 3, 10.0), _scaled(50.0), _scaled(65.0)),
-    "settled": Judged(
+    "probe": Row(Probed("queue", 0.9, 5.0), _asked(Outcome.OK), _asked(Outcome.FAIL)),
+    "quorum": Row(QuorumSurvived("stop"), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")),
+    "quorum, going on": Row(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
+    "rescheduled": Row(Rescheduled("web", within=38.5), _recorded("node-kill"), _recorded("node-kill-too-late")),
+    "rescheduled, never": Row(Rescheduled("web", within=38.5), GOOD, _recorded("pinned-unit")),
+    "scaled": Row(Scaled("web", 3, 10.0), _scaled(50.0), _scaled(65.0)),
+    "settled": Row(
         Settled(), GOOD, _but(change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))))
     ),
-    "single": Judged(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
-    "writes": Judged(Writes(), _recorded("node-kill"), _recorded("lost-write")),
+    "single": Row(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
+    "writes": Row(Writes(), _recorded("node-kill"), _recorded("lost-write")),
 }
 """By the checker's name, with more where one has several ways to judge."""
 
@@ -155,7 +181,7 @@ def test_checker(name: str, promise: Callable[[Checker], None]) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_judged(row: str, promise: Callable[[Judged], None]) -> None:
     """Every checker keeps this promise of what it must hold and what it must not."""
-    promise(ROWS[row])
+    promise(ROWS[row].judged())
 
 
 def test_every_checker_is_under_contract() -> None:
@@ -342,7 +368,7 @@ def _convict(how: str) -> ContractBroken:
     wrong, name, promised = HOWS[how]
     double = _Double(wrong)
     with pytest.raises(ContractBroken, match=promised) as raised:
-        CHECKER[name](double) if name in CHECKER else JUDGED[name](Judged(double, GOOD, BAD))
+        CHECKER[name](double) if name in CHECKER else JUDGED[name](Judged(double, GOOD(), BAD()))
     return raised.value
 
 
@@ -376,7 +402,7 @@ def test_a_double_that_behaves_is_acquitted() -> None:
         if name != "parameters_are_written_down_and_read_again":
             promise(_Double())
     for judged in JUDGED.values():
-        judged(Judged(_Double(), GOOD, BAD))
+        judged(Judged(_Double(), GOOD(), BAD()))
 
 
 def test_every_promise_convicts_somebody() -> None:
