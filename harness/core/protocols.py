@@ -531,7 +531,7 @@ class Removing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OwnApp:
     """An app that has a definition of its own: what is in its file, and what a scenario says beside it."""
 
     name: str
@@ -554,7 +554,7 @@ class Defining(Protocol):
 
     ENDINGS: ClassVar[Mapping[str, str]]  # how names of such files end, ``.service``, each with what such a file is
 
-    def define(self, wanted: Wanted) -> App:
+    def define(self, wanted: OwnApp) -> App:
         """Return the app, with all that follows from its definition. Runs nothing, reads nothing else, and asks nobody.
 
         Raises `BadInput` with everything that keeps it from being followed. What only the scenario can say is a problem of no file: its `found` says

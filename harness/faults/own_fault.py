@@ -17,7 +17,7 @@ from harness.core.values import Loss, Rung, Traits, Unavailable
 from harness.faults.common import digest, live, together
 from harness.faults.partition import Partition
 from harness.nodes import users_command
-from harness.nodes.users_command import LINE, Line, Part, Secret
+from harness.nodes.users_command import LINE, Line, Purpose, Secret
 
 LONGEST = 600.0
 """Seconds that a command which breaks or mends may take at most. Nobody can hear a stop while something is mended."""
@@ -122,11 +122,11 @@ class OwnFault:
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Run the command on all targets at once, and return what it said. Raises `FaultFailed` where it ends badly."""
-        return self._everywhere(cluster, targets, self.breaking, self.inject_within, Part.BREAKS)
+        return self._everywhere(cluster, targets, self.breaking, self.inject_within, Purpose.BREAKS)
 
     def heal(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Run the command that mends on all targets that are on, at once, and return what it said."""
-        return self._everywhere(cluster, live(cluster, targets), self.mending, self.heal_within, Part.MENDS)
+        return self._everywhere(cluster, live(cluster, targets), self.mending, self.heal_within, Purpose.MENDS)
 
     def in_force(self, cluster: Cluster, target: Node) -> bool:
         """Whether it bites, by the command that says so. On a node that is off nothing does. Raises `Unreachable` where it says neither."""
@@ -157,8 +157,8 @@ class OwnFault:
         """Return the command that mends, for the node to run alone."""
         return users_command.alone(self.mending, self.heal_within, _which(cluster))
 
-    def _everywhere(self, cluster: Cluster, nodes: Sequence[Node], text: str, seconds: float, part: Part) -> str:
-        breaks = part is Part.BREAKS
+    def _everywhere(self, cluster: Cluster, nodes: Sequence[Node], text: str, seconds: float, part: Purpose) -> str:
+        breaks = part is Purpose.BREAKS
 
         def one(node: Node) -> str:
             status, said = users_command.ran(node, text, seconds, secret=self.secret, handed=breaks, fault=_which(cluster), part=part)

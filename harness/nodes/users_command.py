@@ -87,7 +87,7 @@ class SecretValue(bytes):
     __str__ = __repr__
 
 
-class Part(enum.StrEnum):
+class Purpose(enum.StrEnum):
     """Which of a fault's commands one is."""
 
     BREAKS = "breaks"
@@ -142,7 +142,7 @@ def lack(secret: str) -> str:
 
 
 def ran(
-    node: Node, text: str, seconds: float, *, secret: str = "", handed: bool = True, fault: str = "", part: Part | None = None
+    node: Node, text: str, seconds: float, *, secret: str = "", handed: bool = True, fault: str = "", part: Purpose | None = None
 ) -> tuple[int, str]:
     """Run a command as root by a node's shell, and return its status and the end of what it said, on both its outputs.
 

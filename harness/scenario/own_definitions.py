@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.errors import BadInput
 from harness.core.naming import close, shown
-from harness.core.protocols import Defining, Wanted
+from harness.core.protocols import Defining, OwnApp
 from harness.host import contexts, untrusted
 from harness.scenario import models
 from harness.steps.part import keys
@@ -45,7 +45,7 @@ def read_own(reading: Draft, item: dict[str, Json], place: Place) -> App | None:
     if body is None:
         return None
     builds = reading.cluster is not None and contexts.builds_here(reading.known.providers.get(reading.cluster.provider))
-    wanted = Wanted(part.name, *body, part.instances, native.container, native.image, str(native.port), builds)
+    wanted = OwnApp(part.name, *body, part.instances, native.container, native.image, str(native.port), builds)
     try:
         app: App = reading.mode.define(wanted)
     except BadInput as error:

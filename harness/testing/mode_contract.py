@@ -25,11 +25,11 @@ from harness.core.protocols import (
     Defining,
     Enduring,
     Mode,
+    OwnApp,
     Quorum,
     Services,
     Stretching,
     Unhurried,
-    Wanted,
 )
 from harness.core.traits import DISK
 from harness.core.units import spelled
@@ -252,7 +252,7 @@ def a_definition_is_taken_as_it_stands_or_told(kind: type[Any]) -> None:
     require(good, "ENDINGS of files' names, each with a dot, and what such a file is", repr(ends))
     for end, text in itertools.product(ends, NO_DEFINITIONS):
         try:
-            app = mode.define(Wanted("contract", f"contract{end}", text, 1))
+            app = mode.define(OwnApp("contract", f"contract{end}", text, 1))
         except BadInput as error:
             require(bool(error.problems), f"what is wrong with {text!r} as a definition", "no problem")
         except Exception as e:

@@ -11,7 +11,7 @@ import pytest
 
 from harness.core import stops
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
-from harness.core.protocols import Cluster, Wanted
+from harness.core.protocols import Cluster, OwnApp
 from harness.core.values import App, NodeSpec, Placement, Result, View
 from harness.modes import on_nodes
 from harness.modes.fleet import Fleet, fleet_adoption
@@ -141,7 +141,7 @@ Conflicts=front@*.service
 
 def own(instances: int) -> App:
     """Return an app with a unit file of its own, whose units are not called as the app is."""
-    return Fleet().define(Wanted("hello", "front@.service", UNIT, instances))
+    return Fleet().define(OwnApp("hello", "front@.service", UNIT, instances))
 
 
 def test_a_unit_file_of_its_own_is_submitted_as_it_stands(fleet: Registry) -> None:
@@ -175,7 +175,7 @@ def test_units_of_its_own_are_scaled_and_started_anew_by_their_own_names(fleet: 
 )
 def test_units_of_its_own_are_withdrawn_with_the_containers_that_they_made(fleet: Registry, option: str, shown: str) -> None:
     """Those that are called as they would call them, and no others; what once had a higher number goes as well."""
-    app = Fleet().define(Wanted("hello", "front@.service", UNIT.replace("--name hello-%i", option), 1))
+    app = Fleet().define(OwnApp("hello", "front@.service", UNIT.replace("--name hello-%i", option), 1))
     run = [b"abc hello-1\ndef other-1\n", b""]
     for node in fleet.cluster.nodes:
         left = [*run]

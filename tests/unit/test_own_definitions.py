@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness.core.errors import BadInput
-from harness.core.protocols import Defining, Wanted
+from harness.core.protocols import Defining, OwnApp
 from harness.core.values import App, Definition, TaskNames
 from harness.modes.fleet import Fleet, docker_run, own_units, unit_files
 from harness.modes.swarm import Swarm, stacks
@@ -50,12 +50,12 @@ services:
 
 def unit(text: str = UNIT, name: str = "web@.service", *, instances: int | None = 2, builds: bool = True) -> App:
     """Read a unit file."""
-    return Fleet().define(Wanted("web", f"units/{name}", text, instances, builds=builds))
+    return Fleet().define(OwnApp("web", f"units/{name}", text, instances, builds=builds))
 
 
 def stack(text: str = STACK, **more: int) -> App:
     """Read a stack file."""
-    return Swarm().define(Wanted("web", "stack.yml", text, more.get("instances")))
+    return Swarm().define(OwnApp("web", "stack.yml", text, more.get("instances")))
 
 
 def told(app: App) -> Definition:
@@ -119,7 +119,7 @@ def test_units_of_another_name_than_the_apps_are_its_instances_all_the_same() ->
 def test_a_stack_that_says_no_delay_has_dockers_own() -> None:
     """Which is longer than the fast profile allows for."""
     with pytest.raises(BadInput, match=r"stack.yml:8:7: no restart_policy with a delay, which is one of 5s; expected 1 s at most"):
-        Swarm.from_timers("fast", {}).define(Wanted("web", "stack.yml", STACK))
+        Swarm.from_timers("fast", {}).define(OwnApp("web", "stack.yml", STACK))
 
 
 FOLLOWED = {
@@ -326,10 +326,10 @@ def test_how_many_of_a_template_only_a_scenario_can_say() -> None:
 def test_what_a_file_does_not_tell_a_scenario_can() -> None:
     """What a script makes, by its name, its image and its port."""
     text = UNIT.replace(RUN, "ExecStart=/opt/start-web %i\n")
-    app = Fleet().define(Wanted("web", "web@.service", text, 2, container="web.%i", image="web:3", port="80%i0"))
+    app = Fleet().define(OwnApp("web", "web@.service", text, 2, container="web.%i", image="web:3", port="80%i0"))
     assert (app.image, told(app).container, app.port_of("web@2")) == ("web:3", "web.%", 8020)
     with pytest.raises(BadInput, match="the container 'web'; expected the name of a container, with %i in it"):
-        Fleet().define(Wanted("web", "web@.service", text, 2, container="web", image="web:3"))
+        Fleet().define(OwnApp("web", "web@.service", text, 2, container="web", image="web:3"))
 
 
 STACK_SLIPS: dict[str, tuple[str, list[str]]] = {

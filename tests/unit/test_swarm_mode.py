@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
-from harness.core.protocols import Cluster, Wanted
+from harness.core.protocols import Cluster, OwnApp
 from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View, Who
 from harness.modes.swarm import Swarm
 from harness.modes.swarm import swarm_adoption as adoption
@@ -313,7 +313,7 @@ services:
 
 def own(swarm: Docker) -> App:
     """Return an app with a stack file of its own, as an app of the cluster."""
-    app = swarm.mode.define(Wanted("hello", "stack.yml", STACK))
+    app = swarm.mode.define(OwnApp("hello", "stack.yml", STACK))
     swarm.cluster.apps = (app,)
     return app
 

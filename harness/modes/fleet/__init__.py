@@ -28,7 +28,7 @@ from harness.modes.fleet.fleet_api import PORT, Api, State, Unit
 from harness.modes.fleet.renewing import Units
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Cluster, Node, Wanted
+    from harness.core.protocols import Cluster, Node, OwnApp
     from harness.core.values import App, Budget, Endurance, TaskNames, Traits, Who
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
@@ -269,7 +269,7 @@ class Fleet:
 
     ENDINGS: ClassVar[Mapping[str, str]] = own_units.ENDINGS
 
-    def define(self, wanted: Wanted) -> App:
+    def define(self, wanted: OwnApp) -> App:
         """Return the app that a unit file makes; see `harness.modes.fleet.own_units`."""
         return own_units.define(wanted)
 

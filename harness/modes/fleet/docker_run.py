@@ -38,7 +38,7 @@ _PIECE: Final = re.compile(r"""(?P<plain>(?:[^\s\\"']|\\[^\n])+)|"(?P<double>(?:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Piece:
     """One word of a command as systemd reads it, and from where to where it stands in the text of the command, quotes included."""
 
     text: str
@@ -50,7 +50,7 @@ class Word:
 class Command:
     """A command of a unit file."""
 
-    words: tuple[Word, ...]
+    words: tuple[Piece, ...]
     may_fail: bool  # a dash stands before it
 
     @property
@@ -62,7 +62,7 @@ class Command:
         return said[1] if said[:1] == ["container"] and len(said) > 1 else said[0] if said else ""
 
     @property
-    def given(self) -> tuple[Word, ...]:
+    def given(self) -> tuple[Piece, ...]:
         """The words after that."""
         return self.words[3 if self.words[1].text == "container" else 2 :]
 
@@ -71,10 +71,12 @@ class Command:
 class DockerRun:
     """What a `docker run`, or a `docker create`, says of its container."""
 
-    image: Word | None = None
-    options: dict[str, list[Word]] = field(default_factory=dict)  # by their long names; a switch has an empty list of words where it is off
+    image: Piece | None = None
+    options: dict[str, list[Piece]] = field(
+        default_factory=dict
+    )  # by their long names; a switch has an empty list of words where it is off
 
-    def said(self, option: str) -> list[Word]:
+    def said(self, option: str) -> list[Piece]:
         """Return the values that an option was given, in order."""
         return self.options.get(option, [])
 
@@ -87,11 +89,11 @@ def command(text: str) -> Command:
     first = found[0].text
     bare = first.lstrip(_PREFIXES)
     marks = first[: len(first) - len(bare)]
-    head = (Word(bare, found[0].start + len(marks), found[0].end),) if bare else ()
+    head = (Piece(bare, found[0].start + len(marks), found[0].end),) if bare else ()
     return Command((*head, *found[1:]), "-" in marks)
 
 
-def _words(text: str) -> Iterator[Word]:
+def _words(text: str) -> Iterator[Piece]:
     """Yield words as systemd splits them: at blanks that are not quoted; a backslash before the end of a line is a blank."""
     place = 0
     while (begin := _BLANKS.match(text, place)) and (start := begin.end()) < len(text):
@@ -103,10 +105,10 @@ def _words(text: str) -> Iterator[Word]:
         if place < len(text) and text[place] in "\"'":
             raise ValueError(f"a quotation mark {text[place]} that is not closed")
         place = max(place, start + 1)  # a backslash at the very end
-        yield Word(said, start, place)
+        yield Piece(said, start, place)
 
 
-def read(given: Sequence[Word]) -> DockerRun:
+def read(given: Sequence[Piece]) -> DockerRun:
     """Read the words after ``docker run``: its options, and the image, which is the first word that is none."""
     found = DockerRun()
     rest = iter(given)
@@ -124,7 +126,7 @@ def read(given: Sequence[Word]) -> DockerRun:
                 if value not in {"false", "0"}:
                     found.options.setdefault(name, []).append(word)
             elif equals:
-                found.options.setdefault(name, []).append(Word(value, word.start, word.end))
+                found.options.setdefault(name, []).append(Piece(value, word.start, word.end))
             elif (own := next(rest, None)) is not None:
                 found.options.setdefault(name, []).append(own)
             continue
@@ -132,7 +134,7 @@ def read(given: Sequence[Word]) -> DockerRun:
     return found
 
 
-def _short(found: DockerRun, word: Word, rest: Iterator[Word]) -> None:
+def _short(found: DockerRun, word: Piece, rest: Iterator[Piece]) -> None:
     """Read a word of short options: switches, and perhaps one at the end that takes a value, which may follow it at once."""
     for number, each in enumerate(word.text[1:], 2):
         name = _SHORT.get(each, f"-{each}")
@@ -140,7 +142,7 @@ def _short(found: DockerRun, word: Word, rest: Iterator[Word]) -> None:
             found.options.setdefault(name, []).append(word)
             continue
         glued = word.text[number:].removeprefix("=")
-        own = Word(glued, word.start, word.end) if glued else next(rest, None)
+        own = Piece(glued, word.start, word.end) if glued else next(rest, None)
         if own is not None:
             found.options.setdefault(name, []).append(own)
         return

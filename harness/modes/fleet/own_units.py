@@ -17,10 +17,10 @@ from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.naming import shown
 from harness.core.values import MOST_INSTANCES, NUMBER, App, Definition
 from harness.modes.fleet import docker_run, unit_files
-from harness.modes.fleet.docker_run import Command, DockerRun, Word
+from harness.modes.fleet.docker_run import Command, DockerRun, Piece
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Wanted
+    from harness.core.protocols import OwnApp
 
 _UNIT: Final = re.compile(r"(?P<prefix>[A-Za-z0-9:_.\\-]{1,128})(?P<at>@(?P<instance>[A-Za-z0-9:_.\\-]{0,64}))?\.service")
 _CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.%-]{0,127}")
@@ -53,7 +53,7 @@ class Unknown(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class UnitName:
     """The name of a unit file, and what systemd puts in its place."""
 
     prefix: str
@@ -136,7 +136,7 @@ def files(app: App) -> tuple[unit_files.UnitFile, ...]:
     return unit_files.render(app) if app.native is None else render(app)
 
 
-def define(wanted: Wanted) -> App:
+def define(wanted: OwnApp) -> App:
     """Return the app that a unit file makes; see `harness.core.protocols.Defining.define`."""
     reading = _Reading(wanted)
     app = reading.app()
@@ -185,7 +185,7 @@ def _conflicts(app: App) -> Iterator[str]:
             yield from _patterns(each, name)
 
 
-def _patterns(written: Written, name: Name) -> Iterator[str]:
+def _patterns(written: Written, name: UnitName) -> Iterator[str]:
     """Yield the patterns of units beside which fleet runs none of this one."""
     option = written.option
     if (option.section, option.name) in {(_X, "Conflicts"), (_X, "X-Conflicts")}:
@@ -196,19 +196,19 @@ def _patterns(written: Written, name: Name) -> Iterator[str]:
                 yield pattern
 
 
-def _name_of(file: str) -> Name | None:
+def _name_of(file: str) -> UnitName | None:
     found = _UNIT.fullmatch(PurePosixPath(file).name)
-    return Name(found["prefix"], found["instance"] if found["at"] else None) if found else None
+    return UnitName(found["prefix"], found["instance"] if found["at"] else None) if found else None
 
 
 class _Reading:
     """A unit file that is being read, and what is wrong with it."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: OwnApp) -> None:
         self._wanted = wanted
         self._file = wanted.file
         self.problems: list[Problem] = []
-        self._name = Name("", None)
+        self._name = UnitName("", None)
         self._unread = False  # whether a command could not be read: then nothing is known to be missing
 
     def app(self) -> App | None:
@@ -265,7 +265,7 @@ class _Reading:
     def _ask(self, found: str, expected: str) -> None:
         self.problems.append(Problem("", 0, 0, found, expected))
 
-    def _add(self, written: Written, word: Word | None, found: str, expected: str, hint: str = "") -> None:
+    def _add(self, written: Written, word: Piece | None, found: str, expected: str, hint: str = "") -> None:
         self.problems.append(Problem(self._file, *written.at(word.start if word else 0), found, expected, hint))
 
     # -- what makes the container

@@ -40,7 +40,7 @@ from harness.modes.swarm.swarm_api import (
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Cluster, Node, Wanted
+    from harness.core.protocols import Cluster, Node, OwnApp
     from harness.core.values import App, Budget, Endurance, Traits, Who
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
@@ -257,7 +257,7 @@ class Swarm:
 
     ENDINGS: ClassVar[Mapping[str, str]] = stacks.ENDINGS
 
-    def define(self, wanted: Wanted) -> App:
+    def define(self, wanted: OwnApp) -> App:
         """Return the app that a stack file makes; see `harness.modes.swarm.stacks`."""
         return stacks.define(wanted, self._timers.restart_delay)
 

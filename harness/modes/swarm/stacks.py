@@ -22,7 +22,7 @@ from harness.core.values import NUMBER, App, Definition
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Wanted
+    from harness.core.protocols import OwnApp
     from harness.core.values import Json
     from harness.document import Document, Place
 
@@ -66,7 +66,7 @@ def overlay(app: App, run_id: str, lacked: Sequence[str]) -> str:
     return said
 
 
-def define(wanted: Wanted, restart_delay: float) -> App:
+def define(wanted: OwnApp, restart_delay: float) -> App:
     """Return the app that a stack file makes; see `harness.core.protocols.Defining.define`.
 
     A task must not wait longer than `restart_delay` seconds before it is started anew: budgets go by that.
@@ -106,7 +106,7 @@ def _replicas(service: Any) -> int:
 class _Reading:
     """A stack file that is being read, and what is wrong with it."""
 
-    def __init__(self, wanted: Wanted, doc: Document, restart_delay: float) -> None:
+    def __init__(self, wanted: OwnApp, doc: Document, restart_delay: float) -> None:
         self._wanted = wanted
         self._delay = restart_delay
         self._doc = doc
