@@ -12,7 +12,7 @@ import pytest
 
 from harness.core.clock import wait_until
 from harness.core.errors import Unreachable
-from harness.core.protocols import Cluster, Wanted
+from harness.core.protocols import Cluster, OwnApp
 from harness.core.values import App, NodeSpec
 from harness.modes.fleet import Fleet
 from harness.modes.swarm import Swarm
@@ -69,7 +69,7 @@ def own(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManag
     """Lend three nodes of either mode."""
     mode = Fleet.from_timers("fast", {}) if request.param == "fleet" else Swarm()
     path = FIXTURES / ("hello@.service" if request.param == "fleet" else "hello.yml")
-    app = mode.define(Wanted("hello", str(path), path.read_text(encoding="utf-8"), 2))
+    app = mode.define(OwnApp("hello", str(path), path.read_text(encoding="utf-8"), 2))
     with lend(PROVIDERS["nspawn"](), f"own-{request.param}", SPECS, mode, apps=(app,)) as cluster:
         mode.form(cluster)
         yield Own(cluster, mode, app)
