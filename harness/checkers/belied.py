@@ -10,7 +10,7 @@ from harness.core.values import NodeState, Outcome
 from harness.history.absence import Absence
 from harness.history.bands import fault_bands
 from harness.history.deeds import deeds, down
-from harness.history.events import DockerEvent
+from harness.history.events import Acted, DockerEvent
 from harness.history.intervals import Interval, app_of, common, node_spans
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _belied(history: History, voters: Voters | None) -> dict[int, str]:
         again = any(
             other.begun < until and apps & {*other.effect.runs, *other.effect.renews} for other in every if other.begun > each.begun
         )
-        if each.outcome is not Outcome.OK or not apps or until > history.observed or again:
+        if each.outcome is not Outcome.OK or not apps or until > history.observed or again or _was_so(history, every, each):
             continue
         time = Interval(each.begun, until)
         kept = [one for node in _left_alone(history, spans, time, voters) for one in _all_along(node, spans[node], time)]
@@ -55,6 +55,15 @@ def _belied(history: History, voters: Voters | None) -> dict[int, str]:
                 f"({at(each.over(history.end))}), for {lasted(STOPPING)} after that at least"
             )
     return found
+
+
+def _was_so(history: History, every: Sequence[Deed], one: Deed) -> bool:
+    """Whether an app had been made like that by the last action that altered it: what is so already may be left as it is."""
+    if not one.effect.alters:
+        return False
+    asked = {event.number: (event.name, event.parameters) for _, event in history.each(Acted)}
+    before = [each for each in every if each.begun < one.begun and {*each.effect.alters} & {*one.effect.alters}]
+    return bool(before) and before[-1].outcome is Outcome.OK and asked[before[-1].number] == asked[one.number]
 
 
 @dataclass(frozen=True, slots=True)

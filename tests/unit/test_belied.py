@@ -10,7 +10,7 @@ from harness.checkers import Assumptions, Scaled, Settled
 from harness.checkers.belied import STOPPING, belied
 from harness.core.traits import daemon
 from harness.core.values import Container, Effect, Loss, NodeState, Outcome, Traits, Verdict
-from harness.history.events import DockerEvent, NodeSeen
+from harness.history.events import Acted, DockerEvent, NodeSeen
 from harness.testing.histories import Story, container
 
 OLD = container("web@1", "n1")
@@ -109,6 +109,22 @@ def test_a_restart_that_docker_told_of_is_one(node: str, instance: str, other: s
     """In the same container, from one look to the next."""
     story = _told(lambda _: None, RENEWS).tell(21, DockerEvent(node, "start", container(instance, node).id, instance, 21.0))
     assert belied(story.history())[1].startswith(f"{other} ran on in the container from before")
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome", "found"),
+    [("web:2", Outcome.OK, False), ("web:2", Outcome.UNKNOWN, True), ("web:1", Outcome.OK, True)],
+    ids=["so already", "perhaps so already", "something else"],
+)
+def test_an_app_that_is_so_already_may_be_left_as_it_is(first: str, outcome: Outcome, *, found: bool) -> None:
+    """It was given the same image by the action before."""
+    effect = Effect(renews=("web",), alters=("web",))
+    story = Story().node(0, "n1", "web@1").tell(21, NodeSeen("n1", NodeState.UP, (NEW,)))
+    for number, (begun, image, came) in enumerate([(20, first, outcome), (40, "web:2", Outcome.OK)], 1):
+        for end in (None, came):
+            event = Acted(number, "app.update", (), 60.0, may_fail=False, outcome=end, parameters={"image": image}, effect=effect)
+            story.tell(begun + (0 if end is None else 2), event)
+    assert (2 in belied(story.done(70).history())) is found
 
 
 @pytest.mark.parametrize(("more", "found"), [(0.0, False), (2.0, True)])
