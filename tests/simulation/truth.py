@@ -125,10 +125,11 @@ def _stop(run: Run, fault: Fault) -> Truth:
     done = [each for each in run.writes if each.outcome is Outcome.OK]
     wrong = [each for each in done if each.begun > fault.in_force + 1.02 and each.ended < fault.healing - 0.01]
     late = [each for each in done if fault.bites < each.begun < fault.in_force + 1.1 and each.ended > fault.bites + 1.9]
-    at_last = [each for each in done if each.begun > fault.in_force + 1.02 and abs(each.ended - fault.healing) <= 0.01]
+    edges = [each for each in done if each.begun > fault.in_force + 1.02 and abs(each.ended - fault.healing) <= 0.01]
+    edges += [each for each in done if abs(each.begun - fault.in_force - 1.0) <= 0.02 and each.ended < fault.healing]
     if wrong:
         found = {B}
-    elif late or at_last:
+    elif late or edges:
         found = {H, B, U}
     else:
         found = {H} if fault.held > 3 else {H, U}
