@@ -45,6 +45,12 @@ def gist(said: str) -> str:
     return whole if len(whole) <= LONGEST_SAID else f"… {whole[-LONGEST_SAID:].lstrip()}"
 
 
+def clipped(said: str) -> str:
+    """Repeat in a message what may be of any length: of something long both ends."""
+    half = LONGEST_SAID // 2
+    return said if len(said) <= LONGEST_SAID else f"{said[:half]} … {said[-half:]}"
+
+
 def in_words(error: BaseException) -> str:
     """Say what went wrong: an error of ours says it itself, any other needs its kind beside."""
     said = words_of(error)
@@ -192,7 +198,7 @@ class UnknownRun(NoSuchRun):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with what the user gave us, with all that is needed to mend it."""
+    """One thing wrong with what the user gave us, with all that is needed to mend it. What it says of something long is cut."""
 
     file: str
     line: int  # from 1; 0 where the problem is the whole file
@@ -200,6 +206,11 @@ class Problem:
     found: str
     expected: str  # empty where what was found says it already
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        """Cut what may repeat what was read: no file of anybody's fills a terminal by what is wrong with it."""
+        object.__setattr__(self, "found", clipped(self.found))
+        object.__setattr__(self, "hint", clipped(self.hint))
 
     def __str__(self) -> str:
         """Give the problem as ``file:line:column: found …; expected …; hint``."""

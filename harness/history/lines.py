@@ -48,7 +48,7 @@ def from_line(line: bytes, kinds: Mapping[str, type[Any]]) -> tuple[int, float, 
     if type(index) is not int or type(time) not in {int, float} or not isinstance(kind, str):
         raise ValueError("no number i, no number t, or no kind")
     if kind not in kinds:
-        raise ValueError(f"{kind!r} is no kind of event")
+        raise ValueError(f"{kind!r:.80} is no kind of event")
     cls: Any = kinds[kind]
     return index, float(time), _reader(cls)(body)
 
@@ -106,10 +106,20 @@ def _reader(hint: Any) -> Reader:  # noqa: PLR0911 - one line a shape
     if hint is float:
         return _finite
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return hint
+        return _one_of(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _object_reader(hint)
     return _anything if hint is Any else lambda value: _exactly(hint, value)
+
+
+def _one_of(cls: type[enum.Enum]) -> Reader:
+    def read(value: Any) -> Any:
+        try:
+            return cls(value)
+        except ValueError as error:  # whose words repeat all of the value
+            raise ValueError(f"{value!r:.80} is no {cls.__name__}") from error
+
+    return read
 
 
 def _object_reader(cls: Any) -> Reader:
@@ -121,7 +131,7 @@ def _object_reader(cls: Any) -> Reader:
         try:
             return cls(**{name: readers[name](each) for name, each in _exactly(dict, value).items()})
         except KeyError as error:
-            raise ValueError(f"{error.args[0]!r} is no field of it") from error
+            raise ValueError(f"{error.args[0]!r:.80} is no field of it") from error
         except TypeError as error:  # a field is missing
             raise ValueError(str(error)) from error
 

@@ -120,11 +120,16 @@ def saved(results: Path, run: str = RUN, history: bytes | None = None) -> Path:
     return folder
 
 
+LONG = 20_000
+"""Characters of a value that no refusal repeats."""
+
+
 def call(results: Path, *argv: str) -> tuple[int, str]:
-    """Call the command; it must have ended in words. Returns its exit status and all that it said."""
+    """Call the command; it must have ended in words, and where it refuses, in few. Returns its exit status and all that it said."""
     found = CliRunner().invoke(main, [argv[0], *argv[1:], "--results", str(results)])
     assert "in a way it should not" not in found.output, found.output
     assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+    assert found.exit_code != 2 or len(found.output) < LONG, found.output
     return found.exit_code, found.output
 
 
@@ -244,7 +249,7 @@ def test_what_judging_writes_is_read_back(tmp_path: Path) -> None:
 
 # -- values that are none
 
-VALUES: list[Any] = [None, True, -1, 10**12, 1e300, "\x1b[2J[/]\udcff" * 99, [], {"a": {"b": []}}]
+VALUES: list[Any] = [None, True, -1, 10**12, 1e300, "\x1b[2J[/]\udcff" * 99, [], {"a": {"b": []}}, "x" * LONG, [[]] * LONG]
 
 
 @pytest.fixture
