@@ -186,6 +186,10 @@ def _patterns(layer: Path) -> Iterator[Problem]:
                     yield Problem(str(layer / name), number, 1, repr(word), what)
 
 
+_PACKAGE = r"[A-Za-z0-9.][A-Za-z0-9._~/+@-]*"
+"""A package of Go, by its path or its folder: what begins with a dash would be an option, and some of Go's run programs of their own."""
+
+
 def programs(layer: Path) -> list[tuple[str, str, str]]:
     """Return the programs that are compiled for a mode's layer: each one's name, its package, and the linker's flags. Raises `BadInput`."""
     listed = layer / "programs"
@@ -195,7 +199,7 @@ def programs(layer: Path) -> list[tuple[str, str, str]]:
     wrong = [
         Problem(str(listed), number, 1, repr(" ".join(line)), "NAME PACKAGE, and what the linker is told")
         for number, line in enumerate(lines, 1)
-        if line and (len(line) == 1 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", line[0]))
+        if line and (len(line) == 1 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", line[0]) or not re.fullmatch(_PACKAGE, line[1]))
     ]
     if not (layer / "go.mod").is_file():
         wrong.append(Problem(str(layer), 0, 0, "no go.mod", "the module whose packages are named in `programs`"))
@@ -374,7 +378,7 @@ def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: s
                 building.copied(source, there, own=is_own(source), meant=partial(_is_installed, source))
         commands.say(f"building {source.name}/{name}" if source.parent == contexts.folder() else f"building {name}")
         made = _compiled(work, source) / name
-        argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(made), package]
+        argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(made), "--", package]
         try:
             commands.run(argv, cwd=there, env=_go_environment())
         except CommandFailed as error:

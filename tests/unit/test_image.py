@@ -381,6 +381,13 @@ def test_an_image_from_before_there_were_layers_is_none_of_them(cache: Path, bui
         ),
         ("programs", "# x\nfleetd\n", r"acme/node/programs:2:1: 'fleetd'; expected NAME PACKAGE"),
         ("programs", "../fleetd a/b\n", r"acme/node/programs:1:1: '../fleetd a/b'; expected NAME PACKAGE"),
+        ("programs", "fleetd -toolexec=/tmp/x\n", r"acme/node/programs:1:1: 'fleetd -toolexec=/tmp/x'; expected NAME PACKAGE"),
+        ("programs", "-o a/b\n", r"acme/node/programs:1:1: '-o a/b'; expected NAME PACKAGE"),
+        (
+            "packages",
+            "etcd-server -oDpkg::Pre-Install-Pkgs::=x\n",
+            r"acme/node/packages:1:1: '-oDpkg::Pre-Install-Pkgs::=x'; expected the name",
+        ),
     ],
 )
 def test_a_layer_whose_lists_say_nothing_is_told_at_once(layer: Path, name: str, text: str, words: str) -> None:

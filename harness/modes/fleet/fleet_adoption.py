@@ -219,7 +219,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
         )
         on_nodes.script(node, _CLEAR, " ".join(_containers(node, app, every=True)), *sorted(names), deadline=deadline)
         if found is not None and node.name in found.deployed[app.name]:
-            node.run("docker", "image", "rm", app.image, timeout=pace.limit(_COMMAND_SECONDS))  # one that somebody uses by now stays
+            node.run("docker", "image", "rm", "--", app.image, timeout=pace.limit(_COMMAND_SECONDS))  # one that somebody uses by now stays
 
     together(cluster.nodes, stopped, f"removing {app.name}")
     if found is not None:
