@@ -19,7 +19,7 @@ from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.misfit import Misfit, target_misfits
 from harness.steps.named_app import named_apps, note_apps
-from harness.steps.part import Part, model_schema
+from harness.steps.part import Part, beside_with, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import read_target
 
@@ -65,12 +65,12 @@ class Do(Step):
         """Read the action with its parameters, and to whom it is done; see `Step.read`."""
         name = item["do"]
         known = reading.known.actions.get(name) if isinstance(name, str) else None
-        under = {} if known is None else dict.fromkeys(parameters.names(known), "with")
+        under = {} if known is None else beside_with(DoPart, known, item)
         part = reading.part(DoPart, dict(item), place, under=under)
         expression = read_target(reading, item["on"], (*place, "on")) if "on" in item else None
         action = None
         if known is not None:
-            if not set(under) & set(item):  # else that they are missing only follows from their place, which is told
+            if not under:
                 action = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
             if known.aims and "on" not in item:
                 reading.add(place, "'on' is missing", f"a target expression: {name} is done to nodes")

@@ -20,7 +20,7 @@ from harness.steps.expectations import parameters_words
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
 from harness.steps.named_app import note_apps
-from harness.steps.part import Part, keys, model_schema
+from harness.steps.part import Part, beside_with, keys, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import cuts_nothing, note, read_target
 
@@ -83,7 +83,7 @@ class Break(Step):
         """Read the fault with its parameters, its target and its hold; see `Step.read`."""
         name = item["fault"]
         known = reading.known.faults.get(name) if isinstance(name, str) else None
-        under = {} if known is None else dict.fromkeys(parameters.names(known), "with")
+        under = {} if known is None else beside_with(BreakPart, known, item)
         part = reading.part(BreakPart, dict(item), place, under=under)
         expression = read_target(reading, item.get("on"), (*place, "on"))
         hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
@@ -93,7 +93,7 @@ class Break(Step):
             reading.add(place, "'hold' is missing", HOLD)
         fault, sound = None, True
         if known is not None:
-            fault = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+            fault = None if under else reading.built(known, item.get("with"), (*place, "with"), str(name), place)
             sound = note_apps(reading, known, fault, item.get("with"), (*place, "with"))
         elif isinstance(name, str):
             reading.add(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from harness.core import aim, targets
 from harness.core.naming import close
 from harness.core.traits import DISK, POWER, taken
+from harness.steps.acting import Do
 from harness.steps.breaking import ALL, Break
 from harness.steps.healing import Heal
 from harness.steps.repeating import Repeat
-from harness.steps.step import flat
+from harness.steps.step import flat, kind_of
 from harness.steps.targeting import GOES_ON, by_no_fault, note, unreadable
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
     wrong: set[Place] = set()  # heals of nothing
     for item, place in _named(items, ("steps",)):
         line = reading.doc.values[reading.doc.nearest(place)].line
-        if "fault" in item or "do" in item:
+        kind = kind_of(item)
+        if kind in {Break.key, Do.key}:
             whom = item.get("on")
             if isinstance(whom, str) and unreadable(whom) is None:  # else it is said where it was read
                 note(reading, (*place, "on"), by_no_fault(targets.parse(whom), list(begun), going=bool(going)))
-        if isinstance(name := item.get("as"), str):
+        if kind == Break.key and isinstance(name := item.get("as"), str):
             if begun.get(name, place) != place:
                 first = reading.doc.values[reading.doc.nearest(begun[name])].line
                 reading.add((*place, "as"), f"a second fault named {name!r}", "a name of its own", f"the first is in line {first}")
@@ -88,7 +90,7 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
             begun.setdefault(name, place)
             held |= {name: line} if "hold" in item else {}
             going = [*(each for each in going if each != name), *([] if "hold" in item else [name])]
-        elif isinstance(name := item.get("heal"), str):
+        elif kind == Heal.key and isinstance(name := item.get("heal"), str):
             gone = list(going) if name == ALL else [name]
             if name == ALL and not going and place not in wrong:
                 wrong.add(place)

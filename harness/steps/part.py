@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.core import parameters
 from harness.core.units import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from harness.core.values import Json
 
 
 class Part(BaseModel):
@@ -23,6 +26,15 @@ class Part(BaseModel):
 def keys(model: type[BaseModel]) -> tuple[str, ...]:
     """Return the keys of a part, as a file spells them."""
     return tuple(each.alias or name for name, each in model.model_fields.items())
+
+
+def beside_with(model: type[BaseModel], of: Any, item: Mapping[str, Json]) -> dict[str, str]:
+    """Return the parameters of a class that a step made of it has beside ``with``, each with where it belongs; none that is a key of the step itself.
+
+    Where there are any it is told of each that it stands in the wrong place: that it is missing only follows from that.
+    """
+    own = keys(model)
+    return {name: "with" for name in parameters.names(of) if name in item and name not in own}
 
 
 @functools.cache

@@ -171,12 +171,15 @@ def kind_of_step(kind: S) -> S:
     return kind
 
 
+def kind_of(item: Mapping[str, Json]) -> str:
+    """Return the word of the kind that a mapping is a step of: the first in it that is one's; empty where none is."""
+    return next((key for key in item if key in STEPS), "")
+
+
 def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
     """Read an item of `steps`, of whatever kind it is."""
-    if isinstance(item, dict):
-        for key, kind in STEPS.items():
-            if key in item:
-                return kind.read(reading, item, place)
+    if isinstance(item, dict) and (word := kind_of(item)):
+        return STEPS[word].read(reading, item, place)
     keys = list(item) if isinstance(item, dict) else []
     hint = next((near for key in keys if (near := close(key, STEPS))), "")
     *others, last = [kind.example for kind in STEPS.values()]
@@ -186,10 +189,10 @@ def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
 
 def step_from_json(body: Mapping[str, Any], among: Known) -> Step:
     """Read a step back. Raises `KeyError`, `TypeError` or `ValueError` for what no step wrote."""
-    kind = next((kind for key, kind in STEPS.items() if key in body), None)
-    if kind is None:
+    word = kind_of(body)
+    if not word:
         raise ValueError(f"a step with {', '.join(map(str, body)) or 'nothing'}")
-    return kind.from_json(body, among)
+    return STEPS[word].from_json(body, among)
 
 
 def flat(steps: Sequence[Step]) -> Iterator[tuple[Step, Place]]:

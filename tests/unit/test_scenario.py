@@ -746,6 +746,24 @@ def test_a_slip_of_the_pen_in_any_key_is_one_problem(old: str, new: str, wrong: 
     assert f"an unknown key {wrong!r}" in [problem.found for problem in caught.value.problems]
 
 
+@pytest.mark.parametrize(
+    ("step", "keys"),
+    [
+        ("{fault: command, on: any, hold: 5s, inject: touch x, heal: rm -f x, in_force: test -e x}", ["inject", "heal", "in_force"]),
+        ("{fault: net.partition, on: any, hold: 5s, shape: isolate}", ["shape"]),
+        ("{do: app.scale, app: web, instances: 3}", ["app", "instances"]),
+        ("{do: command, on: n1, run: date}", ["run"]),
+    ],
+)
+def test_parameters_beside_with_are_told_once_each_whatever_the_step(step: str, keys: list[str]) -> None:
+    """Not as missing under `with`, too, and not as a step of another kind, whose word one of them is."""
+    with pytest.raises(BadInput) as caught:
+        loads(WHOLE.replace("promises:", f"  - {step}\npromises:", 1))
+    assert [(each.found, each.hint) for each in caught.value.problems] == [
+        (f"an unknown key {key!r}", f"put it under with: `with: {{{key}: …}}`") for key in keys
+    ]
+
+
 def test_a_key_that_is_missing_and_not_meant_by_another_is_told() -> None:
     """Beside the slip of another one."""
     with pytest.raises(BadInput) as caught:
