@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import cli
-from harness.host import marks, processes, state
+from harness.host import contexts, marks, processes, state
 from harness.providers.inventory import loading
 from tests.unit.kept_ansible import Run, kept
 
@@ -48,6 +48,13 @@ def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     monkeypatch.setattr(state, "REGISTRY", folder)
     monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_images_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See no image that whoever uses this checkout has put beside ours, as README says: what is told of images names all that there are."""
+    here, every = contexts.folder(), contexts.contexts
+    monkeypatch.setattr(contexts, "contexts", lambda: [each for each in every() if each.parent != here or not contexts.is_own(each)])
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the fixtures that may be changed."""
     folder = tmp_path / "fixtures"
-    for part in ("node", "layer", "images"):
+    for part in ("node", "layer", "images/web"):
         shutil.copytree(files.fixtures() / part, folder / part)
     monkeypatch.setattr(files, "fixtures", lambda: folder)
     return folder
