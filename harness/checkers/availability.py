@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import conclude, plural, unknown
+from harness.checkers.judging import Report, conclude, plural, unknown
 from harness.checkers.outages import (
     FEWEST,
     before_the_bite,
@@ -21,10 +21,11 @@ from harness.checkers.outages import (
     unmade_of,
     worst_of,
 )
-from harness.checkers.troubles import blind
-from harness.core.figures import at, given
+from harness.checkers.troubles import blind, pace
+from harness.checkers.windows import Window, Windows
+from harness.core.figures import given
 from harness.core.figures import share as figure
-from harness.core.units import Duration, Share
+from harness.core.units import Duration, Names, Share
 from harness.core.values import Outcome
 from harness.history.calls import ops, untold
 from harness.history.deeds import Wanted, deeds
@@ -32,13 +33,19 @@ from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, nea
 from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.core.values import Finding, Json
+    from harness.history.calls import Op
     from harness.history.events import History
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
     """Of the HTTP calls from the first fault's bite to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
+
+    With `during` it is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`): no gap goes
+    on beyond it then, and one that had not ended when a time was over in which none could be too long makes it unknown.
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may
@@ -57,6 +64,8 @@ class Availability:
     share: Share
     gap: Duration
     expected: Expected = field(default_factory=Expected)
+    during: Names = ()
+    outside: Names = ()
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown with fewer than 20 calls; details hold the share, the counts and the longest gap per instance."""
@@ -64,11 +73,16 @@ class Availability:
 
     def _check(self, history: History) -> Finding:
         every = [op for op in ops(history, "http") if app_of(op.call.key) == self.app]
-        window = judged_time(history)
-        if window is None:
+        whole = judged_time(history)
+        if whole is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
-        # Of a call that was under way while we stood still, we cannot say how it would have ended.
-        unseen = blind(history)
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
+        return conclude(self.name, history, *windows.judged(self._judged(history, every, each) for each in windows.each))
+
+    def _judged(self, history: History, every: Sequence[Op], window: Window) -> Report:
+        """Judge the calls of one time."""
+        # Of a call that was under way while we stood still, or while a fault was there that is left out, we cannot say how it would have ended.
+        unseen = [*blind(history), *window.apart]
         # Where an action changed how many are to run, each is judged while it is to.
         wanted = Wanted.of(deeds(history))
         parts = {name: _due(wanted, name, window) for name in {op.call.key for op in every}}
@@ -97,14 +111,16 @@ class Availability:
         }
         worst = worst_of(history, gaps, of)
         if len(during) < FEWEST or worst is None:
-            few = f"only {plural(len(during), 'call')} to {self.app} while things were broken; {FEWEST} are needed to judge"
-            return conclude(self.name, history, [unknown(few)], "", details)
-        figures = (
-            f"{figure(good / len(during), self.share)} of {len(during)} calls to {self.app} from {at(window.start)} to {at(window.end)} "
-            "were answered well"
-        )
+            when = window.when if window.named else "while things were broken"
+            few = f"only {plural(len(during), 'call')} to {self.app} {when}; {FEWEST} are needed to judge"
+            paces = [pace([op.begun for op in found]) for found in of.values()]
+            due = sum(1.0 / each for each in paces if each > 0.0)
+            short = f": {window.short(FEWEST / due)}" if window.named and 0.0 < due * window.length < FEWEST else ""
+            return Report([unknown(f"{few}{short}")], details=details)
+        figures = f"{figure(good / len(during), self.share)} of {len(during)} calls to {self.app} {window.when} were answered well"
         if len(made) > len(during):
-            figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
+            stood = "somebody stood still" if not window.apart else "somebody stood still, or a fault was there that is left out"
+            figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while {stood})"
         # An instance that was asked for only at the end may not have been called any more.
         number = wanted.most(self.app, self.expected.count().get(self.app, 0))
         more = {name for name in self.expected.calls(self.app, number) if total(_due(wanted, name, window)) > BLIND_AFTER}
@@ -131,7 +147,12 @@ class Availability:
                 early=[op for op in first if not under_way_in(op, unseen)],
                 app=self.app,
             ),
-            *(point for name, pieces in before.items() for part in pieces for point in early_gaps(history, self.gap, name, of[name], part)),
+            *(
+                point
+                for name, pieces in before.items()
+                for part in pieces
+                for point in early_gaps(history, self.gap, name, of[name], replace(early, pieces=(part,)))
+            ),
             *(
                 point
                 for gap in sorted(longest, key=lambda gap: -gap.interval.length)
@@ -143,12 +164,10 @@ class Availability:
                 for name in sorted(planned - lost - set(of))
             ),
         ]
-        return conclude(
-            self.name, history, points, f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})", details
-        )
+        return Report(points, f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})", details)
 
 
-def _due(wanted: Wanted, instance: str, window: Interval) -> list[Interval]:
+def _due(wanted: Wanted, instance: str, window: Window) -> list[Interval]:
     """Return when an instance must run within some time: all of it, where no action changed that."""
     due = wanted.due(instance, window.end)
-    return [window] if due is None else common([window], due)
+    return [*window.pieces] if due is None else common(window.pieces, due)

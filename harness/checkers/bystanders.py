@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.disturbance import Electorate, no_majority
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
+from harness.checkers.judging import Point, Report, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.troubles import died, endurance
+from harness.checkers.windows import Windows
 from harness.core.figures import at, lasted
+from harness.core.units import Names
 from harness.core.values import NodeState
 from harness.history.absence import Absence
 from harness.history.bands import OFF_LATE, fault_bands
@@ -24,6 +26,7 @@ from harness.history.reigns import members_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from harness.checkers.windows import Window
     from harness.core.values import Finding, Json
     from harness.history.absence import Voters
     from harness.history.events import History
@@ -35,10 +38,21 @@ class _Bystander:
 
     instance: str
     node: str
-    since: float
+    decided: float  # when the fault was decided since which its node is one that no fault hit
+    since: float  # from when on it is judged
     until: float  # to when it is judged
     entry: int
     gone: tuple[Interval, ...]  # when it did not run there, from then on
+
+    def within(self, window: Window) -> Iterator[_Bystander]:
+        """Yield what of it lies in each piece of a time that it ran in from the beginning on; itself, where that is all the time that is judged."""
+        if not window.named:
+            yield self
+            return
+        for piece in window.pieces:
+            if self.since <= piece.start < self.until and not any(gap.start <= piece.start < gap.end for gap in self.gone):
+                part = Interval(piece.start, min(self.until, piece.end))
+                yield replace(self, since=part.start, until=part.end, gone=tuple(common(self.gone, [part])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +65,39 @@ class Bystanders:
     action took away and another asked for again. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
     no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's
     timers stand. So is what stopped where faults that hit others left it no majority, all of them together, or a recovery after that; and what was
-    seen in another container from one look to the next: it was started anew.
+    seen in another container from one look to the next: it was started anew. With `during` it is what ran there when a fault bit, and only until that
+    fault was mended (`harness.checkers.windows`).
     """
 
     name: ClassVar[str] = "bystanders"
     app: str | None = None
     expected: Expected = field(default_factory=Expected)  # filled in by the plan
+    during: Names = ()
 
     def check(self, history: History) -> Finding:
         """Return held with how many there were, broken with each that did not stay, or unknown; details hold all of them."""
         return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
-        spans = node_spans(history)
-        found = list(_bystanders(history, spans, self.app))
-        away = [(each, gap) for each in found for gap in each.gone if gap.length >= RESOLUTION]
-        points = [self._judge(history, spans, one, gap) for one, gap in away]
-        whose = f" of {self.app}" if self.app else ""
+        windows = Windows.of(history, self.during, (), self.expected.numbers, Interval(0.0, history.observed))
+        every = list(_bystanders(history, node_spans(history), self.app))
+        points, held, details = windows.judged(self._within(history, each, every) for each in windows.each)
         if not any(band.in_force is not None for band in fault_bands(history)):
             points.append(unknown("no fault was ever in force"))
-        elif not found:
-            points.append(unknown(f"no instance{whose} ran on a node that no fault hit"))
+        if silent := sorted(never_seen(history)):
+            points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
+        return conclude(self.name, history, points, held, details)
+
+    def _within(self, history: History, window: Window, every: Sequence[_Bystander]) -> Report:
+        """Judge what stayed in one time."""
+        spans = node_spans(history)
+        found = [part for each in every for part in each.within(window)]
+        away = [(each, gap) for each in found for gap in each.gone if gap.length >= RESOLUTION]
+        said = f", {window.named}" if window.named else ""
+        points = [self._judge(history, spans, one, gap, said) for one, gap in away]
+        whose = f" of {self.app}" if self.app else ""
+        if not found and any(band.in_force is not None for band in fault_bands(history)):
+            points.append(unknown(f"no instance{whose} ran on a node that no fault hit{window.after_it}"))
         # What ran on a machine that went off by itself just before a fault hit it may have stopped before that.
         points += [
             unknown(f"{each.instance} ran on {each.node}, and {off.text}", each.entry)
@@ -88,23 +114,21 @@ class Bystanders:
             for old, new, entry in _renewed(history, each.instance, each.node)
             if each.since <= new < each.until
         ]
-        if silent := sorted(never_seen(history)):
-            points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
         details: list[Json] = [
             {"instance": each.instance, "node": each.node, "since": neat(each.since), "gone": [_json(gap) for gap in each.gone]}
             for each in found
         ]
-        held = f"{plural(len(found), 'instance')}{whose} on nodes that no fault hit stayed there"
-        return conclude(self.name, history, points, held, {"bystanders": details})
+        held = f"{plural(len(found), 'instance')}{whose} on nodes that no fault hit stayed there{window.after_it}"
+        return Report(points, held, {"bystanders": details})
 
-    def _judge(self, history: History, spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> Point:
-        text = f"{one.instance} stopped on {one.node}, which no fault hit, at {at(gap.start)}{_went(spans, one, gap)}"
+    def _judge(self, history: History, spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval, said: str) -> Point:
+        text = f"{one.instance} stopped on {one.node}, which no fault hit, at {at(gap.start)}{_went(spans, one, gap)}{said}"
         seen = span_at(spans[one.node], gap.start)
         if seen is None or not seen.sure or seen.state is not NodeState.UP:
             state = "was not seen then" if seen is None or not seen.sure else f"was {seen.state}"
             return unknown(f"{text}; but {one.node} {state}", one.entry)
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
-        over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
+        over = Interval(max(one.decided, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
         voters = self.expected.voters
         return doubted(point, _by_action(history, one, gap.start, voters) or _left_alone(history, one, gap.start, voters))
@@ -135,7 +159,7 @@ def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str 
             ]
             if begun:
                 since = min(begun)
-                yield _Bystander(instance, node, since, whole.end, every[0][1], tuple(without([Interval(since, whole.end)], there)))
+                yield _Bystander(instance, node, since, since, whole.end, every[0][1], tuple(without([Interval(since, whole.end)], there)))
 
 
 def _renewed(history: History, instance: str, node: str) -> Iterator[tuple[float, float, int]]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, unknown
+from harness.checkers.judging import SHOWN, Point, Report, broken, conclude, missed, unknown
 from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, joined, not_seen, shown, split, twice
 from harness.checkers.troubles import blind, unheard
+from harness.checkers.windows import Window, Windows, within
 from harness.core.figures import at, lasted
+from harness.core.units import Names
 from harness.core.values import App
 from harness.history.absence import Absence, merged_views
 from harness.history.bands import biting, fault_bands
@@ -41,6 +43,7 @@ class Conflicts:
     containers of a node convicts whatever the rule.
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
     With `expect_double_run` the scenario exists to show one, from the first fault's bite on, and without one there is nothing to judge.
+    With `during` all of this is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`).
     The `apps`, and who is `expected`, the plan fills in, not the scenario.
     """
 
@@ -49,6 +52,8 @@ class Conflicts:
     app: str | None = None
     apps: tuple[App, ...] = ()
     expected: Expected = field(default_factory=Expected)
+    during: Names = ()
+    outside: Names = ()
 
     @property
     def spared(self) -> tuple[str, ...]:
@@ -66,28 +71,43 @@ class Conflicts:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, Interval(0.0, history.end))
+        points, held, details = windows.judged(self._within(history, each) for each in windows.each)
+        return conclude(self.name, history, points, held, {**details, "resolution": RESOLUTION})
+
+    def _within(self, history: History, window: Window) -> Report:
+        """Judge what was so in one time."""
         spans = node_spans(history)
         unseen = blind(history)
         dark = not_seen(history, spans)
-        overlaps = [each for each in _overlaps(spans, dark) if self.judges(app_of(each.names[1]))]
-        doubled = [each for each in twice(spans, dark) if self._is_about(each.names[1])]
-        claimed = [each for each in _claimed(history, unseen, self.expected.voters) if self.judges(app_of(each.names[1]))]
-        doubles = [each for each in double_runs(history, spans) if self._is_about(each.names[0])]
+        overlaps = within(window, [each for each in _overlaps(spans, dark) if self.judges(app_of(each.names[1]))])
+        doubled = within(window, [each for each in twice(spans, dark) if self._is_about(each.names[1])])
+        claimed = within(window, [each for each in _claimed(history, unseen, self.expected.voters) if self.judges(app_of(each.names[1]))])
+        doubles = within(window, [each for each in double_runs(history, spans) if self._is_about(each.names[0])])
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
             "twice_on_a_node": [_twice_json(each) for each in doubled[:SHOWN]],
             "api_overlaps": [_overlap_json(each) for each in claimed[:SHOWN]],
             "double_runs": [_double_json(each) for each in doubles[:SHOWN]],
-            "disagreements": _disagreements(history, spans, self.expected.voters, self._is_about),
-            "resolution": RESOLUTION,
+            "disagreements": _disagreements(history, spans, self.expected.voters, self._is_about, window),
         }
-        points = [*_convictions(history, overlaps), *_convictions(history, doubled), *_api_convictions(claimed, overlaps, spans)]
-        if not any(self.judges(app_of(instance)) for pieces in spans.values() for span in pieces for instance in span.instances):
-            points.append(unknown(f"no node was ever seen to run an instance{self._of_whom}"))
+        said = f", {window.named}" if window.named else ""
+        convicted = [*_convictions(history, overlaps), *_convictions(history, doubled), *_api_convictions(claimed, overlaps, spans)]
+        points = [replace(each, text=f"{each.text}{said}") for each in convicted]
+        ran = [
+            span.interval
+            for pieces in spans.values()
+            for span in pieces
+            if any(self.judges(app_of(instance)) for instance in span.instances)
+        ]
+        if not window.saw(ran):
+            ever = "" if window.named else "ever "
+            points.append(unknown(f"no node was {ever}seen to run an instance{self._of_whom}{window.after_it}"))
         shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
-            points.append(unknown("no instance was seen on two nodes at once from the first fault on, which this scenario exists to show"))
-        return conclude(self.name, history, points, self._held(shown), details)
+            when = window.when if window.named else "from the first fault on"
+            points.append(unknown(f"no instance was seen on two nodes at once {when}, which this scenario exists to show"))
+        return Report(points, self._held(shown, window), details)
 
     @property
     def _of_whom(self) -> str:
@@ -95,8 +115,9 @@ class Conflicts:
             return f" of {self.app}"
         return f" of an app that is judged ({', '.join(self.spared)} may run two on a node, with no rule against it)" if self.spared else ""
 
-    def _held(self, doubles: Sequence[Overlap]) -> str:
-        text = f"no node ever ran two instances of {self.app or 'one app'} at once"
+    def _held(self, doubles: Sequence[Overlap], window: Window) -> str:
+        ever = "" if window.named else "ever "
+        text = f"no node {ever}ran two instances of {self.app or 'one app'} at once{window.after_it}"
         if self.spared:
             text += f" ({', '.join(self.spared)} may, with no rule against it)"
         if not doubles:
@@ -212,11 +233,13 @@ def _claimed(history: History, unseen: Sequence[Interval], voters: Voters) -> li
     return joined(pieces)
 
 
-def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters: Voters, about: Callable[[str], bool]) -> list[Json]:
+def _disagreements(
+    history: History, spans: Mapping[str, Sequence[Span]], voters: Voters, about: Callable[[str], bool], window: Window
+) -> list[Json]:
     """Every stretch in which the survivors' API and the nodes told different things of an instance, for `API_LAG` or longer as far as is known.
 
-    Only of those instances that it is `about`. It is one over a time in which one of them could not be asked (`unasked` seconds of it), unless they
-    agreed meanwhile, as far as is known.
+    Only of those instances that it is `about`, and of what lies in the `window`, all of it or a part. It is one over a time in which one of them
+    could not be asked (`unasked` seconds of it), unless they agreed meanwhile, as far as is known.
     """
     merged = merged_views(history, voters)
     known = united(claim.interval for claim in merged)
@@ -238,7 +261,7 @@ def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters
         unseen = _over_doubt(without(common(ran, known), said), [*said, *without(told, ran)])
         found += [(*each, instance, node, "the API says that it runs there, the node does not run it") for each in phantom]
         found += [(*each, instance, node, "the node runs it, the API does not say so") for each in unseen]
-    longer = sorted(each for each in found if each[0].length - each[1] > API_LAG)
+    longer = sorted(each for each in found if each[0].length - each[1] > API_LAG and common([each[0]], window.pieces))
     return [
         {"instance": instance, "node": node, "what": what, **_interval_json(interval), **({"unasked": neat(unasked)} if unasked else {})}
         for interval, unasked, instance, node, what in longer[:SHOWN]

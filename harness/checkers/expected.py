@@ -37,7 +37,8 @@ class Expected:
     (`harness.history.bands.MEMBER` where it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of
     each workload may take at most, in seconds, each with the workload's name and the app that it calls. `awaits` is how many times steps wait until
     something is so, and `actions` are the names of those that are planned, in order. `rooms` says for how many instances of an app its rule leaves
-    homes, if it has one. `capped` has each app of which workloads call so many instances at most, however many there are.
+    homes, if it has one. `capped` has each app of which workloads call so many instances at most, however many there are. `named` has each name that
+    faults have (`as`), with their numbers: several, where they are in a repeat.
     """
 
     nodes: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Expected:
     actions: tuple[str, ...] = ()
     rooms: tuple[tuple[str, int], ...] = ()
     capped: tuple[tuple[str, int], ...] = ()
+    named: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def members(self) -> frozenset[str]:
@@ -65,6 +67,11 @@ class Expected:
     def voters(self) -> Voters:
         """Who makes up the quorum."""
         return Voters(self.members, self.member or MEMBER)
+
+    @property
+    def numbers(self) -> dict[str, tuple[int, ...]]:
+        """The numbers of the faults that have a name, by that."""
+        return dict(self.named)
 
     def count(self) -> dict[str, int]:
         """How many instances each app has by the plan."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, unknown
+from harness.checkers.expected import Expected
+from harness.checkers.judging import SHOWN, Point, Report, broken, conclude, missed, unknown
 from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, not_seen, shown, twice
 from harness.checkers.troubles import until_late
+from harness.checkers.windows import Window, Windows, within
 from harness.core.figures import at, given, lasted
-from harness.core.units import Duration
+from harness.core.units import Duration, Names
 from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, united, without
 
 if TYPE_CHECKING:
@@ -27,12 +29,16 @@ class Single:
     For what must not run twice: a database on shared storage, a scheduler, a migration. With `longest` so long is fine, each time; how long each was
     is told in any case. `conflicts` promises less: that is about one node. What is shorter than node truth can tell (0.1 s) convicts nobody. Unknown
     where a node could not be asked while it may have been so, where one look alone showed it (`harness.checkers.overlaps`), and where no instance
-    ever ran.
+    ever ran. With `during` it is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`);
+    what of a double run lies in that time counts. Where that is no longer than `longest`, and there was one to its end, it is unknown.
     """
 
     name: ClassVar[str] = "single"
     app: str
     longest: Duration = 0.0
+    expected: Expected = field(default_factory=Expected)  # filled in by the plan
+    during: Names = ()
+    outside: Names = ()
 
     def check(self, history: History) -> Finding:
         """Return held, broken with each time that was too long, or unknown; details hold all of them with their lengths in seconds."""
@@ -40,20 +46,33 @@ class Single:
         dark = not_seen(history, spans)
         doubles = [part for each in double_runs(history, spans) if app_of(each.names[0]) == self.app for part in _parts(each, dark)]
         same = [replace(each, names=(each.names[1], each.names[0])) for each in twice(spans, dark) if app_of(each.names[1]) == self.app]
-        found = sorted([*doubles, *same], key=lambda each: (-each.interval.length, each.names))
-        points = [point for names, parts in _of(found).items() for point in self._judged(history, names, parts)]
-        if not any(app_of(instance) == self.app for pieces in spans.values() for span in pieces for instance in span.instances):
-            points.append(unknown(f"no node was ever seen to run {self.app}"))
+        ran = [
+            span.interval
+            for pieces in spans.values()
+            for span in pieces
+            if any(app_of(instance) == self.app for instance in span.instances)
+        ]
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, Interval(0.0, history.end))
+        points, held, details = windows.judged(
+            self._within(history, each, within(each, [*doubles, *same]), seen=each.saw(ran)) for each in windows.each
+        )
         if silent := sorted(never_seen(history)):
             points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
+        return conclude(self.name, history, points, held, {**details, "resolution": RESOLUTION})
+
+    def _within(self, history: History, window: Window, doubles: Sequence[Overlap], *, seen: bool) -> Report:
+        """Judge what ran twice in one time; `seen` says whether any instance was seen to run in it."""
+        found = sorted(doubles, key=lambda each: (-each.interval.length, each.names))
+        points = [point for names, parts in _of(found).items() for point in self._judged(history, names, parts, window)]
+        if not seen:
+            points.append(unknown(f"no node was {'' if window.named else 'ever '}seen to run {self.app}{window.after_it}"))
         sure = [each for each in found if each.sure]
-        held = f"no instance of {self.app} ever ran twice at once"
+        held = f"no instance of {self.app} {'' if window.named else 'ever '}ran twice at once{window.after_it}"
         if sure:
             fine = given(max(self.longest, RESOLUTION))
-            held = f"no instance of {self.app} ran twice at once for longer than {fine}; {_what(sure[0].names, sure[0].interval)}"
-        return conclude(
-            self.name, history, points, held, {"double_runs": [_json(each) for each in found[:SHOWN]], "resolution": RESOLUTION}
-        )
+            what = _what(sure[0].names, sure[0].interval)
+            held = f"no instance of {self.app} ran twice at once for longer than {fine}{window.after_it}; {what}"
+        return Report(points, held, {"double_runs": [_json(each) for each in found[:SHOWN]]})
 
     def _broken(self, history: History, text: str, one: Overlap) -> Point:
         """Convict: of one that may not run twice at all by what was seen; of what may for a while by its length, which slowness makes longer."""
@@ -62,9 +81,9 @@ class Single:
         over = until_late(history, [one.interval], self.longest)
         return missed(text, one.entry, over=over, by=one.interval.length - self.longest)
 
-    def _judged(self, history: History, names: tuple[str, ...], parts: Sequence[Overlap]) -> Iterator[Point]:
+    def _judged(self, history: History, names: tuple[str, ...], parts: Sequence[Overlap], window: Window) -> Iterator[Point]:
         """Judge each time of one instance in two places: what is sure of it convicts, and what may be more of it is unknown."""
-        allowed = f" (allowed {given(self.longest)})" if self.longest else ""
+        allowed = f"{f', {window.named}' if window.named else ''}{f' (allowed {given(self.longest)})' if self.longest else ''}"
         for whole in united(each.interval for each in parts):
             here = [each for each in parts if common([each.interval], [whole])]
             sure = [each for each in here if each.sure]
@@ -76,6 +95,9 @@ class Single:
                 once = any(self._too_long(each.interval) for each in sure)
                 why = "no second look showed it" if once else "not every node could be asked then"
                 yield unknown(f"perhaps {_what(names, whole)} from {at(whole.start)}{allowed}: {why}", *(each.entry for each in here))
+            elif window.cuts(whole) and window.longest <= max(self.longest, RESOLUTION):
+                text = f"{_what(names, whole)} from {at(whole.start)}{allowed}, and longer than that"
+                yield unknown(f"{text}: {window.short(max(self.longest, RESOLUTION))}", *(each.entry for each in here))
 
     def _too_long(self, time: Interval) -> bool:
         return time.length >= RESOLUTION and time.length > self.longest

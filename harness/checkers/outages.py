@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, answers_missing, missed, plural, unknown, whole
-from harness.checkers.troubles import asked_through, until_late, watched
+from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, asked_through, pace, until_late, watched
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
 from harness.core.values import Outcome
@@ -21,6 +21,7 @@ from harness.history.losses import AT_ONCE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.checkers.windows import Window
     from harness.core.values import Json
     from harness.history.events import History
 
@@ -39,7 +40,7 @@ def judge_share(
     share: float,
     figures: str,
     counts: tuple[int, int, float, int],
-    window: Interval,
+    window: Window,
     *,
     early: Sequence[Op] = (),
     app: str = "",
@@ -51,7 +52,7 @@ def judge_share(
     """
     good, made, unmade, missing = counts
     promised = f"{figures}, {figure(share)} were promised"
-    text = f"{promised}{done_in(history, window, app)}"
+    text = f"{promised}{done_in(history, window.pieces, app)}"
     # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
     more = unmade + missing
     counted = [(good, made, window.start)]
@@ -62,7 +63,7 @@ def judge_share(
         if kept[0] + more >= share * (kept[1] + more):
             return [unknown(f"{text}; but {_had_it_bitten(kept, window, share)}")]
         late = (share * made - good) / made * window.length
-        return [missed(text, over=watched(history, window), by=late, spread=True)]
+        return [missed(text, over=[part for each in window.pieces for part in watched(history, each)], by=late, spread=True)]
     if more and good < share * (made + more):
         why = unsure or f"some {unmade:.0f} more that were due were never made"
         return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]
@@ -72,21 +73,21 @@ def judge_share(
     return []
 
 
-def _had_it_bitten(counted: tuple[int, int, float], window: Interval, share: float) -> str:
+def _had_it_bitten(counted: tuple[int, int, float], window: Window, share: float) -> str:
     good, made, since = counted
     were = f"{figure(good / made, share)} of {made} were from {at(since)} on"
     return f"{were}, and nobody knows whether the fault had bitten before {at(window.start)}"
 
 
 def judge_gap(
-    history: History, allowed: float, gap: Outage, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]], window: Interval
+    history: History, allowed: float, gap: Outage, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]], window: Window
 ) -> list[Point]:
     """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along.
 
     It convicts if what was not answered well lies as far apart itself: between two calls nobody asked.
     """
     if gap.interval.length <= allowed:
-        return []
+        return _open(allowed, gap.instance, gaps, of, window)
     called = [
         each
         for found in gaps
@@ -97,7 +98,7 @@ def judge_gap(
     sure = max(called, key=lambda each: each.interval.length, default=None)
     if sure is not None and sure.interval.length > allowed:
         app = app_of(gap.instance) if "@" in gap.instance else ""
-        text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, sure.within or sure.interval, app)}"
+        text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, [sure.within or sure.interval], app)}"
         # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
         refused = served(of[gap.instance], before_the_bite(history, window).start).refused
         begun = window.start if refused else sure.interval.start
@@ -122,30 +123,46 @@ def judge_gap(
     return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
 
 
-def early_gaps(history: History, allowed: float, name: str, calls: Sequence[Op], early: Interval) -> list[Point]:
+def early_gaps(history: History, allowed: float, name: str, calls: Sequence[Op], early: Window) -> list[Point]:
     """Say which gaps were too long and over before it is known that a fault had bitten (`before_the_bite`): it may have made them.
 
     So it may, with one before it that failed, where that had been decided when they began.
     """
     refused = served(calls, min((band.begins for band in fault_bands(history) if band.was_there), default=early.start)).refused
     points = []
-    for gap in outages(name, calls, early, early):
+    for gap in outages(name, calls, early.pieces[0], early):
         since = max(gap.interval.start, early.start) if refused else gap.interval.start
         if not gap.censored and gap.interval.end - since > allowed:
-            text = f"{gap.text}, {given(allowed)} were allowed{done_in(history, gap.interval, app_of(name) if '@' in name else '')}"
+            text = f"{gap.text}, {given(allowed)} were allowed{done_in(history, [gap.interval], app_of(name) if '@' in name else '')}"
             why = f"that was over before {at(early.end)}, and nobody knows whether the fault had bitten by then"
             points.append(unknown(f"{text}; but {why}", gap.entry))
     return points
 
 
-def done_in(history: History, gap: Interval, app: str = "") -> str:
+def _open(allowed: float, instance: str, gaps: Sequence[Outage], of: Mapping[str, Sequence[Op]], window: Window) -> list[Point]:
+    """Doubt that a gap would not have been too long, had there been time for that: one that had not ended when the time of a fault was over."""
+    if not window.named or window.longest > allowed:
+        return []
+    usual = max(SHORTEST_SILENCE, FEWEST_PACES * pace([op.begun for op in of[instance]]))
+    # What was still under way when it ended may have been answered well.
+    refused = [Interval(op.begun, op.ended) for op in of[instance] if not op.ok and op.ended is not None]
+    last = [each for each in gaps if each.instance == instance and each.censored]
+    still = [
+        each
+        for each in last
+        if each.interval.length > usual or any(each.interval.holds(no.start) and each.interval.holds(no.end) for no in refused)
+    ]
+    return [unknown(f"{each.text}{window.after_it}: {window.short(allowed)}", each.entry) for each in still[:1]]
+
+
+def done_in(history: History, times: Sequence[Interval], app: str = "") -> str:
     """Say what actions were done in a gap, or in all of what is judged, or just before it, that may have made it; nothing where none was.
 
     What starts an app anew may have where that is the `app`, or none is named: then it may be about any.
     """
-    around = Interval(gap.start - AT_ONCE, gap.end)
+    around = [Interval(each.start - AT_ONCE, each.end) for each in times]
     may = [each for each in deeds(history) if each.effect.upsets or (app in each.effect.renews if app else each.effect.renews)]
-    done = [each for each in may if each.begun <= around.end and around.start <= each.over(history.end)]
+    done = [each for each in may if any(each.begun <= time.end and time.start <= each.over(history.end) for time in around)]
     named = [f"{each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
     more = [f"{plural(len(named) - NAMED, 'action')} more"] if len(named) > NAMED else []
     return f" ({', and '.join([*named[:NAMED], *more])})" if named else ""
@@ -202,7 +219,7 @@ def under_way_in(op: Op, unseen: Sequence[Interval]) -> bool:
 
 
 def unmade_of(of: Mapping[str, Sequence[Op]], window: Interval) -> float:
-    """Return how many calls were due in a window, by each instance's own pace, and were never made."""
+    """Return how many calls were due in some time, by each instance's own pace, and were never made."""
     count = 0.0
     for calls in of.values():
         asked = [op.begun for op in calls]
@@ -231,15 +248,14 @@ class Outage:
     interval: Interval
     censored: bool  # it ran to the end of what was watched
     entry: int
-    undue: bool = False  # it was not to run any more then
+    over: str = " and was not back by the end"  # what is to be said of one that is censored
     within: Interval | None = None  # the whole of it, where `interval` is the part in which calls were made all along
 
     @property
     def text(self) -> str:
         """The gap in words: of one outage the whole, as everybody else tells it, and what of it was seen."""
         whole = self.within or self.interval
-        end = ", until it was to run no more" if self.undue else " and was not back by the end"
-        to_the_end = end if self.censored else ""
+        to_the_end = self.over if self.censored else ""
         seen = f", called all along for {lasted(self.interval.length)} of it"
         part = seen if lasted(whole.length) != lasted(self.interval.length) else ""
         return f"{self.instance} gave no good answer for {lasted(whole.length)} from {at(whole.start)}{to_the_end}{part}"
@@ -263,28 +279,34 @@ def judged_time(history: History) -> Interval | None:
     return Interval(min(begun), max(min(begun), history.observed))
 
 
-def before_the_bite(history: History, window: Interval) -> Interval:
-    """From the decision of the first fault that was ever in force to when it is known to have bitten: in between nobody knows whether it had."""
+def before_the_bite(history: History, window: Window) -> Window:
+    """From the decision of the first fault that was ever in force to when it is known to have bitten: in between nobody knows whether it had.
+
+    Of a window that is the time of one fault, from that one's decision; of what is left without some faults, nothing.
+    """
     decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
-    return Interval(min(decided, window.start), window.start)
+    if window.named:
+        decided = window.start if window.decided is None else window.decided
+    return replace(window, pieces=(Interval(min(decided, window.start), window.start),))
 
 
-def outages(instance: str, calls: Sequence[Op], part: Interval, window: Interval) -> list[Outage]:
+def outages(instance: str, calls: Sequence[Op], part: Interval, window: Window) -> list[Outage]:
     """Return every stretch of an instance between two good answers in a part of a window, and to the part's end.
 
     From the last good answer before the window on, where the part begins with it; where none was good before, it was gone from then on: what it was
-    before is not the fault's. Nor does what it was before count where the part begins later: it was not to run then.
+    before is not the fault's. Nor does what it was before count where the part begins later: it was not to run then; or where the window is the time
+    of some faults: then nothing else is.
     """
     good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and part.holds(op.ended))
     before = [(op.ended, op.entry) for op in calls if op.ok and op.ended is not None and op.ended < part.start <= window.start]
-    marks = [max(before, default=(part.start, calls[0].entry)), *good]
+    marks = [max([] if window.named else before, default=(part.start, calls[0].entry)), *good]
     gaps = [
         Outage(calls[0].workload, instance, Interval(early, late), censored=False, entry=entry)
         for (early, entry), (late, _) in itertools.pairwise(marks)
     ]
-    gaps.append(
-        Outage(
-            calls[0].workload, instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1], undue=part.end < window.end
-        )
-    )
-    return gaps
+    last = Outage(calls[0].workload, instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1])
+    if window.named and any(each.end == part.end for each in window.pieces):
+        last = replace(last, over=" and was not back when that was over")
+    elif part.end < window.end:
+        last = replace(last, over=", until it was to run no more")
+    return [*gaps, last]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, plural, unknown
+from harness.checkers.judging import Point, Report, conclude, plural, unknown
 from harness.checkers.outages import (
     FEWEST,
     SLOWED,
@@ -24,9 +24,10 @@ from harness.checkers.outages import (
     worst_of,
 )
 from harness.checkers.troubles import blind, pace
+from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
-from harness.core.units import Duration, Share
+from harness.core.units import Duration, Names, Share
 from harness.core.values import Outcome
 from harness.history.calls import PROBE, Op, ops, served, untold
 from harness.history.intervals import neat
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from harness.core.values import Finding, Json
     from harness.history.events import History
-    from harness.history.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Probed:
 
     Only answers count: that nobody could ask is no "no", and where what is missing so could have turned the share, or lies in the gap, it is unknown.
     So it is where the last answer before the first fault was no, or where there was none, or none for more than one question that was due: what was
-    not so before, or may not have been, shows nothing of a fault. A gap is judged as one of `availability` is.
+    not so before, or may not have been, shows nothing of a fault. A gap is judged as one of `availability` is, and so is the time of a fault
+    (`during`), or what is left without one (`outside`).
     """
 
     name: ClassVar[str] = PROBE
@@ -54,6 +55,8 @@ class Probed:
     share: Share
     gap: Duration
     expected: Expected = field(default_factory=Expected)
+    during: Names = ()
+    outside: Names = ()
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold the share, the counts and the longest gap."""
@@ -61,16 +64,21 @@ class Probed:
 
     def _check(self, history: History) -> Finding:
         asked = [op for op in ops(history, PROBE) if op.call.key == self.called]
-        window = judged_time(history)
-        if window is None:
+        whole = judged_time(history)
+        if whole is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         if not asked:
             return conclude(self.name, history, [unknown(f"the probe {self.called} was never asked")], "")
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
+        return conclude(self.name, history, *windows.judged(self._judged(history, asked, each, Window.of(whole)) for each in windows.each))
+
+    def _judged(self, history: History, asked: Sequence[Op], window: Window, whole: Window) -> Report:
+        """Judge the answers of one time, of the `whole` that there is."""
         missing = {each.op: each for each in untold(history, PROBE) if each.key in {None, self.called}}
         told = [op for op in asked if op.op not in missing]
         answered = [op for op in told if op.outcome is not Outcome.UNKNOWN]
-        # Of what was asked while we stood still, we cannot say how it would have ended.
-        unseen = blind(history)
+        # Of what was asked while we stood still, or while a fault was there that is left out, we cannot say how it would have ended.
+        unseen = [*blind(history), *window.apart]
         made = [op for op in told if window.holds(op.begun) and not under_way_in(op, unseen)]
         during = [op for op in made if op.outcome is not Outcome.UNKNOWN]
         good, mute = sum(op.ok for op in during), len(made) - len(during)
@@ -85,41 +93,40 @@ class Probed:
         }
         if not answered:
             none = f"the probe {self.called} had no answer: {plural(len(asked), 'question')} could not be asked"
-            return conclude(self.name, history, [unknown(none, asked[0].entry)], "", details)
+            return Report([unknown(none, asked[0].entry)], details=details)
         of = {self.called: answered}
-        gaps = outages(self.called, answered, window, window)
+        gaps = [gap for piece in window.pieces for gap in outages(self.called, answered, piece, window)]
         longest = max(gaps, key=lambda gap: gap.interval.length)
         details["gap"] = longest.json()
-        count = f"{plural(len(during), 'answer')} of the probe {self.called} from {at(window.start)} to {at(window.end)}"
-        figures = (
-            f"{figure(good / len(during), self.share)} of {count} were yes" if during else f"there was no answer of the probe {self.called}"
-        )
+        count = f"{plural(len(during), 'answer')} of the probe {self.called} {window.when}"
+        silent = f"there was no answer of the probe {self.called}{window.after_it}"
+        figures = f"{figure(good / len(during), self.share)} of {count} were yes" if during else silent
         if mute:
             figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
         lines = sum(window.holds(each.interval.start) for each in missing.values())
-        unasked = unmade_of({self.called: asked}, window)
-        if void := self._before(history, asked, answered, window):
-            return conclude(self.name, history, void, "", details)
+        unasked = sum(unmade_of({self.called: asked}, piece) for piece in window.pieces)
+        if void := self._before(history, asked, answered, whole):
+            return Report(void, details=details)
         early = before_the_bite(history, window)
         points = [*judge_gap(history, self.gap, longest, gaps, of, window), *early_gaps(history, self.gap, self.called, answered, early)]
         if len(during) < FEWEST:
-            few = (
-                f"only {plural(len(during), 'answer')} of the probe {self.called} while things were broken; {FEWEST} are needed for a share"
-            )
-            points.append(unknown(few))
+            when = window.when if window.named else "while things were broken"
+            few = f"only {plural(len(during), 'answer')} of the probe {self.called} {when}; {FEWEST} are needed for a share"
+            needed = FEWEST * pace([op.begun for op in asked])
+            points.append(unknown(f"{few}: {window.short(needed)}" if window.named and window.length < needed else few))
         else:
             counts, before = (good, len(during), unasked + mute, lines), [op for op in answered if early.start <= op.begun < early.end]
             points += judge_share(history, self.share, figures, counts, window, early=before, unsure=_unsure(mute, unasked))
         worst = worst_of(history, gaps, of) or longest
         held = f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})"
         if longest.interval.length > (worst.within or worst.interval).length:
-            whole = longest.interval
-            held += f"; for {lasted(whole.length)} from {at(whole.start)} there was no good answer either, and nobody could ask all along"
-        return conclude(self.name, history, points, held, details)
+            gap = longest.interval
+            held += f"; for {lasted(gap.length)} from {at(gap.start)} there was no good answer either, and nobody could ask all along"
+        return Report(points, held, details)
 
-    def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], window: Interval) -> list[Point]:
+    def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], whole: Window) -> list[Point]:
         """Say that it was not so before anything was broken, or that nobody knows."""
-        since = before_the_bite(history, window).start
+        since = before_the_bite(history, whole).start
         last = served(answered, since)
         if last.refused:
             return [

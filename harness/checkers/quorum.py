@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.checkers import flow, leadership
 from harness.checkers.disturbance import Electorate, disturbance
@@ -11,6 +11,8 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, conclude, doubted, unknown
 from harness.checkers.mandate import ELECTION, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.terms import broken_terms
+from harness.checkers.windows import all_there, never_made
+from harness.core.units import Names
 from harness.core.values import Finding, Json
 from harness.history.absence import Absence
 from harness.history.bands import fault_bands, not_surely
@@ -18,6 +20,12 @@ from harness.history.events import History
 from harness.history.intervals import neat, node_spans
 from harness.history.leaders import led_by, silenced
 from harness.history.reigns import Reign, reigns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.checkers.judging import Point
+    from harness.history.bands import Band
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class QuorumSurvived:
     does not stay, unless the other bit as well, and ought to answer for the same move. Writes that stop, or are slow, show nothing while another is
     being mended, or just was. Of one that never was in force, or that may have been over at any time, nobody knows when it bit and healed. What was
     usual before is from when no fault was there, nor had been for an election.
+
+    With `during` only these faults are judged so, and with `outside` all but these; the terms are those of the whole run in any case.
     """
 
     name: ClassVar[str] = "quorum"
@@ -49,20 +59,32 @@ class QuorumSurvived:
     leader: Literal["", "moves", "stays"] = ""
     election: float = ELECTION
     expected: Expected = field(default_factory=Expected)
+    during: Names = ()
+    outside: Names = ()
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a time of which nothing is asked, or which two say."""
+        given = " and ".join(name for name, names in (("during", self.during), ("outside", self.outside)) if names)
+        if self.during and self.outside:
+            raise ValueError(f"found {given}, expected one of them: each fault is judged by itself, or not at all")
+        if given and not (self.writes or self.leader):
+            raise ValueError(f"found {given} with neither writes nor leader, expected one of these: terms are judged over the whole run")
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown where the membership was never seen or nothing was tried; details hold terms, leaders and writes."""
         faults = fault_bands(history)
         bands = [band for band in faults if band.in_force is not None]
+        judged, doubts = self._chosen(history, bands)
         members = members_planned(history, self.expected)
         every = reigns(history, members)
         spans = node_spans(history)
         said: list[str] = ["never two leaders in one term"]
-        points = broken_terms(history)
+        points = [*broken_terms(history), *doubts]
         if not any(reign.leader for reign in every):
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
-        if (self.writes or self.leader) and not bands:
-            points.append(unknown("no fault was ever in force"))
+        if (self.writes or self.leader) and not judged and not doubts:
+            others = f" but {' and '.join(self.outside)}" if self.outside else ""
+            points.append(unknown(f"no fault{others} was ever in force"))
         absence = Absence.of(history, self.expected.voters)
         gone, electorate = absence.unable, Electorate(frozenset(members), self.expected.voters.daemon, absence)
         absent = (*gone, *silenced(history, bands, self.expected.voters.daemon))
@@ -74,23 +96,37 @@ class QuorumSurvived:
             for each in impossible_answers(history, gone, spans, self.expected, self.election)
             if each.op.call.function == "write" and not (each.cut and self.writes == "stop")
         ]
-        for band in bands:
+        for band, called in judged:
+            found: list[Point] = []
             over = not_surely(band, spans, history.end)
             disturbed = disturbance(history, band, faults, spans, self.election, electorate)
             if self.writes:
                 report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed, absence.nobody)
-                points += [doubted(point, over) for point in report.points]
-                said.append(report.held)
+                found += [doubted(point, over) for point in report.points]
+                said.append(f"{called}{report.held}")
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 promised = leadership.Promised(self.leader, self.election, self.expected)
                 report = leadership.judge_leadership(promised, history, band, spans, every, absent, disturbed, absence.nobody)
                 strange = leadership.strange(promised, band, every, impossible, history.end)
-                points += [unknown(text, reign.entry) for reign, text in strange]
+                found += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)
-                points += [doubted(point, over) for point in report.points]
-                said.append(report.held)
+                found += [doubted(point, over) for point in report.points]
+                said.append(f"{called}{report.held}")
+            points += [replace(point, text=f"{called}{point.text}") for point in found]
         return conclude(self.name, history, points, "; ".join(said), details)
+
+    def _chosen(self, history: History, bands: Sequence[Band]) -> tuple[list[tuple[Band, str]], list[Point]]:
+        """Return which of the faults that were in force are judged, each with what its findings begin with, and what is not known of others."""
+        numbers = self.expected.numbers
+        if not all_there(history, self.outside, numbers):
+            return [], never_made(history, self.outside, numbers)
+        if not self.during:
+            spared = {number for name in self.outside for number in numbers.get(name, ())}
+            return [(band, "") for band in bands if band.fault not in spared], never_made(history, self.outside, numbers)
+        there = {band.fault: band for band in bands}
+        named = [(number, name) for name in self.during for number in numbers.get(name, ()) if number in there]
+        return [(there[number], f"{name}: ") for number, name in named], never_made(history, self.during, numbers)
 
 
 def _reign_json(reign: Reign) -> Json:

@@ -77,6 +77,7 @@ class Rescheduled:
     """
 
     name: ClassVar[str] = "rescheduled"
+    whole: ClassVar[str] = "each loss has a time of its own, from when it was lost, whatever goes on meanwhile: `within` says how long"
     app: str
     within: Duration | None = None
     budgets: Mapping[str, Budget] = field(default_factory=dict)

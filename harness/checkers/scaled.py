@@ -43,6 +43,7 @@ class Scaled:
     """
 
     name: ClassVar[str] = "scaled"
+    whole: ClassVar[str] = "its time is counted from the action that asks for it: `within` says how long"
     app: str
     to: Annotated[int, Field(ge=1, description="a whole number above 0")]
     within: Annotated[Duration, Field(gt=0, description=ABOVE)]

@@ -36,6 +36,7 @@ class Writes:
     """
 
     name: ClassVar[str] = "writes"
+    whole: ClassVar[str] = "what was acknowledged must be there at the end of the run, whenever that was"
 
     def check(self, history: History) -> Finding:
         """Return held, broken (the lost writes are listed), or unknown where nothing was acknowledged or a last read failed, or came too early."""

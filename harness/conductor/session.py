@@ -182,10 +182,12 @@ class Session:
         """Promise something of this run, e.g. ``Rescheduled("web")``: for scenarios in Python. It is judged when the run is over.
 
         Budgets, elections and who is expected are filled in as for a scenario file. Raises `BadInput` for what is no promise of a scenario file, and
-        for one of an app that is not there, with a value that no file could give, or with nothing that calls what it is about.
+        for one of an app that is not there, with a value that no file could give, with nothing that calls what it is about, or about the time of a
+        fault (`during`) by whose name none was broken before.
         """
         self._must_go_on()
-        spelling.must_be_promises(promises, [app.name for app in self.plan.apps], self.plan.workloads, self.cluster.mode)
+        apps = [app.name for app in self.plan.apps]
+        spelling.must_be_promises(promises, apps, self.plan.workloads, self.cluster.mode, tuple(self._hit))
         self.promised.extend(promises)
 
     def end(self) -> None:

@@ -23,7 +23,7 @@ from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.fits import name_misfits
 from harness.scenario.ports import wrong_ports
-from harness.scenario.promises import wanting
+from harness.scenario.promises import wanting, windows_of, wrong_window
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
 from harness.steps.acting import fewer, there_or_not
 from harness.steps.named_app import named_apps
@@ -45,12 +45,17 @@ WHOM = "whom to hit"
 
 
 def must_be_promises(
-    promises: Sequence[Checker], apps: Collection[str], workloads: Sequence[Workload] | None = None, mode: Any = None
+    promises: Sequence[Checker],
+    apps: Collection[str],
+    workloads: Sequence[Workload] | None = None,
+    mode: Any = None,
+    named: Sequence[str] | None = None,
 ) -> None:
     """Raise `BadInput` with all that is no promise of a scenario file.
 
     And, where there is none of that, for one of an app that is not there, with a value that no file could give, that nothing among `workloads`,
-    where they are given, makes calls for, or that the mode, where it is known, lacks something for.
+    where they are given, makes calls for, that the mode, where it is known, lacks something for, or that is about the time of a fault that is not
+    among those `named` before, where they are given.
     """
     among = registry.known().checkers
     valid = ", ".join(sorted(f"{kind.__name__} ({name})" for name, kind in among.items()))
@@ -65,6 +70,11 @@ def must_be_promises(
     if workloads is not None:
         sound = [each for each in promises if parameters.fits(each)]
         found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in sound for said in wanting(workloads, each)]
+    if named is not None:
+        sound = [each for each in promises if parameters.fits(each)]
+        asked = [(each, key, name) for each in sound for key, names in windows_of(each).items() for name in names]
+        slips = [(each, said) for each, key, name in asked for said in wrong_window(each, key, name, named)]
+        found += [Problem(f"the promise {each.name}", 0, 0, *said) for each, said in slips]
     _told([*found, *_by_name("promise", promises, mode)])
 
 

@@ -79,7 +79,9 @@ def listed(names: Iterable[str], none: str = "nobody") -> str:
 
 
 def worded(value: Json) -> str:
-    """Give a value of a parameter, or of a check's property, in words: ``true``, ``0.5``, ``{MODE: new}``."""
+    """Give a value of a parameter, or of a check's property, in words: ``true``, ``0.5``, ``{MODE: new}``, ``[cut, hang]``."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(worded, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}: {worded(each)}' for name, each in value.items())}}}"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

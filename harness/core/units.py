@@ -1,6 +1,6 @@
-"""Units as people write them in scenario files: durations, rates and shares.
+"""Units as people write them in scenario files: durations, rates and shares; and names, one or several.
 
-Each type is a plain `float` to the code that uses it; pydantic turns ``500ms``, ``20/s`` or ``90%`` into one where YAML comes in.
+Each unit is a plain `float` to the code that uses it; pydantic turns ``500ms``, ``20/s`` or ``90%`` into one where YAML comes in.
 What cannot be read raises a `ValueError` that says what was found and what was expected.
 """
 
@@ -26,6 +26,7 @@ _SHARE = re.compile(rf"({_NUMBER})\s*(%)?")
 DURATION = "a duration of 0 or more, such as 5, 0.5, 500ms, 5s or 2m"
 ABOVE = "a duration above 0, such as 30s or 2m"
 RATE = "a rate above 0, such as 20 or 20/s (calls a second), or 30/m"
+NAMES = "the name of a fault (its `as`), or a list of such names"
 SHARE = "a share from 0 to 1, such as 0.9 or 90%"
 
 MOST_SECONDS = 30 * 86400.0
@@ -66,6 +67,17 @@ def share(value: object) -> float:
         meant = f"; did you mean {percent!r}?" if not unit and number <= 100.0 else ""  # noqa: PLR2004 - all of it
         raise ValueError(f"found {value!r}, expected {SHARE}{meant}")
     return part
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Return names, given as one or as a list; none where an empty list is given. Raises `ValueError`."""
+    given: list[Any] = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [None]
+    found = [each for each in given if isinstance(each, str) and each]
+    if found != given:
+        raise ValueError(f"found {_shown(value)}, expected {NAMES}")
+    if twice := next((each for each in found if found.count(each) > 1), ""):
+        raise ValueError(f"found {_shown(twice)} twice, expected {NAMES}, each name once")
+    return tuple(found)
 
 
 def counted(number: int, what: str) -> str:
@@ -174,3 +186,15 @@ Rate: TypeAlias = Annotated[float, BeforeValidator(rate), _schema(rf"^{_NUMBER}\
 
 Share: TypeAlias = Annotated[float, BeforeValidator(share), _schema(rf"^{_NUMBER}\s*%?$", SHARE, minimum=0, maximum=1)]
 """A share from 0 to 1; in YAML ``0.9`` or ``90%``."""
+
+Names: TypeAlias = Annotated[
+    tuple[str, ...],
+    BeforeValidator(names),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}],
+            "description": NAMES,
+        }
+    ),
+]
+"""Names of faults; in YAML ``cut`` or ``[cut, hang]``."""

@@ -17,7 +17,7 @@ from harness.history.calls import PROBE
 from harness.history.situation import WRITES
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
-from harness.steps import actions, awaits, breaks
+from harness.steps import actions, awaits, breaks, faults_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,6 +168,7 @@ def expectations(
         tuple(each.action.name for each in actions(steps)),
         tuple((app.name, room) for app in apps if (room := dataclasses.replace(app, instances=_ANY).homes(len(nodes))) < _ANY),
         tuple((app.name, most) for app in apps if (most := _cap(workloads, app))),
+        tuple(faults_by_name(steps, faults).items()),
     )
 
 

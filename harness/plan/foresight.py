@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
-from harness.checkers import Conflicts
+from harness.checkers import Availability, Conflicts
 from harness.checkers.outages import FEWEST
 from harness.core import targets
 from harness.core.plain import in_line
@@ -16,6 +16,7 @@ from harness.core.units import counted, spelled
 from harness.core.values import Loss
 from harness.history.awaits import STEADY
 from harness.history.calls import PROBE
+from harness.history.intervals import app_of
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, faults_made, flat, most
@@ -59,6 +60,7 @@ def warnings(made: Plan) -> list[str]:
         *_patient(made),
         *_seldom_asked(made),
         *_never_seen(made),
+        *_windows_too_short(made),
     ]
     said += [*_never_whole(made), *_scaled(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
@@ -184,6 +186,35 @@ def _never_seen(made: Plan) -> list[str]:
         for each in _promises(made, PROBE)
         if each.gap <= every.get(each.called, 0.0)
     ]
+
+
+def _windows_too_short(made: Plan) -> list[str]:
+    """Say which promises of the time of a fault ask more than that can show: it is held too shortly for too long a gap, or for enough calls."""
+    holds = {step.name: step.hold.seconds for step in made.breaks if step.name and step.hold and not step.until}
+    said = []
+    for each in made.promises:
+        for name in (name for name in getattr(each, "during", ()) if name in holds):
+            allowed = getattr(each, "gap", getattr(each, "longest", 0.0))
+            if allowed >= holds[name]:
+                said.append(
+                    f"{each.name} during {name} allows {spelled(allowed)}, and {name} is held for {spelled(holds[name])}: nothing can be too long in "
+                    f"it, and what is not over by then is unknown; hold it for longer than {spelled(allowed)}"
+                )
+            calls = holds[name] * _asked_a_second(made, each)
+            if 0.0 < calls < FEWEST:
+                said.append(
+                    f"{each.name} during {name}, which is held for {spelled(holds[name])}: {counted(int(calls), 'call')} at most are made in it, and "
+                    f"{FEWEST} are needed, so it will be unknown; hold it for longer, or call more often"
+                )
+    return said
+
+
+def _asked_a_second(made: Plan, promise: Any) -> float:
+    """Return how many calls a second a promise is judged by; 0 where it goes by none."""
+    if promise.name == PROBE:
+        return sum(1.0 / each.every for each in made.workloads if isinstance(each, Probe) and each.called == promise.called)
+    called = {name: pace for name, pace in briefing.paces(made.apps, made.workloads).items() if app_of(name) == getattr(promise, "app", "")}
+    return sum(1.0 / pace for pace in called.values()) if promise.name == Availability.name else 0.0
 
 
 def _patient(made: Plan) -> list[str]:

@@ -43,7 +43,10 @@ def _times(run: Run, finding: Finding) -> Iterator[tuple[int, Interval]]:
         split = rows.get(one.key)
         if isinstance(split, dict) and "fault" in split and split.get("verdict") != Verdict.HELD:
             yield one.band.fault, Interval(one.at, one.at + (one.watched if one.running is None else one.running))
-    gaps = [row for row in _rows(finding.details.get("gaps")) if all(isinstance(row.get(key), int | float) for key in ("from", "to"))]
+    windows = finding.details.get("windows")
+    parts = [each for each in windows if isinstance(each, dict)] if isinstance(windows, list) else []
+    rows_of_gaps = [row for each in (finding.details, *parts) for row in _rows(each.get("gaps"))]
+    gaps = [row for row in rows_of_gaps if all(isinstance(row.get(key), int | float) for key in ("from", "to"))]
     for row in sorted(gaps, key=_length)[-1:]:
         yield 0, Interval(float(str(row["from"])), float(str(row["to"])))
 

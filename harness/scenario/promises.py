@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from harness.core import targets
+from harness.core import parameters, targets
 from harness.core.naming import article, close, one_of, shown
+from harness.core.units import NAMES
 from harness.core.values import Verdict
 from harness.history.calls import PROBE
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
-from harness.steps import Control, actions
+from harness.steps import Control, actions, names_given
 from harness.steps.named_app import note_apps
 
 if TYPE_CHECKING:
@@ -32,10 +33,59 @@ def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, A
     if name not in classes:
         reading.add(inner, f"an unknown {what} {name!r}", one_of(what, classes), close(name, classes), key=True)
         return None
+    if what == "promise":
+        given = _without_windows(reading, given, inner, name, classes)
     built = reading.built(classes[name], given, inner, name, place)
     note_apps(reading, classes[name], built, given, inner)
     reading.misfits(fits.name_misfits(name, place, reading.mode) if reading.mode else [])
     return built
+
+
+WINDOWS: Final = ("during", "outside")
+"""Parameters of a promise that say on which time it is judged: names of faults."""
+
+
+def _without_windows(reading: Draft, given: Json, place: Place, name: str, classes: Mapping[str, Any]) -> Json:
+    """Return what a promise is given, without the time that it cannot be judged on, which is told with the reason."""
+    valid = parameters.names(classes[name])
+    asked = [key for key in WINDOWS if isinstance(given, dict) and key in given and key not in valid]
+    for key in asked:
+        able = ", ".join(sorted(each for each, cls in classes.items() if key in parameters.names(cls)))
+        usual = f"`{WINDOWS[0]}: NAME` can be said of it" if WINDOWS[0] in valid else f"{name} is about the whole run"
+        why = getattr(classes[name], "whole", usual)
+        reading.add((*place, key), f"{key} of {name}", f"a promise that can be about a part of a run: {able}", why, key=True)
+    return {key: value for key, value in given.items() if key not in asked} if isinstance(given, dict) else given
+
+
+def note_windows(reading: Draft, items: Sequence[Json], promises: Sequence[Any]) -> None:
+    """Say which promise is about the time of a fault that no step makes, or of none; `items` are a file's steps as they stand there."""
+    there = names_given(items)
+    for number, promise in enumerate(promises):
+        place: Place = ("promises", number, *([promise.name] if promise is not None else []))
+        for key, value in windows_of(promise).items():
+            if not value and (*place, key) in reading.doc.values:
+                reading.add((*place, key), "an empty list", NAMES)
+            for at, name in enumerate(value):
+                listed = (*place, key, at)
+                where = listed if listed in reading.doc.values else (*place, key)
+                for said in wrong_window(promise, key, name, there):
+                    reading.add(where, *said)
+
+
+def windows_of(promise: Any) -> dict[str, tuple[str, ...]]:
+    """Return the names of the faults that a promise is about the time of, by the parameter."""
+    return {key: getattr(promise, key) for key in WINDOWS if hasattr(promise, key)}
+
+
+def wrong_window(promise: Any, key: str, name: str, there: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return what is wrong with a promise's time by the name of a fault, where `there` are those that there are: found, expected, a hint."""
+    said = []
+    if name not in there:
+        among = f"there is {', '.join(there)}" if there else "no fault has one: `as: NAME` beside its hold, or in place of it"
+        said.append((f"{key}: {name}, which no fault is called", "the name of a fault (its `as`)", close(name, there) or among))
+    elif key == WINDOWS[1] and name in getattr(promise, WINDOWS[0], ()):
+        said.append((f"{name} in during and in outside", "each fault in one of them", ""))
+    return said
 
 
 def read_control(reading: Draft, body: dict[str, Json], promises: Sequence[Any]) -> Control | None:

@@ -19,7 +19,7 @@ from harness.scenario.cluster import own_mode, read_cluster
 from harness.scenario.own_definitions import note_calls
 from harness.scenario.parsing import Draft
 from harness.scenario.probes import note_probes, read_probe
-from harness.scenario.promises import note_scaled, note_wanted, read_control, read_named
+from harness.scenario.promises import note_scaled, note_wanted, note_windows, read_control, read_named
 from harness.scenario.scenario_file import NotForMode, Scenario
 from harness.steps import Step, breaks, longest, note_names, note_numbers, note_twice, read_step
 from harness.steps.part import keys
@@ -128,6 +128,8 @@ def _scenario(reading: Draft) -> Scenario | None:
     _note_whole(reading, body, steps, promises)
     note_wanted(reading, workloads, promises)
     note_calls(reading, workloads)
+    if listed:  # else that is told by itself
+        note_windows(reading, [item for item, _ in listed], promises)
     if len(read) == len(steps):
         note_scaled(reading, read, promises)
     settle = top.settle if top else models.SETTLE

@@ -6,7 +6,7 @@ A kind of step is a class in one of these modules; importing this package knows 
 from harness.steps.acting import Do, actions, apart, most, note_numbers
 from harness.steps.awaiting import Await, awaits
 from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
-from harness.steps.course import Made, faults_made, left_going, note_names, note_twice
+from harness.steps.course import Made, faults_by_name, faults_made, left_going, names_given, note_names, note_twice
 from harness.steps.expectations import Check, Control, parameters_words
 from harness.steps.healing import Heal
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Hold
@@ -39,11 +39,13 @@ __all__ = [
     "apart",
     "awaits",
     "breaks",
+    "faults_by_name",
     "faults_made",
     "flat",
     "left_going",
     "longest",
     "most",
+    "names_given",
     "note_names",
     "note_numbers",
     "note_twice",

@@ -10,7 +10,7 @@ from harness.core import aim, targets
 from harness.core.naming import close
 from harness.core.traits import DISK, POWER, taken
 from harness.steps.acting import Do
-from harness.steps.breaking import ALL, Break
+from harness.steps.breaking import ALL, Break, breaks
 from harness.steps.healing import Heal
 from harness.steps.repeating import Repeat
 from harness.steps.step import flat, kind_of
@@ -102,6 +102,26 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
                 reading.add((*place, "heal"), f"heal of {name!r}, which does not go on then", "the name of a fault that goes on", hint)
             over |= dict.fromkeys(gone, line)
             going = [each for each in going if each not in gone]
+
+
+def names_given(items: Sequence[Json]) -> tuple[str, ...]:
+    """Return the names that faults are given by a file's steps, as they stand there, in order."""
+    named = (item.get("as") for item, _ in _named(items, ()) if "fault" in item)
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def faults_by_name(steps: Sequence[Step], made: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of all faults that have a name (`as`), by that: of one in a repeat, those of all rounds.
+
+    `made` are the kinds of all faults of the run, in order, of which steps in Python may not hold every one.
+    """
+    left = enumerate(made, 1)
+    found: dict[str, list[int]] = {}
+    for step in breaks(steps):
+        number = next((number for number, kind in left if kind == step.fault.name), None)
+        if step.name and number is not None:
+            found.setdefault(step.name, []).append(number)
+    return {name: tuple(numbers) for name, numbers in found.items()}
 
 
 def note_twice(reading: Reading, steps: Sequence[Step]) -> None:

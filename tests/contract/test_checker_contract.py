@@ -32,6 +32,7 @@ from harness.checkers import (
     Writes,
     troubles,
 )
+from harness.checkers.expected import Expected
 from harness.core import parameters
 from harness.core.values import Call, Effect, Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
 from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
@@ -104,20 +105,32 @@ class Row:
         return Judged(self.checker, self.good(), self.bad(), self.otherwise)
 
 
+NAMED = Expected(named=(("loss", (1,)),))
+DOUBLE = _but(
+    add(*((45.5 + at, NodeSeen("n3", NodeState.UP, tuple(container(each, "n3") for each in ("web@1", "web@2")))) for at in range(3)))
+)
+REFUSED = change(between(20.0, 40.0, of(Answered, workload="http")), _failing)
+GONE = change(between(30.0, 33.0, of(NodeSeen, node="n1")), lambda e: replace(cast("NodeSeen", e), containers=()))
+
 ROWS: dict[str, Row] = {
     # what each must hold, and what it must not; `assumptions` convicts nobody: it says whether anybody can be judged
     "assumptions": Row(Assumptions(), GOOD, _recorded("harness-killed"), Verdict.UNKNOWN),
     "availability": Row(Availability("web", 0.5, 40.0), GOOD, _but(change(between(10.0, 69.0, of(Answered, workload="http")), _failing))),
+    "availability, during a fault": Row(
+        Availability("web", 0.1, 35.0, NAMED, ("loss",)), GOOD, _but(change(between(12.0, 52.0, of(Answered, workload="http")), _failing))
+    ),
+    "availability, outside of a fault": Row(
+        Availability("web", 0.9, 5.0, NAMED, (), ("loss",)),
+        _but(REFUSED),
+        _but(change(between(59.0, 69.0, of(Answered, workload="http")), _failing)),
+    ),
     "awaited": Row(
         CameInTime(),
         node_kill().endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web").history,
         node_kill().endures(recovery=16.5).awaited(12.0, 36.0, "recovered", "web", Outcome.FAIL, missing=("web@2 runs nowhere",)).history,
     ),
-    "bystanders": Row(
-        Bystanders(),
-        GOOD,
-        _but(change(between(30.0, 33.0, of(NodeSeen, node="n1")), lambda e: replace(cast("NodeSeen", e), containers=()))),
-    ),
+    "bystanders": Row(Bystanders(), GOOD, _but(GONE)),
+    "bystanders, during a fault": Row(Bystanders(None, NAMED, ("loss",)), GOOD, _but(GONE)),
     "checks": Row(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),
     "clean": Row(
         Clean(),
@@ -125,18 +138,15 @@ ROWS: dict[str, Row] = {
         _but(change(of(Fingerprinted, node="n3", when="after"), lambda e: replace(cast("Fingerprinted", e), marks={"nft_tables": ["x"]}))),
     ),
     "conflicts": Row(Conflicts(), _recorded("node-kill"), _recorded("conflicts-missing")),
-    "conflicts, a double run": Row(
-        Conflicts(),
-        GOOD,
-        _but(
-            add(
-                *((45.5 + at, NodeSeen("n3", NodeState.UP, tuple(container(each, "n3") for each in ("web@1", "web@2")))) for at in range(3))
-            )
-        ),
-    ),
+    "conflicts, a double run": Row(Conflicts(), GOOD, DOUBLE),
+    "conflicts, during a fault": Row(Conflicts(expected=NAMED, during=("loss",)), GOOD, DOUBLE),
     "probe": Row(Probed("queue", 0.9, 5.0), _asked(Outcome.OK), _asked(Outcome.FAIL)),
+    "probe, during a fault": Row(Probed("queue", 0.9, 5.0, NAMED, ("loss",)), _asked(Outcome.OK), _asked(Outcome.FAIL)),
     "quorum": Row(QuorumSurvived("stop"), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")),
     "quorum, going on": Row(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
+    "quorum, during a fault": Row(
+        QuorumSurvived("stop", expected=NAMED, during=("loss",)), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")
+    ),
     "rescheduled": Row(Rescheduled("web", within=38.5), _recorded("node-kill"), _recorded("node-kill-too-late")),
     "rescheduled, never": Row(Rescheduled("web", within=38.5), GOOD, _recorded("pinned-unit")),
     "scaled": Row(Scaled("web", 3, 10.0), _scaled(50.0), _scaled(65.0)),
@@ -144,6 +154,7 @@ ROWS: dict[str, Row] = {
         Settled(), GOOD, _but(change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))))
     ),
     "single": Row(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
+    "single, during a fault": Row(Single("web", 0.0, NAMED, ("loss",)), _recorded("node-kill"), _recorded("partition-heal")),
     "writes": Row(Writes(), _recorded("node-kill"), _recorded("lost-write")),
 }
 """By the checker's name, with more where one has several ways to judge."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.checkers import (
     Assumptions,
     Availability,
+    Bystanders,
     CameInTime,
     Checks,
     Clean,
@@ -20,6 +21,7 @@ from harness.checkers import (
     Rescheduled,
     Scaled,
     Settled,
+    Single,
     Writes,
 )
 from harness.checkers.expected import Asked, Expected
@@ -62,6 +64,7 @@ ACTED = dataclasses.replace(PLANNED, actions=("app.scale",), awaits=1)
 ASKED = dataclasses.replace(
     PLANNED, workloads=(*PLANNED.workloads, ("probe", "queue")), deadlines=(*PLANNED.deadlines, ("probe", "queue", 1.0))
 )
+NAMED = dataclasses.replace(PLANNED, named=(("loss", (1,)),))
 ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
 MOVED = Rescheduled("web", within=38.5)
 SERVED = Availability("web", 0.5, 40.0)
@@ -72,6 +75,11 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
         *(MOVED, dataclasses.replace(SERVED, expected=PLANNED), QuorumSurvived("go on", "stays"), Settled(PLANNED)),
     ),
     "acted": (*(Assumptions(ACTED), Conflicts(), MOVED, Settled(ACTED)), *(Scaled("web", 3, 5.0), CameInTime(ACTED))),
+    "named": (
+        *(Assumptions(NAMED), Availability("web", 0.1, 35.0, NAMED, ("loss",)), Availability("web", 0.9, 5.0, NAMED, (), ("loss",))),
+        *(Single("web", 0.0, NAMED, ("loss",)), Bystanders(None, NAMED, ("loss",)), Conflicts(expected=NAMED, during=("loss",))),
+        QuorumSurvived("go on", "stays", expected=NAMED, during=("loss",)),
+    ),
     "asked": (Assumptions(ASKED), Conflicts(), Probed("queue", 0.9, 5.0, ASKED)),
     "node-kill": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "stays")),
     "partition-heal": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
@@ -83,12 +91,13 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
     "conflicts-missing": ALWAYS,
     "acknowledged-without-quorum": (*ALWAYS, QuorumSurvived("stop")),
 }
-"""What is promised of each base. The first seven are held, the others broken."""
+"""What is promised of each base. The first eight are held, the others broken."""
 
 TRUTH = {
     "good": HELD,
     "acted": HELD,
     "asked": HELD,
+    "named": HELD,
     "node-kill": HELD,
     "partition-heal": HELD,
     "real-partition-minority": HELD,
@@ -106,9 +115,10 @@ def told(base: str) -> tuple[Timed, ...]:
     """The events of a base. "good" is `node_kill`: n2 loses power at 10 s, web@2 runs on n3 at 40.2 s, all is whole at 58 s, and it ends at 70 s.
 
     "acted" is the same with an await of web from 12 s to 42 s, and with web scaled to three at 58.5 s, of which the third
-    runs on n2 from 59.5 s on, and is called. "asked" is the same as the first with a probe that says yes twice a second.
+    runs on n2 from 59.5 s on, and is called. "asked" is the same as the first with a probe that says yes twice a
+    second, and "named" with promises of the time of its fault, which is called loss, and of the rest.
     """
-    if base not in {"good", "acted", "asked"}:
+    if base not in {"good", "acted", "asked", "named"}:
         return tuple(timed(History.load(FOLDER / f"{base}.jsonl")))
     story = node_kill()
     if base == "acted":

@@ -57,6 +57,7 @@ from tests.unit.test_mutants_misplaced import EVENTS as MISPLACED
 from tests.unit.test_mutants_of_lines import LINES
 from tests.unit.test_mutants_seen import EVENTS as SEEN
 from tests.unit.test_mutants_unseen import EVENTS as UNSEEN
+from tests.unit.test_mutants_windows import EVENTS as WINDOWS
 
 
 @pytest.mark.parametrize("base", PROMISES)
@@ -69,7 +70,7 @@ def test_there_are_a_hundred_mutants_at_least_and_no_two_alike() -> None:
     """The table is what was promised."""
     names = [
         *((mutant.base, mutant.name) for mutant in LINES),
-        *((mutant.base, mutant.name) for table in (SEEN, UNSEEN, MISPLACED) for mutant in table),
+        *((mutant.base, mutant.name) for table in (SEEN, UNSEEN, MISPLACED, WINDOWS) for mutant in table),
     ]
     assert len(names) == len(set(names)) >= 100
 
