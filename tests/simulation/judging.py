@@ -24,7 +24,7 @@ from harness.checkers import (
 from harness.core.values import Finding, Verdict
 from harness.history.events import History
 from harness.history.interfaces import Checker
-from tests.simulation import outcomes, recovery, staying, truth
+from tests.simulation import outcomes, recovery, staying, truth, windows
 from tests.simulation.plan import briefed
 from tests.simulation.run import Run
 from tests.simulation.truth import B, H, Truth, U
@@ -54,6 +54,7 @@ class Question:
     def name(self) -> str:
         """The checker's name, with what tells two questions to one checker apart."""
         told = [getattr(self.checker, each, "") for each in ("app", "writes", "leader")]
+        told += [f"during {each}" for each in getattr(self.checker, "during", ())]
         told += ["double run"] if getattr(self.checker, "expect_double_run", False) else []
         return " ".join([self.checker.name, *(each for each in told if each)])
 
@@ -102,6 +103,12 @@ def questions(run: Run) -> list[Question]:
                 for deed in run.deeds
             )
             asked.append((checker, right | {U} if vague else right))
+        else:
+            vague = True
+        asked += [
+            (checker, right | {U} if vague and checker.name == Availability.name else right)
+            for checker, right in windows.questions(run, app)
+        ]
     if ruled:
         asked.append((Conflicts(), truth.conflicts(run, ruled)))
         asked.append((Conflicts(expect_double_run=True), truth.double_run(run, ruled)))

@@ -10,6 +10,7 @@ from harness.history.interfaces import Checker
 from harness.plan.briefing import fill
 from tests.simulation.cluster import CHECK, PROMISED, Cluster
 from tests.simulation.run import Run
+from tests.simulation.windows import called
 
 
 def briefed(run: Run, checkers: Iterable[Checker]) -> tuple[Checker, ...]:
@@ -50,5 +51,6 @@ def _expected(run: Run) -> Expected:
         awaits=len(run.waits),
         actions=tuple(each.name for each in run.deeds),
         rooms=tuple((app.name, len(cluster.nodes)) for app in cluster.apps if app.conflicts),
+        named=tuple((called(fault), (fault.number,)) for fault in run.faults),
         deadlines=(*(("http", app.name, 1.0) for app in cluster.apps), ("register", "", 2.0)),
     )
