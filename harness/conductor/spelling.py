@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.fits import name_misfits
+from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting, windows_of, wrong_window
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
@@ -176,10 +178,13 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None
             continue
         # An environment is what only an action gives: no file has a key for that. A definition is read from a file, and only by a file.
         given = {name: value for name, value in dataclasses.asdict(each).items() if name not in {"environment", "native"} or value}
+        with suppress(TypeError, ValueError):  # what is none is told with the rest
+            given["labels"] = dict(each.labels)
         if wrong := _parts(f"the app {each.name}", models.AppPart, given):
             found += wrong
             continue
         found += [*_beside(each, read, names), *_image(each, provider)]
+        found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in wrong_labels(given["labels"])]
         read.append(each)
     _told(found)
 

@@ -251,6 +251,7 @@ class App:
     conflicts: bool = True  # never two instances on one node
     pin: str | None = None  # name of the only node that may run it
     environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
+    labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
     native: Definition | None = (
         None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it
     )

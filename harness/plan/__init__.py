@@ -396,14 +396,15 @@ def _can_be_named(step: Step, among: Known) -> bool:
 
 
 def _app_to_json(app: App) -> dict[str, Json]:
-    """Return an app as it stands in a plan: what its environment has of its own, and its own definition, only where there is any.
+    """Return an app as it stands in a plan: what its environment has of its own, labels, and its own definition, only where there is any.
 
     Of a definition what is kept is what others may read: no value of an environment is in it.
     """
-    environment: list[Json] = [[name, value] for name, value in app.environment]
+    pairs: dict[str, tuple[tuple[str, str], ...]] = {"environment": app.environment, "labels": app.labels}
+    own: dict[str, Json] = {name: [[key, value] for key, value in every] for name, every in pairs.items() if every}
     told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
-    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {"environment", "native"}}
-    return {**plain, **({"environment": environment} if environment else {}), **({"native": told} if told else {})}
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "native"}}
+    return {**plain, **own, **({"native": told} if told else {})}
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

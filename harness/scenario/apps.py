@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.scenario import models
+from harness.scenario.labels import note_labels
 from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
 
@@ -33,6 +34,7 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
         places[app.name] = place
         note_ports(reading, app, (*place, "native" if app.native else "port"))
         reading.image(app, (*place, "native" if app.native else "image"))
+        note_labels(reading, dict(app.labels), (*place, "labels"))
         if wrong := to_nowhere(app, reading.names):
             reading.add((*place, "native" if app.native else "pin"), *wrong)
         reading.apps.append(app)
@@ -41,7 +43,10 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
 
 def _app(reading: Draft, item: Json, place: Place) -> App | None:
     read = reading.part(models.AppPart, item, place)
-    return App(read.name, read.instances, read.image, read.port, read.conflicts, read.pin) if read is not None else None
+    if read is None:
+        return None
+    labels = tuple(sorted(read.labels.items()))
+    return App(read.name, read.instances, read.image, read.port, read.conflicts, read.pin, labels=labels)
 
 
 def a_second(app: App) -> tuple[str, str]:

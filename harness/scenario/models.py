@@ -70,6 +70,7 @@ class AppPart(Part):
     port: int = Field(8000, ge=1024, le=65000, description="a port from 1024 to 65000; instance K answers on port + K")
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")
     pin: str | None = Field(None, description="the name of a node")
+    labels: dict[str, str] = Field(default_factory=dict, description="a mapping from labels that its containers have to text")
 
 
 class OwnAppPart(Part):

@@ -135,8 +135,9 @@ def _quoted(text: str) -> str:
 def _render(app: App, instance: str) -> UnitFile:
     container = instance.replace("@", "-")
     variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
+    labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
     run = (
-        f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}"
+        f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
         f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:80 {app.image}"
     )
     options = [
@@ -157,6 +158,6 @@ def _render(app: App, instance: str) -> UnitFile:
     if longest > LONGEST_LINE:
         raise HarnessError(
             f"app {app.name!r}: its unit would have a line of {longest} bytes, and fleet takes {LONGEST_LINE} at most; "
-            "give it fewer or shorter variables (a quotation mark, '\\\\', '%' and '$' count twice)"
+            "give it fewer or shorter variables, or labels (a quotation mark, '\\\\', '%' and '$' count twice)"
         )
     return UnitFile(unit_name(instance), tuple(options))

@@ -46,7 +46,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
         "TaskTemplate": {
             "ContainerSpec": {
                 "Image": app.image,
-                "Labels": labels,
+                "Labels": {**dict(app.labels), **labels},
                 "Env": [*environment(app)],
                 "StopGracePeriod": STOP_SECONDS * NANO,
             },
