@@ -34,14 +34,14 @@ from harness.checkers import (
 )
 from harness.checkers.expected import Expected
 from harness.core import parameters
-from harness.core.values import Call, Effect, Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
+from harness.core.values import Call, Effect, Endurance, Finding, Outcome, Patience, Phase, Verdict
 from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
 from harness.history.interfaces import Checker
 from harness.testing import checker_contract, strange
 from harness.testing.checker_contract import CHECKER, JUDGED, Judged
 from harness.testing.contracts import ContractBroken
 from harness.testing.histories import container, node_kill
-from harness.testing.mutations import Mutation, add, between, change, of, timed
+from harness.testing.mutations import Mutation, between, change, of, timed
 from tests.contract.convicting import missed
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
@@ -107,7 +107,10 @@ class Row:
 
 NAMED = Expected(named=(("loss", (1,)),))
 DOUBLE = _but(
-    add(*((45.5 + at, NodeSeen("n3", NodeState.UP, tuple(container(each, "n3") for each in ("web@1", "web@2")))) for at in range(3)))
+    change(
+        between(45.0, 48.0, of(NodeSeen, node="n3")),
+        lambda e: replace(cast("NodeSeen", e), containers=tuple(container(each, "n3") for each in ("web@1", "web@2"))),
+    )
 )
 REFUSED = change(between(20.0, 40.0, of(Answered, workload="http")), _failing)
 GONE = change(between(30.0, 33.0, of(NodeSeen, node="n1")), lambda e: replace(cast("NodeSeen", e), containers=()))
@@ -151,7 +154,12 @@ ROWS: dict[str, Row] = {
     "rescheduled, never": Row(Rescheduled("web", within=38.5), GOOD, _recorded("pinned-unit")),
     "scaled": Row(Scaled("web", 3, 10.0), _scaled(50.0), _scaled(65.0)),
     "settled": Row(
-        Settled(), GOOD, _but(change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))))
+        Settled(),
+        GOOD,
+        _but(
+            change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))),
+            change(between(54.0, 70.0, of(NodeSeen)), lambda e: replace(cast("NodeSeen", e), containers=())),
+        ),
     ),
     "single": Row(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
     "single, during a fault": Row(Single("web", 0.0, NAMED, ("loss",)), _recorded("node-kill"), _recorded("partition-heal")),
