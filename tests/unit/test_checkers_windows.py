@@ -72,6 +72,14 @@ def together(start: float, end: float) -> Story:
     return story.node(start, "n1", "web@1", "web@2").node(end, "n1", "web@1")
 
 
+def by_docker(ended: float) -> Story:
+    """One look before the cut shows two instances of web on n1, and the next one comes in it; Docker says when one of them ended."""
+    story = (
+        overlapping().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").watched(89, "n1 n2 n3").node(24.0, "n1", "web@1", "web@2")
+    )
+    return story.docker(24.1, "n1", "start", "web@2", at=23.9).docker(ended + 0.2, "n1", "die", "web@2", at=ended).node(25.9, "n1", "web@1")
+
+
 def moved(start: float, end: float | None = None) -> Story:
     """web@2 on n3, which no fault hits, until it stops there; started again there at `end`, or elsewhere."""
     story = overlapping().node(0, "n1", "web@1").node(0, "n2").node(0, "n3", "web@2").watched(89, "n1 n2 n3").endures()
@@ -200,6 +208,9 @@ CASES: dict[str, tuple[Checker, Story, Verdict, str]] = {
         UNKNOWN,
         "no instance was seen on two nodes at once while cut was in force",
     ),
+    "together until just before it, by Docker": (Conflicts(during=("cut",)), by_docker(24.5), UNKNOWN, "only one look showed it"),
+    "together until then, by Docker": (Conflicts(during=("cut",)), by_docker(25.5), BROKEN, "while cut was in force"),
+    "together before it, by Docker": (Conflicts(outside=("cut",)), by_docker(24.4), BROKEN, "while cut was not there"),
     # bystanders
     "moved in it": (Bystanders(during=("cut",)), moved(30), BROKEN, "web@2 stopped on n3, which no fault hit, at 30.0 s"),
     "started anew in it": (Bystanders("web", during=("cut",)), moved(30, 32), BROKEN, "for 2.0 s, while cut was in force"),
