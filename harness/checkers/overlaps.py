@@ -145,9 +145,10 @@ def double_runs(history: History, spans: Mapping[str, Sequence[Span]]) -> list[O
     unheard = _unheard_ends(history, spans)
     visits: dict[str, dict[str, list[_Visit]]] = {}
     for stay in stays(spans):
-        gone = [*off.get(stay.node, ()), *unheard.get((stay.node, stay.instance), ())]
-        parts = [(each, stay.sure, stay.entry) for each in without([stay.interval], gone)]
-        parts += [(each, False, stay.entry) for each in common([stay.interval], gone)]
+        there = without([stay.interval], off.get(stay.node, ()))
+        gone = unheard.get((stay.node, stay.instance), ())
+        parts = [(each, stay.sure, stay.entry) for each in without(there, gone)]
+        parts += [(each, False, stay.entry) for each in common(there, gone)]
         visits.setdefault(stay.instance, {}).setdefault(stay.node, []).extend(sorted(parts))
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for instance, nodes in visits.items():

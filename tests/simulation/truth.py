@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.values import App, Loss, Outcome, Verdict
-from tests.simulation.deeds import upset
+from tests.simulation.deeds import down, upset
 from tests.simulation.faults import Fault
 from tests.simulation.run import Run
 from tests.simulation.world import Stay
@@ -174,6 +174,10 @@ def _leadership(run: Run, fault: Fault, promise: str) -> Truth:
         found |= {U}
         if promise == "moves" and not moves:
             found = found - {H}
+    # A daemon that may still be stopped may leave no majority with those that are lost.
+    stopped = {each.node for each in down(run.deeds, run.end) if each.meets(fault.bites, fault.healing)}
+    if stopped and 2 * len({*run.cluster.members} - stopped - {*fault.lost}) <= len(run.cluster.members):
+        found |= {U}
     if any(fault.decided - 2 <= time <= fault.decided + 0.2 for time, _ in run.led if time > 0):
         found = set(ANY)  # an election of before was just over, or was not
     if nobody > 1 or len(run.cluster.nodes) in {2, 4}:

@@ -97,6 +97,16 @@ def test_what_a_node_ran_when_it_was_heard_of_last_may_have_ended_at_once(last: 
         assert finding.verdict is other, finding.summary
 
 
+@pytest.mark.parametrize(("longest", "verdict"), [(4.0, Verdict.HELD), (1.0, Verdict.BROKEN)])
+@pytest.mark.parametrize("seen", [32.3, 36.5, 60.0])
+def test_a_machine_whose_power_is_cut_runs_nothing_on_however_late_that_is_seen(seen: float, longest: float, verdict: Verdict) -> None:
+    """Two copies from 30 s on, for 2.2 s, until the switch of n1's machine says that it is off; n1 itself says nothing for longer."""
+    story = _twice(30, None).node(30, "n2", "web@1", "db@1").off(seen, "n1").node(72, "n1")
+    story.fault("node.kill", "n1", decided=32, in_force=32.2, healing=70, healed=71)
+    finding = Single("db", longest).check(story.done(80).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_two_containers_of_one_node_are_two() -> None:
     """As on two nodes, and told by the node."""
     story = _twice(0, None)
