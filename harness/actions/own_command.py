@@ -1,4 +1,4 @@
-"""A command of whoever wrote the scenario, done on nodes."""
+"""A command of whoever wrote the scenario, done on nodes, or on this machine."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ LONGEST = 7200.0
 @dataclass(frozen=True, slots=True)
 class RunCommand:
     """A command of your own is run on all targets at once, as root, by `sh -c`. It is done where it ends with status 0, and its words are kept.
+
+    `on: here` is this machine: there it is run as whoever runs the harness, in the cluster's network.
 
     With another status it may have been done in part. The command and the last of its words stand in the run's results, and are shown: of a variable
     of the harness's own environment that `secret` names, which the command has as well, only the name does. What it does to the cluster nobody else
@@ -49,6 +51,10 @@ class RunCommand:
     def lack(self) -> str:
         """Say that its secret is not there; see `harness.core.protocols.Needing`."""
         return users_command.lack(self.secret)
+
+    def not_here(self) -> tuple[str, str, str] | None:
+        """Need nothing that only a node has; see `harness.core.protocols.Local`."""
+        return None
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it needs no more than the nodes
         """Run it, and return what it said on each. Raises `HalfDone` where it ends with another status, `Unreachable` where nobody knows."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.checkers.judging import SHOWN, Point, plural, unknown
 from harness.checkers.troubles import blind, pace, stalls, unasked
 from harness.core.figures import at, given, lasted
-from harness.core.values import Loss, NodeState, Phase
+from harness.core.values import HERE, Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
 from harness.history.calls import PROBE, ops, whom
@@ -105,7 +105,9 @@ def _strangers(history: History, expected: Expected, spans: Mapping[str, Sequenc
         points += [unknown(f"{node} was told of, and is no node of the plan") for node in others]
         hit = {(event.fault, node) for _, event in history.each(FaultStage) for node in event.targets}
         points += [
-            unknown(f"fault {fault} hit {node}, which is no node of the plan") for fault, node in sorted(hit) if node not in expected.nodes
+            unknown(f"fault {fault} hit {node}, which is no node of the plan")
+            for fault, node in sorted(hit)
+            if node not in {*expected.nodes, HERE}
         ]
     if expected.instances and not expected.more:
         ran: dict[str, Span] = {}

@@ -20,6 +20,7 @@ from harness.core.traits import to_history
 from harness.core.values import Stage
 from harness.faults import common
 from harness.history.events import FaultStage, Note
+from harness.nodes.this_machine import node_of
 from harness.nodes.together import together
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Holding:
 
     def __post_init__(self) -> None:
         self.cluster = self.cluster.of(self.number)
-        self._nodes = [self.cluster.node(name) for name in self.hit]
+        self._nodes = [node_of(self.cluster, name) for name in self.hit]
         self._values = parameters.read(self.fault)
 
     def live(self, expression: str, hold: Callable[[], None]) -> None:

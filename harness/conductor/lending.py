@@ -324,7 +324,8 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
     Nodes that outlive the run are not let go while anything of it is on them (something is broken still, or `left`, an app): only the record of
     them says where. The reaper tries once more, and keeps the record where that fails, too.
     """
-    if not keep and isinstance(provider, Claiming) and (left or not all_settled(ledger.path)):
+    here = any(line.here for line in unsettled(ledger.path))  # what is broken on this machine does not go with the cluster
+    if not keep and (here or (isinstance(provider, Claiming) and (left or not all_settled(ledger.path)))):
         reaper.abandon()
         return
     try:

@@ -15,7 +15,9 @@ from harness.core.errors import BadInput, Problem, Unreachable, Unsupported
 from harness.core.plain import in_line
 from harness.core.protocols import CAPABILITIES, Limited, Needing, Running
 from harness.core.traits import taken
+from harness.core.values import HERE
 from harness.faults.common import unavailable
+from harness.nodes.this_machine import node_of
 from harness.steps import apart, breaks, faults_made, most
 from harness.steps.course import part_words
 from harness.workloads.probe import Probe
@@ -49,6 +51,9 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
     for step in steps:
         # Where the file says who is hit, what others lack keeps nobody from that.
         hit = aim.fixed(targets.parse(step.targets), names) or names
+        if targets.is_here(step.targets):
+            _must_be_none(unavailable(step.fault, cluster, node_of(cluster, HERE)), step.fault, node_of(cluster, HERE))
+            continue
         for node in cluster.nodes:
             if node.name not in safe and node.name in hit:
                 _must_be_none(unavailable(step.fault, cluster, node), step.fault, node)
@@ -84,13 +89,14 @@ def must_be_doable(cluster: Cluster, action: Action, on: str = "") -> None:
     if why := too_lasting(cluster.provider, action):
         raise Unsupported(why)
     names, safe = [node.name for node in cluster.nodes], spared(cluster)
+    # What is run on this machine may reach every host: each must allow it.
     for refused in [*untouchable(action, on, names, safe), *unmarked(action, names, safe, partial(_refusal, cluster))]:
         raise Unsupported(refused)
 
 
 def untouchable(action: Action, on: str, names: Sequence[str], spared: Collection[str]) -> Iterator[str]:
     """Say that an action would be done to nodes that are protected, where that is known before the run: else it is done to nobody then."""
-    parsed = targets.parse(on) if on else None
+    parsed = targets.parse(on) if on and not targets.is_here(on) else None
     if parsed is not None and not parsed.hangs:
         could = [name for name in names if name not in spared]
         if len(could) < len(names) and (why := _protected(parsed, names, could, {})):
@@ -131,7 +137,8 @@ def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node], broken:
     A scenario in Python has no plan that could be asked before.
     """
     allowed = _at_once(cluster)
-    together = {*broken, *(node.name for node in hit)}
+    here = [node.name for node in hit] == [HERE]
+    together = {*broken, *(node.name for node in hit)} - {HERE}
     if allowed is not None and len(together) > allowed:
         names = ", ".join(node.name for node in hit)
         beside = f" with {', '.join(sorted(broken))}, which is broken already," if broken else ""
@@ -140,8 +147,9 @@ def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node], broken:
         )
     if isinstance(cluster.provider, Limited):
         # The other end of a cut counts as well, but for a node that is spared: it is no target, and loses nothing but the way to one.
-        more = fault.touched(cluster, hit)
-        for node in {node.name: node for node in (*hit, *more) if node.name not in spared(cluster)}.values():
+        # And what is done on this machine may reach every host.
+        more = cluster.nodes if here else (*hit, *fault.touched(cluster, hit))
+        for node in {node.name: node for node in more if node.name not in spared(cluster)}.values():
             _must_be_none(_refusal(cluster, node.name, fault), fault, node)
 
 
@@ -193,6 +201,8 @@ def reach(
     Refused is what may break more than `at_once` nodes (None: any number), and what can hit nobody without a spared node. What only may hold one
     when the fault fires is not refused here: then it is refused there (`harness.core.aim.resolve`).
     """
+    if targets.is_here(expression):  # nobody by itself; but what is run here may reach every host, and each must allow it
+        return Reach(0, tuple(name for name in names if name not in spared), ())
     parsed = targets.parse(expression)
     wanted = parsed.wanted(len(names))
     most = aim.most(parsed, nodes=names, instances=instances)

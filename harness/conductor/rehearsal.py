@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.conductor.permission import done_to, must_be_at_hand, reach, refusals, too_lasting, unmarked, untouchable
+from harness.core import targets
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
@@ -73,7 +74,10 @@ def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
         step = made.step
         found = reach(step.targets, names, counts, seen.spared, seen.at_once)
         could = ", ".join(found.could) or "nobody"
-        told.append(f"fault {made.number}: {step.fault.name} on {step.targets!r}: {found.most} at most of {could}, decided when it fires")
+        whom = f"{found.most} at most of {could}, decided when it fires"
+        told.append(
+            f"fault {made.number}: {step.fault.name} on {step.targets!r}: {'this machine' if targets.is_here(step.targets) else whom}"
+        )
         refused += [*refusals(made, names, counts, seen.spared, seen.at_once), *_refusals(step.fault, found.could, seen)]
     return told, refused
 

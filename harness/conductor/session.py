@@ -26,12 +26,13 @@ from harness.core.errors import BadInput, HarnessError, Problem, Unsupported, in
 from harness.core.figures import given
 from harness.core.protocols import Altering, Enduring, Ordered, Outliving, Quorum, Viewing
 from harness.core.traits import to_history
-from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
+from harness.core.values import AFTER, BEFORE, DURING, HERE, Outcome, Phase, Stage
 from harness.faults import common
 from harness.history.awaits import NO_FURTHER, UNKNOWN
 from harness.history.events import Acted, Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Wholeness
 from harness.history.recorder import Recorder
 from harness.history.situation import Situation
+from harness.nodes.this_machine import node_of
 from harness.observers import observers
 from harness.observers.node_truth import HostObserver
 from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, briefing
@@ -314,7 +315,7 @@ class Session:
         told = functools.partial(told, hit, step.at_most, step.may_fail, parameters=values, effect=action.effect, was=self._count())
         self.recorder.record(told())
         begun = self.recorder.now()
-        outcome, said = doing.done(action, self.cluster, [self.cluster.node(name) for name in hit], step.at_most)
+        outcome, said = doing.done(action, self.cluster, [node_of(self.cluster, name) for name in hit], step.at_most)
         if outcome is Outcome.OK and isinstance(action, Altering):
             self.cluster.apps = tuple(action.altered(app) for app in self.cluster.apps)
         if outcome is Outcome.OK and action.effect.runs:
@@ -471,7 +472,7 @@ class Session:
             kind = to_history(fault.traits, ())
             self.recorder.record(FaultStage(number, fault.name, (), Stage.FAILED, parameters.read(fault), str(error), kind))
             raise
-        nodes = [self.cluster.node(name) for name in hit]
+        nodes = [node_of(self.cluster, name) for name in hit]
         broken = {name for each in self._going for name in each.hit}
         permission.must_be_allowed(self.cluster, fault, nodes, broken)
         if not any(
@@ -541,6 +542,8 @@ class Session:
         What it leaves open is drawn with the run's seed from a stream of that name: what is drawn from others changes nothing of it. Nodes that
         must never be broken may be asked all the same: they are spared only `to_break`.
         """
+        if targets.is_here(expression):
+            return (HERE,)
         stream = f"{stream} on {expression}"
         self._drawn[stream] += 1
         mode = self.cluster.mode

@@ -325,7 +325,7 @@ def must_be_action(action: Any, whom: Any, at_most: Any, around: Around, may_fai
     elif action.aims and not whom:
         found.append(Problem(where, 0, 0, "no target", "a target expression: it is done to nodes"))
     elif action.aims:
-        found += _whom(None, whom, around)
+        found += _whom(action, whom, around)
     elif whom:
         found.append(Problem(where, 0, 0, f"the target {whom!r}", "none: it is done to no node"))
     found += [*_unknown_apps("action", [action], [app.name for app in around.apps]), *_lacking(where, action)]

@@ -738,6 +738,14 @@ class Needing(Protocol):
 
 
 @runtime_checkable
+class Local(Protocol):
+    """A fault, or an action, that can be done to the machine of the harness as well, which is no node: where a target expression is ``here``."""
+
+    def not_here(self) -> tuple[str, str, str] | None:
+        """Return which parameter asks for what that machine lacks, what it asks for, and what was expected; None where it can be done there."""
+
+
+@runtime_checkable
 class Altering(Protocol):
     """An action after which an app is another one than it was: whoever starts an instance of it later goes by that."""
 

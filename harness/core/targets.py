@@ -15,6 +15,7 @@ An expression is a list of words joined by ``&`` (and), with ``!`` (not) and par
     follower              one member that does not lead      (a chooser)
     minority              (N-1)//2 of the N nodes: as many as a quorum can lose  (a chooser)
     majority              N//2+1 of the N nodes                                  (a chooser)
+    here                  the machine that the harness runs on: alone, and for commands only
 
 Choosers choose last, with the run's random numbers, from what the rest of the expression leaves: ``hosting(web) & any`` is one node of those
 that run web. With several choosers the smallest count holds. ``!`` can stand before a set only: "not one node" is not a set.
@@ -27,6 +28,8 @@ import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from harness.core.values import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -294,6 +297,11 @@ def parse(text: str) -> Expression:
     return _Parser(text).expression()
 
 
+def is_here(text: str) -> bool:
+    """Whether an expression is the machine that the harness runs on."""
+    return text.strip() == HERE
+
+
 def names(expression: Expression) -> tuple[Name, ...]:
     """Return the names of nodes in it, with their positions."""
     return tuple(atom for atom in expression.atoms() if isinstance(atom, Name) and atom.word not in SETS)
@@ -324,12 +332,14 @@ def in_words(expression: Expression, *, nodes: Sequence[str]) -> str:
     conditions = " and ".join(told)
     if not conditions:
         return f"all {total} nodes" if wanted is None else f"{wanted} of the {total} nodes"
-    if str(expression) == LEADER:
-        return "the leader"
-    if str(expression) == CONTROLLER:
-        return "the node that takes this run's orders"
-    if str(expression) in nodes:
-        return str(expression)
+    alone = {
+        LEADER: "the leader",
+        CONTROLLER: "the node that takes this run's orders",
+        HERE: "this machine",
+        **{node: node for node in nodes},
+    }
+    if str(expression) in alone:
+        return alone[str(expression)]
     if wanted is None:
         return f"every node that {conditions} (of {total})"
     return f"1 node that {conditions} (of {total})" if wanted == 1 else f"{wanted} nodes, each of which {conditions} (of {total})"

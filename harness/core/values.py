@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from harness.core.figures import given
 
@@ -177,6 +177,10 @@ class Result:
     def text(self) -> str:
         """Standard output as text, undecodable bytes replaced."""
         return self.out.decode(errors="replace")
+
+
+HERE: Final = "here"
+"""The machine that the harness runs on, where a node's name could stand. It is no node: only what says that it can be done there is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core import pace
 from harness.core.errors import CommandFailed, HarnessError, Unsupported
 from harness.core.protocols import CAPABILITIES, Cluster, Cutting, Fault, Node, Power
-from harness.core.values import Loss, Unavailable
+from harness.core.values import HERE, Loss, Unavailable
 from harness.nodes.together import together
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def remedies(fault: Fault, cluster: Cluster, targets: Sequence[Node]) -> dict[st
 
 
 def live(cluster: Cluster, nodes: Sequence[Node]) -> list[Node]:
-    """Return those of `nodes` that are on; all of them where the provider cannot tell.
+    """Return those of `nodes` that are on; all of them where the provider cannot tell. This machine always is.
 
     What a fault leaves in a node's memory (processes, rules, /run) is gone when the node is off, so there is nothing to ask or to mend. A node
     that is on and gives no answer stays in: it may well be broken, and nobody knows.
     """
     provider = cluster.provider
-    return [node for node in nodes if provider.is_on(node)] if isinstance(provider, Power) else list(nodes)
+    return [node for node in nodes if node.name == HERE or provider.is_on(node)] if isinstance(provider, Power) else list(nodes)
 
 
 def lost(fault: Fault, cluster: Cluster, targets: Sequence[Node]) -> tuple[str, ...]:

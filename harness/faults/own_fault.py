@@ -1,4 +1,4 @@
-"""A fault of whoever wrote the scenario: three commands of theirs, on nodes."""
+"""A fault of whoever wrote the scenario: three commands of theirs, on nodes, or on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.core.errors import BadInput, CommandFailed, FaultFailed, HarnessErr
 from harness.core.protocols import Cluster, Here, Mode, Node, Services
 from harness.core.traits import EVERYBODY, RUNTIME, blinded, known_as
 from harness.core.units import Duration
-from harness.core.values import Loss, Rung, Traits, Unavailable
+from harness.core.values import HERE, Loss, Rung, Traits, Unavailable
 from harness.faults.common import digest, live, together
 from harness.faults.partition import Partition
 from harness.nodes import users_command
@@ -55,6 +55,9 @@ class OwnFault:
     By any other nobody knows. What mends must do so after half of what breaks, after none of it, and twice, with nobody beside it: a node that lost
     us runs it by itself. It has no secret. What breaks must end with the machine (rules, processes, /run): one that is off when it is to be mended is
     taken for whole. What the cluster loses to it only you can say: of what you do not, nothing is excused.
+
+    `on: here` is this machine: there they are run as whoever runs the harness, in the cluster's network, and what mends is run by another process
+    where the harness is gone, and perhaps the cluster. Nobody is lost to it.
     """
 
     breaking: _Breaking
@@ -108,6 +111,12 @@ class OwnFault:
         )
         return "takes", f"the loss of the process {lost!r}", expected
 
+    def not_here(self) -> tuple[str, str, str] | None:
+        """Say that a node is lost, or a daemon of one: this machine is none. See `harness.core.protocols.Local`."""
+        if self.loses == "nothing":
+            return None
+        return "loses", f"the loss of a {self.loses}, on this machine", "nothing: this machine is no node, and the cluster loses none to it"
+
     def lack(self) -> str:
         """Say that the secret of what breaks is not there; see `harness.core.protocols.Needing`."""
         return users_command.lack(self.secret)
@@ -150,8 +159,8 @@ class OwnFault:
         return Partition("isolate").lost(cluster, targets) if self.loses == "link" else [node.name for node in targets]
 
     def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - nobody else is touched
-        """Return the targets."""
-        return targets
+        """Return the targets, but for this machine: it ends with us, and is mended by the reaper."""
+        return [node for node in targets if node.name != HERE]
 
     def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
         """Return the command that mends, for the node to run alone."""

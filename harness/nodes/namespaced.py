@@ -9,11 +9,10 @@ import os
 import signal
 import socket
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from harness.core import pace, stops
 from harness.core.errors import HarnessError, Unreachable, unstarted
@@ -21,15 +20,13 @@ from harness.core.figures import given
 from harness.core.values import Result
 from harness.host import marks
 from harness.host.processes import PROC, Process
-from harness.host.talk import LONGEST_LINE, TOO_MUCH, SaidTooMuch, heard
-from harness.nodes import peeking, programs
+from harness.host.talk import TOO_MUCH, SaidTooMuch, heard
+from harness.nodes import children, peeking, programs
 from harness.nodes.programs import RUN_SECONDS
 
 if TYPE_CHECKING:
     import docker
 
-GONE_SECONDS = 1.0
-"""How long a killed command is waited for: one that waits for a stalled disk cannot die."""
 _GRACE_SECONDS = 0.05  # measured: a dying machine's PID 1 outlives the command that died with it by 5 ms at most
 _MISSING = "it comes with util-linux"
 _DOCKER = PurePosixPath("/run/docker.sock")
@@ -94,7 +91,7 @@ class NspawnNode:
         leader = self._machine(asked)
         reader, writer = os.pipe()
         try:
-            with _input(stdin) as fed:
+            with children.fed(stdin) as fed:
                 child = subprocess.Popen(
                     self._argv(leader, writer, argv),
                     stdin=fed,
@@ -113,13 +110,13 @@ class NspawnNode:
             try:
                 out, err = heard(child, seconds)
             except subprocess.TimeoutExpired:
-                _end(child)
+                children.end(child)
                 raise Unreachable(self._name, asked, f"no end of it after {given(seconds)}; it was killed") from None
             except SaidTooMuch:
-                _end(child)
+                children.end(child)
                 raise Unreachable(self._name, asked, f"{TOO_MUCH}; it was killed") from None
             except BaseException:
-                _end(child)
+                children.end(child)
                 raise
             entered = os.read(reader, 8) != b""
         finally:
@@ -139,11 +136,11 @@ class NspawnNode:
         """Copy a file from the node; see `harness.core.protocols.Node.get`."""
         programs.get(self, source, target)
 
-    def stream(self, *argv: str, stdin: bytes = b"") -> NspawnStream:
+    def stream(self, *argv: str, stdin: bytes = b"") -> children.ChildStream:
         """Start a command and read it line by line; see `harness.core.protocols.Streaming`."""
         leader = self._machine(" ".join(argv))
         try:
-            with open(os.devnull, "ab") as null, _input(stdin) as fed:  # noqa: PTH123 - a device, not a path of ours
+            with open(os.devnull, "ab") as null, children.fed(stdin) as fed:  # noqa: PTH123 - a device, not a path of ours
                 child = subprocess.Popen(
                     self._argv(leader, null.fileno(), argv),
                     stdin=fed,
@@ -155,7 +152,7 @@ class NspawnNode:
                 )
         except OSError as error:
             raise HarnessError(f"{self._name}: cannot start nsenter: {unstarted(error, _MISSING)}") from error
-        return NspawnStream(child)
+        return children.ChildStream(child)
 
     def docker(self, timeout: float) -> docker.DockerClient:
         """Return a client of the node's Docker daemon; see `harness.core.protocols.DockerAccess`."""
@@ -192,55 +189,3 @@ def reap(run_id: str) -> list[int]:
                 os.killpg(process.pid, signal.SIGKILL)
                 entered.append(leader)
     return entered
-
-
-def _input(body: bytes) -> IO[bytes]:
-    """Return a file in memory that a command reads its input from: whatever its size and the reader's pace, nobody must stand by and feed."""
-    fed = os.fdopen(os.memfd_create("input", os.MFD_CLOEXEC), "w+b")
-    try:
-        fed.write(body)
-        fed.seek(0)
-    except BaseException:
-        fed.close()
-        raise
-    return fed
-
-
-def _kill_session(child: subprocess.Popen[bytes]) -> None:
-    """Kill nsenter and all that it started (its session). One whose end was collected is left alone: its number may be another's by now."""
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill it and wait for its end, but not for ever: a process in a session of its own lives on, one that waits for a stalled disk cannot die."""
-    with child:  # closes the pipes and collects nsenter
-        _kill_session(child)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(GONE_SECONDS)
-
-
-class NspawnStream:
-    """A command that goes on running on a node."""
-
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
-        self._lock = threading.Lock()
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield its lines as they come."""
-        if self._child.stdout is not None:
-            with suppress(ValueError, OSError):  # closed from another thread
-                while 0 < len(line := self._child.stdout.readline(LONGEST_LINE + 1)) <= LONGEST_LINE:
-                    yield line.rstrip(b"\n")
-
-    def close(self) -> None:
-        """End it. Twice is fine."""
-        with self._lock:
-            if self._child.returncode is None:  # once collected, its pid may be somebody else's
-                _kill_session(self._child)
-            self._child.wait()
-            if self._child.stdout is not None and not self._child.stdout.closed:
-                with suppress(RuntimeError, OSError):
-                    self._child.stdout.close()

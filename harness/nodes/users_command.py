@@ -1,6 +1,7 @@
 """A command of whoever wrote a scenario: what may stand in it, and how it is run on a node, with its words bounded and its secret hidden.
 
-Nothing of its text is ever run on this machine, or is part of a script of ours: it reaches a node's own shell as an argument.
+Nothing of its text is part of a script of ours: it reaches a shell as an argument, on a node, or on this machine only where the scenario says `here`
+(`harness.nodes.this_machine`).
 """
 
 from __future__ import annotations

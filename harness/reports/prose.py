@@ -46,6 +46,8 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
             for each in made.workloads
         ),
     ]
+    if _anything_here(made):
+        lines.append("  here      what runs on this machine has all the rights of whoever runs whalefall, and is in the cluster's network")
     lines += ["  steps"]
     for number, step in enumerate(made.steps, 1):
         first, *rest = step.words(names)
@@ -77,6 +79,12 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
     )
     return "\n".join(part for line in lines for part in _wrapped(line, width))
+
+
+def _anything_here(made: Plan) -> bool:
+    """Whether anything of a plan is run on the machine of the harness."""
+    whom = [getattr(step, "targets", "") for step, _ in flat(made.steps)]
+    return any(targets.is_here(each) for each in (*whom, *(getattr(each, "on", "") for each in made.workloads)))
 
 
 def _drawn(step: Step) -> bool:

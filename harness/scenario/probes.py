@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core.naming import close, range_of
+from harness.core.values import HERE
 from harness.history.calls import PROBE
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def slips(workloads: Sequence[Any], names: Sequence[str]) -> Iterator[ProbeSlip]
     for number, each in enumerate(workloads):
         if each is None or each.name != PROBE:
             continue
-        if names and each.on not in names:
-            yield ProbeSlip(number, "on", f"the node {each.on!r}", f"a node's name, {range_of(names)}", close(each.on, names))
+        if names and each.on not in {*names, HERE}:
+            expected = f"a node's name, {range_of(names)}, or {HERE}"
+            yield ProbeSlip(number, "on", f"the node {each.on!r}", expected, close(each.on, [*names, HERE]))
         if each.called in seen:
             yield ProbeSlip(
                 number, "name", f"a second probe named {each.called!r}", "a name of its own for each probe", other=seen[each.called]

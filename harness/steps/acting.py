@@ -12,7 +12,7 @@ from pydantic import Field
 from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.naming import close
-from harness.core.protocols import CAPABILITIES, Altering, Choosy, Scaling
+from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, Scaling
 from harness.core.units import Duration, counted, spelled
 from harness.core.values import Outcome
 from harness.history.lines import typed
@@ -21,7 +21,7 @@ from harness.steps.misfit import Misfit, target_misfits
 from harness.steps.named_app import named_apps, note_apps
 from harness.steps.part import Part, beside_with, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
-from harness.steps.targeting import read_target
+from harness.steps.targeting import note_not_here, read_target
 
 if TYPE_CHECKING:
     from harness.core.protocols import Action
@@ -67,7 +67,7 @@ class Do(Step):
         known = reading.known.actions.get(name) if isinstance(name, str) else None
         under = {} if known is None else beside_with(DoPart, known, item)
         part = reading.part(DoPart, dict(item), place, under=under)
-        expression = read_target(reading, item["on"], (*place, "on")) if "on" in item else None
+        expression = read_target(reading, item["on"], (*place, "on"), known or Local) if "on" in item else None
         action = None
         if known is not None:
             if not under:
@@ -81,6 +81,7 @@ class Do(Step):
             reading.add((*place, "do"), f"an unknown action {name!r}", f"one of {names}", close(name, reading.known.actions))
         sound = known is None or note_apps(reading, known, action, item.get("with"), (*place, "with"))
         sound = action is not None and _note_ports(reading, action, place) and sound
+        sound = action is not None and note_not_here(reading, action, part.on if part else "", place) and sound
         sound = action is not None and _note_images(reading, action, place) and sound
         sound = action is not None and _note_definitions(reading, action, place) and sound
         if action is not None and reading.mode:

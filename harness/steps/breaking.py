@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget, TakenAlready
 from harness.core.naming import close, one_of
-from harness.core.protocols import Choosy, Quorum
+from harness.core.protocols import Choosy, Local, Quorum
 from harness.core.units import ABOVE, DURATION, Duration
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
@@ -22,7 +22,7 @@ from harness.steps.misfit import Misfit, no_quorum, target_misfits
 from harness.steps.named_app import note_apps
 from harness.steps.part import Part, beside_with, keys, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
-from harness.steps.targeting import cuts_nothing, note, read_target
+from harness.steps.targeting import cuts_nothing, note, note_not_here, read_target
 
 if TYPE_CHECKING:
     from harness.core.protocols import Fault
@@ -85,7 +85,7 @@ class Break(Step):
         known = reading.known.faults.get(name) if isinstance(name, str) else None
         under = {} if known is None else beside_with(BreakPart, known, item)
         part = reading.part(BreakPart, dict(item), place, under=under)
-        expression = read_target(reading, item.get("on"), (*place, "on"))
+        expression = read_target(reading, item.get("on"), (*place, "on"), known or Local)
         hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
         if item.get("as") == ALL:
             reading.add((*place, "as"), f"the name {ALL!r}", NAMED, "`heal: all` heals all that goes on")
@@ -95,6 +95,7 @@ class Break(Step):
         if known is not None:
             fault = None if under else reading.built(known, item.get("with"), (*place, "with"), str(name), place)
             sound = note_apps(reading, known, fault, item.get("with"), (*place, "with"))
+            sound = note_not_here(reading, fault, str(item.get("on")), place) and sound
         elif isinstance(name, str):
             reading.add(
                 (*place, "fault"), f"an unknown fault {name!r}", one_of("fault", reading.known.faults), close(name, reading.known.faults)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core import aim, targets
 from harness.core.naming import close
+from harness.core.protocols import Local
 from harness.core.topology import SHAPES
+from harness.core.values import HERE
 
 if TYPE_CHECKING:
     from harness.core.values import App, Json
@@ -64,6 +66,19 @@ def impossible(expression: targets.Expression, text: str, nodes: Sequence[str], 
     return None
 
 
+def misplaced(expression: targets.Expression, text: str, done: Any) -> TargetSlip | None:
+    """Say where an expression names this machine and cannot: beside nodes, or for a fault or an action (`done`, or its class) of nodes alone."""
+    here = next((name for name in targets.names(expression) if name.word == HERE), None)
+    if here is None:
+        return None
+    if not targets.is_here(text):
+        return TargetSlip(f"{HERE} in the target {text[:80]!r}", f"{HERE} alone", "this machine is no node of the cluster", here.position)
+    if not isinstance(done, Local):
+        why = f"{done.name} cannot be done to this machine" if done is not None else "nothing is checked of this machine"
+        return TargetSlip(f"the target {HERE!r}", f"nodes: {why}", "commands can be run on it (`command`)", here.position)
+    return None
+
+
 def by_no_fault(expression: targets.Expression, begun: Sequence[str], *, going: bool) -> list[TargetSlip]:
     """Return where it goes by faults that are none, or not yet. `begun` are the names of those before it, `going` is whether one goes on then."""
     found = []
@@ -107,19 +122,32 @@ def slips(text: str, fault: Any, around: Around) -> list[TargetSlip]:
     if (bad := unreadable(text)) is not None:
         return [bad]
     expression = targets.parse(text)
+    if fault is not None and (slip := misplaced(expression, text, fault)) is not None:
+        return [slip]
+    if targets.is_here(text):
+        lack = fault.not_here() if fault is not None else None
+        return [TargetSlip(lack[1], lack[2])] if lack else []
     found = [*unknown(expression, around.nodes, around.apps), *by_no_fault(expression, around.begun, going=around.going)]
     whole = (impossible(expression, text, around.nodes, around.apps), cuts_nothing(fault, expression, around.nodes))
     return found or [each for each in whole if each is not None]
 
 
-def read_target(reading: Reading, text: Json, place: Place) -> targets.Expression | None:
-    """Read a target expression of a file, and note what can be known to be wrong with it; None where nobody can be meant by it."""
+def read_target(reading: Reading, text: Json, place: Place, done: Any = None) -> targets.Expression | None:
+    """Read a target expression of a file, and note what can be known to be wrong with it; None where nobody can be meant by it.
+
+    `done` is the class of the fault, or the action, that is done to whom it hits; `Local` where that is not known.
+    """
     if not isinstance(text, str):
         return None  # said by the part that it stands in
     if (bad := unreadable(text)) is not None:
         note(reading, place, [bad])
         return None
     expression = targets.parse(text)
+    if (slip := misplaced(expression, text, done)) is not None:
+        note(reading, place, [slip])
+        return None
+    if targets.is_here(text):
+        return expression
     # As many as steps before it have asked for.
     apps = [dataclasses.replace(app, instances=max(app.instances, reading.scaled.get(app.name, 0))) for app in reading.apps]
     if found := unknown(expression, reading.names, apps if reading.apps_read else None):
@@ -128,6 +156,15 @@ def read_target(reading: Reading, text: Json, place: Place) -> targets.Expressio
     if reading.names and reading.apps_read and (slip := impossible(expression, text, reading.names, apps)) is not None:
         note(reading, place, [slip])
     return expression
+
+
+def note_not_here(reading: Reading, done: Any, text: str, place: Place) -> bool:
+    """Note what a fault, or an action, that is done to this machine asks for and it lacks; `place` is its step's. Returns whether all is well."""
+    lack = done.not_here() if done is not None and targets.is_here(text) and isinstance(done, Local) else None
+    if lack is not None:
+        parameter, found, expected = lack
+        reading.add((*place, "with", parameter), found, expected)
+    return lack is None
 
 
 def note(reading: Reading, place: Place, found: Sequence[TargetSlip]) -> None:

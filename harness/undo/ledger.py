@@ -20,7 +20,8 @@ from harness import registry
 from harness.core import pace, parameters, stops
 from harness.core.clock import SystemClock
 from harness.core.errors import Expired, FaultFailed, HarnessError, gist, in_words
-from harness.host import locks, private, untrusted
+from harness.core.values import HERE
+from harness.host import locks, marks, private, untrusted
 from harness.host.processes import Process
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from harness.core.values import Json
 
 
+_KIND = "fault on this machine"
 LARGEST = 16 << 20
 """Largest ledger that is read, in bytes: a line has some hundred, and a run some faults."""
 
@@ -65,6 +67,35 @@ class LedgerLine:
     targets: tuple[str, ...]  # node names
     wall: float  # seconds since the epoch
     conductor: tuple[int, int] = (0, 0)  # pid and start of the process that will heal it while it lives
+    seal: str = ""  # of a fault on this machine: proves that a run of this machine wrote the line
+
+    @property
+    def here(self) -> bool:
+        """Whether it was made on this machine, which goes on when the cluster is gone."""
+        return HERE in self.targets
+
+    @property
+    def proven(self) -> bool:
+        """Whether it may be acted by: a line whose commands are for this machine only where a run of this machine has sealed it.
+
+        All others are acted by on nodes that the provider's own records know. But results are handed around, and what a ledger from elsewhere says
+        must not be run here. The seal can be told for as long as this machine has a run (`harness.host.marks`).
+        """
+        return not self.here or marks.proves(self.seal, self.run_id, self._sealed())
+
+    def _sealed(self) -> str:
+        """Return what the seal is of: all that mending goes by."""
+        return json.dumps([_KIND, self.provider, self.mode, self.number, self.name, dict(self.parameters), self.targets], sort_keys=True)
+
+    def with_seal(self) -> LedgerLine:
+        """Return it sealed. Raises `HarnessError` where this machine has no key."""
+        seal = marks.proof(self.run_id, self._sealed())
+        if not seal:
+            raise HarnessError(
+                f"{self.name} on this machine is not made: nobody could prove later that this machine wrote how to mend it, since its register has "
+                "no key for the run"
+            )
+        return dataclasses.replace(self, seal=seal)
 
     @property
     def attended(self) -> bool:
@@ -131,6 +162,8 @@ class Ledger:
         line = LedgerLine(
             self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self.clock.wall(), conductor
         )
+        if line.here:
+            line = line.with_seal()
         body = {"state": "open", **dataclasses.asdict(line)}
         try:
             again: Any = untrusted.loads(_raw(body))
@@ -262,9 +295,9 @@ def _line(body: dict[str, Any]) -> LedgerLine:
         raise TypeError("its conductor is no process")
     if not isinstance(given, dict):
         raise TypeError("its parameters are none")
-    words = {name: body[name] for name in ("run_id", "provider", "mode", "name")}
+    words = {**{name: body[name] for name in ("run_id", "provider", "mode", "name")}, "seal": body.get("seal", "")}
     if not all(_is_name(each) for each in words.values()):
-        raise TypeError("its run, provider, mode or fault is no name")
+        raise TypeError("its run, provider, mode, fault or seal is no name")
     return LedgerLine(
         number=_number(body),
         parameters=given,

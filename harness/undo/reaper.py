@@ -25,7 +25,9 @@ from harness.core.figures import given
 from harness.core.naming import close, few
 from harness.core.plain import as_path, below, command, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Reaping, Retaining
+from harness.core.units import counted
 from harness.host import marks, private, processes, state, surroundings
+from harness.nodes import this_machine
 from harness.plan import Plan
 from harness.providers import clusters
 from harness.runs.run import cluster_of, inside, plan_of
@@ -259,8 +261,9 @@ def _is_kept(run_id: str, provider_name: str) -> bool:
 def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> list[str]:
     """Mend what the ledger shows and, unless it is to be kept, destroy the cluster. Returns what was done and what failed, in sentences.
 
-    Nodes that end with their cluster are not mended first: nothing on them outlives it. Every step is tried, also after one that failed. But nodes
-    that outlive the run are not let go while anything of it is on them: without the record of them nobody could mend them or clear up any more.
+    Nodes that end with their cluster are not mended first: nothing on them outlives it; but this machine is, where faults were made on it. Every step
+    is tried, also after one that failed. But nodes that outlive the run are not let go while anything of it is on them: without the record of them
+    nobody could mend them or clear up any more.
     """
     provider = _provider(provider_name)
     said: list[str] = []
@@ -269,10 +272,8 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
     said += [f"{run_id}: {each}" for each in written.bad]
     disposable = isinstance(provider, Disposable)
-    if keep:
-        said += [f"{run_id}: {each}" for each in _reap(run_id, provider)]
-    if keep or not disposable:
-        said += _mend(run_id, ledger_path)
+    said += [f"{run_id}: {each}" for each in (_reap(run_id, provider) if keep else _reap_here(run_id))]
+    said += _mend(run_id, ledger_path, all_of_them=keep or not disposable)
     if keep:
         return said
     if not disposable:
@@ -291,7 +292,7 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         return [*said, f"{run_id}: the cluster could NOT be removed: {in_words(error)}{more}"]
     said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
     if disposable:
-        with_it = [line for line in written.lines if line.run_id == run_id]
+        with_it = [line for line in written.lines if line.run_id == run_id and not line.here]
         with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
             ledger.settle(ledger_path, [line.number for line in with_it], "reaper", SystemClock())
         said += [f"{run_id}: {_what(line)} went with it" for line in with_it]
@@ -299,17 +300,27 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
 
 
 def _reap(cluster: str, provider: Provider) -> list[str]:
-    """End what harnesses that are gone had begun on nodes that stay; a command of a user's own would run on there for good. Says what was done."""
+    """End what harnesses that are gone had begun here and on nodes that stay: a user's command would run on there for good. Says what was done."""
+    said = _reap_here(cluster)
     if not isinstance(provider, Reaping):
-        return []
+        return said
     try:
         ended = provider.reap(cluster)
     except (HarnessError, OSError) as error:
-        return [f"whether a command of it still runs on its nodes cannot be seen: {in_words(error)}"]
+        return [*said, f"whether a command of it still runs on its nodes cannot be seen: {in_words(error)}"]
+    if not ended:
+        return said
+    beyond = "what that left behind in a session of its own may run on until the cluster is removed"
+    return [*said, f"what its harness had begun and what still ran was ended on {few(ended)}; {beyond}"]
+
+
+def _reap_here(cluster: str) -> list[str]:
+    """End what such harnesses had begun on this machine."""
+    ended = this_machine.reap(cluster)
     if not ended:
         return []
-    beyond = "what that left behind in a session of its own may run on until the cluster is removed"
-    return [f"what its harness had begun and what still ran was ended on {few(ended)}; {beyond}"]
+    beyond = "what those left behind in a session of its own may run on"
+    return [f"what its harness had begun on this machine was ended ({counted(ended, 'command')}); {beyond}"]
 
 
 def _reaped(folder: Path) -> list[str]:
@@ -372,7 +383,7 @@ def _written_off(folder: Path) -> list[str]:
     said = []
     for line in ledger.unsettled(path):
         who = minder(line)
-        if who or not _outlives(line.provider):
+        if who or not (line.here or _outlives(line.provider)):
             said.append(f"{folder.name}: {line.name} is left alone: {who.words if who else 'its nodes end with their cluster'}")
             continue
         try:
@@ -455,22 +466,22 @@ def _what(line: ledger.LedgerLine) -> str:
     return in_line(f"{line.name} on {few(line.targets)}")
 
 
-def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[str]:
+def _mend(run_id: str, ledger_path: Path, *, spare: bool = False, all_of_them: bool = True) -> Iterator[str]:
     """Mend what a ledger shows as broken, the newest first, and yield what was done as it is done: whoever is stopped in the middle has said it.
 
     With `spare`, what somebody sees to is left alone. What lies on another cluster always is: a ledger may name any, and who has it knows best.
+    Unless it is to be `all_of_them`, only what was broken on this machine is mended.
     """
-    for line in ledger.read(ledger_path, to_act=True).lines:
+    every = ledger.read(ledger_path, to_act=True).lines
+    for line in every if all_of_them else (each for each in every if each.here):
         if (spare or line.run_id != run_id) and (who := minder(line)):
             yield f"{run_id}: {line.name} is left alone: {who.words}"
             continue
         what = _what(line)
         try:
-            provider = _provider(line.provider)
-            nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
-            cluster = Cluster(line.run_id, nodes, provider, _mode(line.mode), fault=line.number)
+            cluster = _cluster_of(line)
             fault = line.fault
-            targets = [cluster.node(name) for name in line.targets]
+            targets = [this_machine.node_of(cluster, name) for name in line.targets]
             said, still, remarks = _healed(cluster, fault, targets)
             if still:
                 yield f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`"
@@ -490,6 +501,30 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[st
             ledger.settle(ledger_path, [line.number], "heal", SystemClock())
         except OSError as error:
             yield f"{run_id}: that cannot be written to {ledger_path}: {error.strerror}; the next heal does it again, which is harmless"
+
+
+def _unproven(line: ledger.LedgerLine) -> str:
+    """Say what to do with a fault on this machine that no run of it is proven to have made."""
+    by_hand = line.parameters.get("heal")
+    mends = f"; if it was made here, run what mends it by hand: {in_line(str(by_hand))}" if by_hand else ""
+    return f"nothing proves that a run of this machine wrote that (its key is gone with its last run), so nothing of it is run here{mends}"
+
+
+def _cluster_of(line: ledger.LedgerLine) -> Cluster:
+    """Return what a fault of the ledger was made on: of a fault on this machine a cluster without nodes, where that is gone.
+
+    Raises `NoSuchRun`, and `HarnessError` for a fault on this machine that none of its runs is proven to have made.
+    """
+    if not line.proven:
+        raise HarnessError(_unproven(line))
+    provider = _provider(line.provider)
+    nodes: Sequence[Node] = ()
+    try:
+        nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
+    except NoSuchRun:
+        if not line.here:
+            raise
+    return Cluster(line.run_id, nodes, provider, _mode(line.mode), fault=line.number)
 
 
 def _elsewhere(cluster: str, ledger_path: Path) -> str:
@@ -647,6 +682,7 @@ def _wake_all() -> None:
 
 def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:
     """Remove what one run left, unless it is `wanted`. Returns whether all that was to be removed is, and what was done, or went wrong."""
+    told = [] if wanted else [f"{run_id}: {each}" for each in _reap_here(run_id)]
     try:
         # A cluster that is to be kept is one from the start: it is a kept one once its run is over.
         spared = wanted and provider.is_kept(run_id) and not clusters.is_used(run_id)
@@ -654,13 +690,13 @@ def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tup
             return True, [f"{run_id}: left alone, {'it was to be kept' if spared else _used(run_id)}"]
         results = provider.results(run_id) if isinstance(provider, Claiming) else None
         if results is not None:
-            told = undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
+            told += undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
         else:
             provider.destroy(run_id)
-            told = [f"{run_id}: removed"]
+            told.append(f"{run_id}: removed")
     except Exception as error:  # noqa: BLE001 - the other runs are swept all the same
         more = "" if isinstance(provider, Disposable) else f"; {_by_hand(run_id)}"
-        return False, [f"{run_id}: could NOT be removed: {in_words(error)}{more}"]
+        return False, [*told, f"{run_id}: could NOT be removed: {in_words(error)}{more}"]
     try:
         return run_id not in provider.runs(), told
     except Exception as error:  # noqa: BLE001 - same

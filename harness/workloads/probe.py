@@ -11,9 +11,10 @@ from pydantic import Field
 from harness.core import parameters
 from harness.core.errors import HarnessError, gist, is_ours
 from harness.core.units import Duration
-from harness.core.values import Call, Outcome, Reply
+from harness.core.values import HERE, Call, Outcome, Reply
 from harness.history.calls import PROBE
 from harness.nodes import users_command
+from harness.nodes.this_machine import node_of
 from harness.nodes.users_command import LINE, Line
 from harness.web import NoAnswer, NotSent, Site
 
@@ -29,7 +30,8 @@ _OK = 200
 _LONGEST_PATH = 500
 
 _Name: TypeAlias = Annotated[str, Field(alias="name", pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$", description=NAMED)]
-_On: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$", description="the name of a node, such as n1")]
+_WHERE = "the name of a node, such as n1; or here, for a command on this machine"
+_On: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$", description=_WHERE)]
 _Command: TypeAlias = Annotated[Line | None, Field(description=f"what ends with 0 where it is so and with 1 where not: {LINE}")]
 _Between: TypeAlias = Annotated[
     tuple[float, float] | None, Field(description="two numbers: the least and the most that `command` may print")
@@ -47,6 +49,7 @@ class Probe:
 
     `command` is run there as root by `sh -c`: 0 is yes, 1 is no, and by any other status, or none in time, nobody knows. With `between` it prints a
     number, and yes is one in that range. Or `port`: yes is an answer to GET `path` (/) with that `status` (200), and no is any other, or none.
+    `on: here` runs the command on this machine, as whoever runs the harness, in the cluster's network.
     """
 
     called: _Name
@@ -67,6 +70,8 @@ class Probe:
             return
         if (self.command is None) is (self.port is None):
             raise ValueError("found no question, or two; expected either command or port")
+        if self.port is not None and self.on == HERE:
+            raise ValueError("found a port of this machine; expected the node whose port it is, or a command here that asks for it")
         if self.port is None and (self.path is not None or self.status is not None):
             raise ValueError("path and status are for what a port answers, and there is none")
         if self.between is not None and self.command is None:
@@ -85,7 +90,7 @@ class Probe:
 
     def connect(self, cluster: Cluster) -> ProbeClient:
         """Return a client for one thread. Raises `HarnessError` if the cluster has no such node."""
-        return ProbeClient(self, cluster.node(self.on))
+        return ProbeClient(self, node_of(cluster, self.on))
 
     def final(self, cluster: Cluster) -> Sequence[Call]:  # noqa: ARG002 - the protocol's
         """Nothing is left to ask."""

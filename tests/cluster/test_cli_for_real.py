@@ -184,6 +184,40 @@ def test_the_reaper_mends_a_kept_cluster_also_where_results_is_a_relative_path(c
     wait_until(lambda: not command.in_force(), awaited="the reaper to wake dockerd", seconds=SECONDS, clock=SystemClock(), every=0.5)
 
 
+HERE = """
+scenario: real-here
+why: Something broken on this machine, and something that goes on here, when the harness is killed.
+cluster: {{nodes: 1, profile: fast}}
+apps: [{{name: web, instances: 1}}]
+probes:
+  - {{name: front, on: here, command: bash -c "exec 3<>/dev/tcp/$WHALEFALL_ADDRESSES/8001", every: 200ms}}
+steps:
+  - {{fault: command, on: here, as: mine, with: {{inject: touch {0}/mark, heal: 'rm -f {0}/mark; echo mended', in_force: test -e {0}/mark}}}}
+  - {{do: command, on: here, at most: 60s, with: {{run: 'echo $$ >{0}/pid; sleep 300.5 & sleep 300.5'}}}}
+settle: 20s
+promises: [conflicts, probe: {{name: front, share: 99%, gap: 5s}}]
+"""
+
+
+def test_what_is_done_here_is_ended_and_mended_where_the_harness_was_killed(command: Command) -> None:
+    """By the reaper, before the cluster goes; and a probe here reached the node all the while."""
+    (command.folder / "scenario.yaml").write_text(HERE.format(command.folder), encoding="utf-8")
+    child = command.start(until=r"action 1 \(command.* on here\) begins")
+    began = command.folder / "pid"
+    wait_until(lambda: began.exists() and began.read_text() != "", awaited="the command to run", seconds=SECONDS, clock=SystemClock())
+    assert (command.folder / "mark").exists()
+    child.kill()
+    assert command.end(child) == -signal.SIGKILL
+    command.must_be_gone()
+    assert not (command.folder / "mark").exists()
+    assert subprocess.run(["pgrep", "-f", "^sleep 300[.]5"], check=False, capture_output=True).stdout == b""
+    noted = (command.run / "reaper.log").read_text()
+    assert "what its harness had begun on this machine was ended (1 command)" in noted
+    assert "command on here was healed; it said: here: mended" in noted
+    answers = [json.loads(line) for line in (command.run / "history.jsonl").read_text().splitlines() if '"answered"' in line]
+    assert {each["outcome"] for each in answers if each["workload"] == "probe"} == {"ok"}
+
+
 def test_a_full_results_folder_ends_in_one_error_and_nothing_left(command: Command) -> None:
     """Exit 4, no traceback, the cluster gone, though not a byte more can be written."""
     results = command.folder / "results"

@@ -29,6 +29,7 @@ from harness.faults.process import Kill
 from harness.faults.slow_disk import Slow
 from harness.nodes.ssh import SshNode
 from harness.nodes.ssh.keys import USER_KEY, make_user_key
+from harness.nodes.this_machine import LocalMachine
 from harness.providers import PROVIDERS
 from harness.testing import contracts, fault_contract, memory_shell, node_contract, provider_contract
 from harness.testing.bare import BareMode
@@ -211,6 +212,15 @@ def over_ssh(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     node = SshNode(machine.name, machine.address, let_in(machine, folder / "host", folder / USER_KEY), network=stage.cluster.network)
     yield node
     node.close()
+
+
+HERE = {**node_contract.NODE, **{name: node_contract.REAL_NODE[name] for name in node_contract.REAL_NODE if "stream" in name}}
+
+
+@pytest.mark.parametrize("promise", HERE.values(), ids=HERE)
+def test_this_machine_is_a_node_for_commands(promise: Callable[[Node], None]) -> None:
+    """Where a scenario's commands are run on it."""
+    promise(LocalMachine("run-1"))
 
 
 NODE_OVER_SSH = {**node_contract.NODE, **node_contract.REAL_NODE}

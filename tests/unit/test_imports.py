@@ -69,7 +69,7 @@ ONLY = {
     "core.topology": set[str](),
     "core.traits": {"core.values"},
     "core.figures": set[str](),
-    "core.targets": {"core.errors"},
+    "core.targets": {"core.errors", "core.values"},
     "disk": {
         "core.values",
         "core.errors",

@@ -21,8 +21,8 @@ from harness.core.values import Latency, NodeSpec, Result
 from harness.host import marks, state
 from harness.host.processes import Process
 from harness.host.talk import heard
-from harness.nodes import namespaced, peeking, programs
-from harness.nodes.namespaced import ENVIRON, NspawnNode, _input
+from harness.nodes import children, namespaced, peeking, programs
+from harness.nodes.namespaced import ENVIRON, NspawnNode
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.remote import SshNode
 from harness.providers import clusters, netns, nspawn
@@ -427,7 +427,7 @@ def test_input_of_any_size_reaches_a_command_however_late_it_reads(size: int, *,
     """Also while a wish to stop is listened for, ten times a second: a pipe holds 64 KiB, and the rest must not be lost meanwhile."""
     late = ["/bin/sh", "-c", "sleep 0.4; wc -c"]  # four looks later
     with stops.listening(lambda: None) if listens else contextlib.nullcontext():
-        with _input(b"x" * size) as fed:
+        with children.fed(b"x" * size) as fed:
             child = subprocess.Popen(late, stdin=fed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, _ = heard(child, 30.0)
     assert int(out) == size

@@ -173,7 +173,7 @@ def test_a_scenario_in_python_is_told_what_a_file_is() -> None:
     with pytest.raises(BadInput) as caught:
         spelling.must_be_workloads(twice, ["web"], ["n1", "n2"])
     assert [str(each) for each in caught.value.problems] == [
-        "the probe queue: the node 'n9'; expected a node's name, n1 to n2",
+        "the probe queue: the node 'n9'; expected a node's name, n1 to n2, or here",
         "the probe queue: a second probe named 'queue'; expected a name of its own for each probe",
     ]
     with pytest.raises(BadInput, match="a promise of the probe 'front', which nobody asks"):

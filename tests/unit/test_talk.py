@@ -11,8 +11,9 @@ from harness.core import stops
 from harness.core.errors import HarnessError, Unreachable
 from harness.host import talk
 from harness.host.processes import Process, run_bounded
-from harness.nodes import namespaced
-from harness.nodes.namespaced import NspawnNode, NspawnStream
+from harness.nodes import children
+from harness.nodes.children import ChildStream
+from harness.nodes.namespaced import NspawnNode
 
 PATIENCE = 30.0
 FEW = 100_000
@@ -22,7 +23,7 @@ FEW = 100_000
 def _little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep less, so that it is said at once."""
     monkeypatch.setattr(talk, "MOST_SAID", FEW)
-    for module in (talk, namespaced):
+    for module in (talk, children):
         monkeypatch.setattr(module, "LONGEST_LINE", 1000)
 
 
@@ -72,7 +73,7 @@ def test_a_line_without_an_end_ends_a_stream() -> None:
     child = subprocess.Popen(
         ["sh", "-c", "echo a; head -c 998 /dev/zero; echo; exec cat /dev/zero"], stdout=subprocess.PIPE, start_new_session=True
     )
-    stream = NspawnStream(child)
+    stream = ChildStream(child)
     assert list(stream.lines()) == [b"a", b"\0" * 998]
     stream.close()
 
