@@ -36,7 +36,7 @@ from harness.core.traits import WITH_DOCKER
 from harness.core.values import Loss, NodeState
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import Band, fault_bands
-from harness.history.calls import PROBE, ops, served
+from harness.history.calls import OWN, ops, served
 from harness.history.deeds import Wanted, deeds, upset
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, node_spans, span_at, total, united, without
@@ -367,7 +367,7 @@ def _calls(history: History, bands: Sequence[Band]) -> list[Point]:
     first = min((band.begins for band in bands), default=history.end)
     counts: dict[str, list[int]] = {}
     for op in ops(history):
-        if op.workload == PROBE:  # its own promise judges what it says
+        if op.workload in OWN:  # its own promise judges what it says
             continue
         count = counts.setdefault(op.workload, [0, 0])
         count[0] += 1

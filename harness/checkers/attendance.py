@@ -11,7 +11,7 @@ from harness.core.figures import at, given, lasted
 from harness.core.values import HERE, Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
-from harness.history.calls import PROBE, ops, whom
+from harness.history.calls import OWN, ops, whom
 from harness.history.deeds import Wanted, deeds, number_of
 from harness.history.events import (
     HARNESS,
@@ -208,7 +208,7 @@ def silent_callers(history: History, expected: Expected | None = None) -> list[P
     window = to_be_watched(history)
     begun: dict[tuple[str, str], list[float]] = {}
     for op in ops(history):
-        if op.workload != PROBE:  # how often those are asked is the user's to say, and what is missing their own promise judges
+        if op.workload not in OWN:  # how often those are asked is the user's to say, and what is missing their own promise judges
             begun.setdefault((op.workload, whom(op.workload, op.call)), []).append(op.begun)
     still, wanted = blind(history), Wanted.of(deeds(history))
     # Of an app that nobody calls at all, it is told elsewhere.

@@ -20,6 +20,7 @@ from harness.faults.common import unavailable
 from harness.nodes.this_machine import node_of
 from harness.steps import apart, breaks, faults_made, most
 from harness.steps.course import part_words
+from harness.workloads.own_load import OwnLoad
 from harness.workloads.probe import Probe
 
 if TYPE_CHECKING:
@@ -60,18 +61,19 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
 
 
 def done_to(plan: Plan) -> list[tuple[Action, str]]:
-    """Return what is done to whom: by steps, and by probes that run commands, which whoever runs the nodes must allow as any other command."""
+    """Return what is done to whom: by steps, and by probes and workloads that run commands, which whoever runs the nodes must allow as any other."""
     commands: list[tuple[Action, str]] = [
         (RunCommand(each.command, disturbs=False), each.on)
         for each in plan.workloads
         if isinstance(each, Probe) and each.command is not None
     ]
+    commands += [(RunCommand(each.run, disturbs=False), each.on) for each in plan.workloads if isinstance(each, OwnLoad)]
     return [*((each.action, each.targets) for each in apart(plan.steps)), *commands]
 
 
 def must_be_at_hand(plan: Plan) -> None:
-    """Raise `BadInput` with all that faults and actions of a plan need of this process, and that is not there, before anything is made."""
-    every = [*(each.fault for each in breaks(plan.steps)), *(each.action for each in apart(plan.steps))]
+    """Raise `BadInput` with all that faults, actions and workloads of a plan need of this process, and that is not there, before anything is made."""
+    every = [*(each.fault for each in breaks(plan.steps)), *(each.action for each in apart(plan.steps)), *plan.workloads]
     lacking = dict.fromkeys(each.lack() for each in every if isinstance(each, Needing))
     problems = [Problem(plan.file, 0, 0, in_line(why), "") for why in lacking if why]
     if problems:

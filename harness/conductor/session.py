@@ -24,7 +24,7 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported, in_words
 from harness.core.figures import given
-from harness.core.protocols import Altering, Enduring, Ordered, Outliving, Quorum, Viewing
+from harness.core.protocols import Altering, Enduring, Ordered, Outliving, Performing, Quorum, Viewing
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, HERE, Outcome, Phase, Stage
 from harness.faults import common
@@ -44,6 +44,7 @@ from harness.steps.targeting import Around
 from harness.undo import fingerprint
 from harness.undo.deadman import DeadMan
 from harness.workloads.driver import Driver, Ops
+from harness.workloads.performing import Performer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,8 +101,10 @@ class Session:
         self._observers: Sequence[Observer] = observers(cluster)
         self._stops = registry.stopped(cluster.mode)
         ops = Ops()
-        self._drivers = [
-            Driver(workload, cluster, recorder, random.Random(f"{plan.seed}/{number}"), ops)  # noqa: S311 - same
+        self._drivers: list[Driver | Performer] = [
+            Performer(workload, cluster, recorder, ops, folder)
+            if isinstance(workload, Performing)
+            else Driver(workload, cluster, recorder, random.Random(f"{plan.seed}/{number}"), ops)  # noqa: S311 - same
             for number, workload in enumerate(plan.workloads)
         ]
 
@@ -207,7 +210,7 @@ class Session:
             self._await_whole(self.plan.settle, AFTER)
         self._check(AFTER)
         self._fingerprint(AFTER)
-        for stopped in stops.spread(self._drivers, Driver.stop, "stop-calls"):
+        for stopped in stops.spread(self._drivers, lambda driver: driver.stop(), "stop-calls"):
             stopped.result()
         self.recorder.record(PhaseBegan(Phase.FINAL))
         left = Deadline(self.options.clock, pace.limit(FINALS_SECONDS) + self.plan.slack)

@@ -83,12 +83,20 @@ def must_be_promises(
 def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = (), mode: Any = None) -> None:
     """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give.
 
-    And with every probe that is asked of none of `nodes`, where those are known, or has the name of another one; and with each that the mode lacks
-    something for, where it is known.
+    And with every probe, or command, that is for none of `nodes`, where those are known, or has the name of another one; and with each that the mode
+    lacks something for, where it is known.
     """
     wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps), *_by_name("workload", workloads, mode)]
-    sound = [each for each in workloads if parameters.fits(each)]
-    _told([*wrong, *(Problem(f"the probe {sound[each.number].called}", 0, 0, *each[2:5]) for each in probes.slips(sound, nodes))])  # type: ignore[attr-defined]
+    sound: list[Any] = [each for each in workloads if parameters.fits(each)]
+    _told(
+        [
+            *wrong,
+            *(
+                Problem(f"the {sound[each.number].name} {sound[each.number].called}", 0, 0, *each[2:5])
+                for each in probes.slips(sound, nodes)
+            ),
+        ]
+    )
 
 
 def _by_name(what: str, asked: Sequence[Any], mode: Any) -> list[Problem]:

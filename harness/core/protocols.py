@@ -830,6 +830,28 @@ class Workload(Protocol):
         """Calls to make once at the end, when everything is mended (e.g. read all keys back)."""
 
 
+class Performance(Protocol):
+    """What goes on of a workload that makes its calls itself."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield what it says, as it comes. Ends with it."""
+
+    @property
+    def status(self) -> int | None:
+        """What it ended with, by its own doing; None where nobody saw that."""
+
+    def close(self) -> None:
+        """End it. Twice is fine."""
+
+
+@runtime_checkable
+class Performing(Protocol):
+    """A workload that makes its calls itself, and says how they went. It is begun once, and goes on until it is ended."""
+
+    def begin(self, cluster: Cluster) -> Performance:
+        """Begin it. Raises `HarnessError`."""
+
+
 def watchers(mode: Mode | type[Mode]) -> tuple[str, ...]:
     """Return the names of the observers that watch a cluster of a mode, by what its class can do, beside our own heartbeat."""
     cls = mode if isinstance(mode, type) else type(mode)

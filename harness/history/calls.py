@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-HTTP, PROBE = "http", "probe"
-"""The workloads of which each call is of somebody by name, and judged by that: an instance that is called, a question that is asked."""
+HTTP, PROBE, COMMAND = "http", "probe", "command"
+"""The workloads of which each call is of somebody by name, and judged by that: an instance, a question that is asked, a command of the user's."""
+OWN = frozenset({PROBE, COMMAND})
+"""Those whose pace is the user's to choose, and of which only a promise about them judges anything."""
 
 LEFT_BEHIND = 10.0
 """Seconds for which a call may have been under way when nobody listened any more: drivers do not wait for ever when they stop."""
@@ -63,7 +65,7 @@ def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
 
 def whom(workload: str, call: Call) -> str:
     """Return whom a call is of, as its callers are told apart: an instance, a probe's name, or nobody by name."""
-    return call.key if workload in {HTTP, PROBE} else ""
+    return call.key if workload in {HTTP, PROBE, COMMAND} else ""
 
 
 def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:

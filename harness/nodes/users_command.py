@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import enum
 import os
+import secrets
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from harness.core.errors import Unreachable, gist
+from harness.core.errors import HarnessError, Unreachable, gist
 from harness.core.naming import shown
+from harness.core.protocols import Streaming
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Node
+    from collections.abc import Iterator
+
+    from harness.core.protocols import Node, Stream
 
 LONGEST_TEXT = 4096
 """Characters of a command. What is longer belongs into a file on the nodes."""
@@ -57,6 +61,14 @@ if [ -n "$3" ]; then IFS= read -r "$3"; export "$3"; fi
 began() {{ if [ "$1" = breaks ]; then exec /bin/sh -c 'echo $$ >"$2"; exec /bin/sh -c "$1"' sh "$2" "$3"; fi; exec /bin/sh -c "$2"; }}
 exec 3>&1
 exit "$({{ {{ (began "$5" "$1" "$6") 2>&1 3>&- 4>&-; echo $? >&4; [ "$5" != breaks ] || rm -f "$6"; }} | tail -c "$2" >&3; }} 4>&1)"
+"""
+# $1 is the command, $2 a word that nobody else says, and $3 the secret's name, as above. The last line is the word with the command's status. A shell
+# that is asked to end waits for the command, which is asked as well.
+_GOES_ON = r"""
+if [ -n "$3" ]; then IFS= read -r "$3"; export "$3"; fi
+trap : INT TERM HUP
+/bin/sh -c "$1" 2>&1 </dev/null
+printf '\n%s %s\n' "$2" "$?"
 """
 # $1 is the command, $2 after how many seconds it is ended, $3 which fault it is of, $4 where the process that breaks stands. For a node that does it
 # with nobody beside it.
@@ -171,6 +183,37 @@ def ran(
     except Unreachable as error:
         raise Unreachable(node.name, text, error.saw) from error
     return result.exit, gist(_hidden(result.out + result.err, value).decode(errors="replace"))
+
+
+class Begun:
+    """A command that goes on, as `begun` returns it. `status` is what it ended with, where that was seen."""
+
+    def __init__(self, stream: Stream, word: bytes, secret: bytes) -> None:
+        self._stream = stream
+        self._word = word + b" "
+        self._secret = secret
+        self.status: int | None = None
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield what it says, on both its outputs, line by line, without its secret. Ends with it, with its node, or when it is closed."""
+        for line in self._stream.lines():
+            if line.startswith(self._word) and line[len(self._word) :].isdigit():
+                self.status = int(line[len(self._word) :])
+            elif line:
+                yield line.replace(self._secret, HIDDEN) if self._secret else line
+
+    def close(self) -> None:
+        """End it. Twice is fine."""
+        self._stream.close()
+
+
+def begun(node: Node, text: str, *, secret: str = "") -> Begun:
+    """Begin a command that goes on, as root by a node's shell. Raises `Unreachable`, and `HarnessError` for a node that runs none."""
+    if not isinstance(node, Streaming):
+        raise HarnessError(f"{node.name} runs no command that goes on")
+    value, word = SecretValue(os.fsencode(os.environ.get(secret, "")) if secret else b""), secrets.token_hex(16)
+    stream = node.stream("sh", "-c", _GOES_ON, "sh", text, word, secret, stdin=SecretValue(value + b"\n" if secret else b""))
+    return Begun(stream, word.encode(), value)
 
 
 def alone(text: str, seconds: float, fault: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from harness.core import aim, parameters, protocols, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_among, budget_key
 from harness.core.values import App, Budget, Loss, Term, Who
-from harness.history.calls import PROBE
+from harness.history.calls import OWN
 from harness.history.situation import WRITES
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
@@ -177,8 +177,8 @@ _ANY = 1_000_000
 
 
 def _of(workload: Any) -> str:
-    """Return the app that a workload calls, or the name of a probe; nothing where it is about nobody by name."""
-    return str(getattr(workload, "called" if workload.name == PROBE else "app", ""))
+    """Return the app that a workload calls, or the name of a probe, or of a command; nothing where it is about nobody by name."""
+    return str(getattr(workload, "called" if workload.name in OWN else "app", ""))
 
 
 def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:

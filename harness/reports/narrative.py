@@ -17,7 +17,7 @@ from harness.core.naming import listed, natural, worded
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
 from harness.history.awaits import GO_ON, NO_FURTHER, came, had_come, in_vain, stayed_away
 from harness.history.bands import Life
-from harness.history.calls import whom
+from harness.history.calls import COMMAND, whom
 from harness.history.events import (
     Acted,
     Answered,
@@ -32,6 +32,7 @@ from harness.history.events import (
     PhaseBegan,
     Wholeness,
 )
+from harness.history.loads import RUN, Tally, told
 from harness.history.reigns import Leadership
 from harness.reports.lanes import Bar, Calls, Disagreement
 from harness.reports.moments import DIFFERED, UNANSWERED, UNREACHED, Flap, Moment
@@ -117,6 +118,7 @@ class Narrative:
         self.spans: dict[Lane, list[Bar]] = {}
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
+        self._commands: dict[int, str] = {}  # call → the name of the command of the user's own that it runs
         self._said: dict[str, Disagreement] = {}
         self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
@@ -372,7 +374,10 @@ class Narrative:
         yield from self._became(("leader",), leader, time)
 
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
-        if isinstance(event, Invoked):
+        if isinstance(event, Invoked) and event.workload == COMMAND and event.call.function == RUN:
+            self._commands[event.op] = event.call.key
+            yield Moment(time, f"the command {event.call.key} begins", "quiet")
+        elif isinstance(event, Invoked):
             lane = f"{event.workload} {whom(event.workload, event.call) or event.call.function}"
             if self.phase is Phase.FINAL:  # by then the users' calls are over
                 lane = READING_BACK
@@ -380,17 +385,24 @@ class Narrative:
             calls = self._lane(lane)
             calls.began.append(time)
             calls.first = time if calls.first is None else calls.first
-        return ()
 
     def _answered(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Answered):
             return
+        if (name := self._commands.pop(event.op, None)) is not None:
+            how = f" ({event.error})" if event.error else " with status 0" if event.outcome is Outcome.OK else ""
+            yield Moment(time, f"the command {name} ended{how}", "bad" if event.outcome is Outcome.FAIL else "quiet")
+            return
         lane = self._ops.pop(event.op, event.workload)
         calls = self._lane(lane)
-        calls.counts[event.outcome] += 1
+        counts = _answers(event)
+        if not counts:
+            return  # it told of no calls
+        for outcome, count in counts.items():
+            calls.counts[outcome] += count
         calls.first = time if calls.first is None else calls.first  # the answer to no known call
         if self.keep:
-            calls.answers.append((time, event.outcome))
+            calls.answers += [(time, outcome) for outcome in counts]
         if event.outcome is Outcome.OK:
             gap = calls.gap(time)
             if gap >= NOTABLE:
@@ -489,6 +501,14 @@ class Narrative:
             self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)
         ):
             yield Moment(time, event.text, "quiet", about=Flap("", _NUMBERS.sub("0", event.text)))
+
+
+def _answers(event: Answered) -> dict[Outcome, int]:
+    """Return how many calls an answer is of, by how they ended: one, or as many as a command of the user's own tells of."""
+    if event.workload != COMMAND:
+        return {event.outcome: 1}
+    counts = told(event.value) or Tally()
+    return {outcome: count for outcome, count in ((Outcome.OK, counts.ok), (Outcome.FAIL, counts.failed)) if count}
 
 
 def _saying(event: FaultStage) -> str:

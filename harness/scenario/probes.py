@@ -1,4 +1,4 @@
-"""The probes of a scenario: their names, and the nodes that they are asked of."""
+"""The probes of a scenario, and the commands among its workloads: their names, and the nodes that they are asked of, or run on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core.naming import close, range_of
 from harness.core.values import HERE
-from harness.history.calls import PROBE
+from harness.history.calls import OWN, PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProbeSlip(NamedTuple):
-    """What is wrong with one probe among workloads, by its place there, and the place of another one that it goes by."""
+    """What is wrong with one probe, or command, among workloads, by its place there, and the place of another one that it goes by."""
 
     number: int
     key: str
@@ -33,28 +33,28 @@ def read_probe(reading: Draft, item: Json, place: Place) -> Any:
 
 
 def slips(workloads: Sequence[Any], names: Sequence[str]) -> Iterator[ProbeSlip]:
-    """Say which probe is asked of none of these nodes, and which has the name of another one."""
-    seen: dict[str, int] = {}
+    """Say which probe, or command, is for none of these nodes, and which has the name of another one."""
+    seen: dict[tuple[str, str], int] = {}
     for number, each in enumerate(workloads):
-        if each is None or each.name != PROBE:
+        if each is None or each.name not in OWN:
             continue
         if names and each.on not in {*names, HERE}:
             expected = f"a node's name, {range_of(names)}, or {HERE}"
             yield ProbeSlip(number, "on", f"the node {each.on!r}", expected, close(each.on, [*names, HERE]))
-        if each.called in seen:
-            yield ProbeSlip(
-                number, "name", f"a second probe named {each.called!r}", "a name of its own for each probe", other=seen[each.called]
-            )
-        seen.setdefault(each.called, number)
+        named = (each.name, each.called)
+        if named in seen:
+            found = f"a second {each.name} named {each.called!r}"
+            yield ProbeSlip(number, "name", found, f"a name of its own for each {each.name}", other=seen[named])
+        seen.setdefault(named, number)
 
 
 def note_probes(reading: Draft, body: dict[str, Json], workloads: Sequence[Any]) -> None:
     """Note `slips` at their places. The probes under `workloads` come first."""
     listed = {name: body.get(name) for name in ("workloads", "probes")}
     places: list[Place] = [
-        (name, number, *((PROBE,) if name == "workloads" else ()))
+        (name, number, *(item if name == "workloads" and isinstance(item, dict) else ()))
         for name, items in listed.items()
-        for number, _ in enumerate(items if isinstance(items, list) else [])
+        for number, item in enumerate(items if isinstance(items, list) else [])
     ]
     for slip in slips(workloads, reading.names):
         hint = slip.hint if slip.other is None else f"the first is in line {reading.doc.values[places[slip.other]].line}"

@@ -9,7 +9,7 @@ from harness.core import parameters, targets
 from harness.core.naming import article, close, one_of, shown
 from harness.core.units import NAMES
 from harness.core.values import Verdict
-from harness.history.calls import PROBE
+from harness.history.calls import COMMAND, PROBE
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control, actions, names_given
@@ -136,8 +136,9 @@ def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:
     called = {each.app for each in workloads if each.name == "http"}
     if promise.name == "availability" and promise.app not in called:
         said.append((f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"))
-    asked = {each.called for each in workloads if each.name == PROBE}
-    if promise.name == PROBE and promise.called not in asked:
-        there = f"the name of a probe: {', '.join(sorted(asked))}" if asked else "a probe of that name, under `probes`"
-        said.append((f"a promise of the probe {promise.called!r}, which nobody asks", there))
+    for kind, what, where in ((PROBE, "which nobody asks", "probes"), (COMMAND, "which nobody runs", "workloads")):
+        asked = {each.called for each in workloads if each.name == kind}
+        if promise.name == kind and promise.called not in asked:
+            there = f"the name of a {kind}: {', '.join(sorted(asked))}" if asked else f"a {kind} of that name, under `{where}`"
+            said.append((f"a promise of the {kind} {promise.called!r}, {what}", there))
     return said

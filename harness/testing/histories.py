@@ -10,11 +10,13 @@ Times are seconds of the run. Lines may be told in any order. Observers that spe
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Self
 
 from harness.core.traits import from_history, to_history
 from harness.core.values import Call, Container, Effect, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 from harness.faults.power import NodeKill
+from harness.history.calls import COMMAND
 from harness.history.chain import Chain
 from harness.history.events import (
     Acted,
@@ -40,9 +42,10 @@ from harness.history.events import (
     Watching,
     Wholeness,
 )
+from harness.history.loads import COUNT, RUN, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.core.values import Json, Traits
@@ -214,6 +217,42 @@ class Story:
         if outcome is not None:
             self.tell(begun + took, Answered(self._ops, workload, outcome, value, by, ours=ours))
         return self
+
+    def load(
+        self,
+        start: float,
+        end: float,
+        name: str,
+        counts: Callable[[float], tuple[int, int] | None],
+        *,
+        every: float = 1.0,
+        status: int | None = None,
+    ) -> Self:
+        """Let a command run that tells at each end of so many seconds how many calls went well, and how many did not; None: nothing.
+
+        It ends by itself with `status`, or else with the run.
+        """
+        told, before = [], start
+        for number in range(1, round((end - start) / every) + 1):
+            time = start + number * every
+            if (said := counts(time)) is not None:
+                told.append((before, time, Tally(*said)))
+                before = time
+        return self.told_by(name, start, end, told, status=status)
+
+    def told_by(
+        self, name: str, start: float, end: float, told: Sequence[tuple[float, float, Tally]], *, status: int | None = None
+    ) -> Self:
+        """Let a command run that tells this of its calls, each from when to when; see `load`."""
+        self._ops += 1
+        run, before = self._ops, start
+        self.tell(start, Invoked(run, COMMAND, Call(RUN, name)))
+        for early, late, tally in told:
+            self.call(early, COMMAND, Call(COUNT, name), tally.outcome, took=late - early, value=json.dumps(dataclasses.asdict(tally)))
+            before = late
+        self.call(before, COMMAND, Call(COUNT, name), Outcome.UNKNOWN, took=end - before)
+        outcome = Outcome.UNKNOWN if status is None else Outcome.FAIL if status else Outcome.OK
+        return self.tell(end, Answered(run, COMMAND, outcome, None if status is None else str(status)))
 
     def get(self, begun: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None, ours: bool = False) -> Self:
         """Ask an instance over HTTP; `by` is the node that answers."""

@@ -23,6 +23,7 @@ from harness.checkers import (
     Checks,
     Clean,
     Conflicts,
+    LoadServed,
     Probed,
     QuorumSurvived,
     Rescheduled,
@@ -91,6 +92,13 @@ def _asked(during: Outcome) -> History:
     return story.history()
 
 
+@later
+def _told(during: tuple[int, int], status: int | None = None) -> History:
+    """Return the good run, with a command that tells once a second how its calls went: so while n2 is off, and well at all other times."""
+    story = node_kill().endures(recovery=16.5)
+    return story.load(2.0, 62.0, "load", lambda time: during if 10.0 < time < 53.0 else (10, 0), status=status).history()
+
+
 @dataclass(frozen=True)
 class Row:
     """What a checker is judged by, made when it is."""
@@ -140,6 +148,8 @@ ROWS: dict[str, Row] = {
         GOOD,
         _but(change(of(Fingerprinted, node="n3", when="after"), lambda e: replace(cast("Fingerprinted", e), marks={"nft_tables": ["x"]}))),
     ),
+    "command": Row(LoadServed("load", 0.9, 5.0), _told((10, 0)), _told((0, 10))),
+    "command, how it ends": Row(LoadServed("load", status=0), _told((10, 0), status=0), _told((10, 0), status=1)),
     "conflicts": Row(Conflicts(), _recorded("node-kill"), _recorded("conflicts-missing")),
     "conflicts, a double run": Row(Conflicts(), GOOD, DOUBLE),
     "conflicts, during a fault": Row(Conflicts(expected=NAMED, during=("loss",)), GOOD, DOUBLE),

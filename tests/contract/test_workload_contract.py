@@ -19,7 +19,7 @@ import pytest
 
 from harness import registry
 from harness.core.clock import SystemClock
-from harness.core.protocols import Cluster, Node, Store
+from harness.core.protocols import Cluster, Node, Performing, Store
 from harness.core.values import App, Call, Outcome, Reply, Result
 from harness.history.events import Answered, Invoked
 from harness.modes.etcd import Etcd
@@ -206,8 +206,9 @@ def test_workload(case: WorkloadCase, promise: Callable[[WorkloadCase], None]) -
 
 
 def test_every_workload_is_under_contract() -> None:
-    """One that is registered has a row."""
-    assert {row.partition(",")[0] for row in ROWS} == {*registry.known().workloads}
+    """One that is registered has a row; those that make their calls themselves have a contract of their own."""
+    driven = {name for name, kind in registry.known().workloads.items() if not issubclass(kind, Performing)}
+    assert {row.partition(",")[0] for row in ROWS} == driven
 
 
 # -- the contract itself: it is shown workloads that it must convict

@@ -38,7 +38,8 @@ ALWAYS_CLEAR = ("writes", "checks", "clean", "conflicts", "assumptions")
 
 
 UNASKED: Mapping[str, str] = {
-    "probe": "what a question of the user's own asks is part of no simulated cluster; it is judged by the fold of `availability`, which is asked"
+    "command": "what a program of the user's own tells of its calls is part of no simulated cluster; tests/unit/test_own_load.py makes up such calls",
+    "probe": "what a question of the user's own asks is part of no simulated cluster; it is judged by the fold of `availability`, which is asked",
 }
 """Registered checkers that are asked nothing about simulated runs, each with the reason."""
 

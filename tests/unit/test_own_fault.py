@@ -141,15 +141,17 @@ def test_a_question_that_no_node_can_run_is_a_mistake_of_the_scenario(session: S
         permission.must_be_possible(dataclasses.replace(made, steps=(Break(by_node, "n1", Hold(5.0)),)), session.cluster)
 
 
-def test_nothing_is_asked_where_whoever_runs_the_nodes_allows_no_command(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Refusing(MemoryProvider):
+    """A provider with a node whose owner allows no command. A class of its own: what a class can is asked once in a process."""
+
+    def refusal(self, run_id: str, node: str, what: Fault | Action) -> Unavailable | None:
+        """Refuse it there."""
+        return Unavailable(f"{node} of {run_id} allows no {what.name}", "it in the mark") if node == "n3" else None
+
+
+def test_nothing_is_asked_where_whoever_runs_the_nodes_allows_no_command(session: Session, tmp_path: Path) -> None:
     """The question is one: leave is looked at for all nodes before any of them runs it."""
-
-    def refusal(_: object, run: str, node: str, what: Fault | Action) -> Unavailable | None:
-        return Unavailable(f"{node} of {run} allows no {what.name}", "it in the mark") if node == "n3" else None
-
-    monkeypatch.setattr(MemoryProvider, "refusal", refusal, raising=False)
+    session.cluster.provider = Refusing()
     made = dataclasses.replace(session.plan, steps=(Break(marking(asking="touch asked; false"), "any", Hold(5.0)),))
     with pytest.raises(Unsupported, match="allows no command"):
         permission.must_be_possible(made, session.cluster)
