@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import registry
 from harness.core import parameters, targets
-from harness.core.values import AFTER, BEFORE, DURING
+from harness.core.values import AFTER, BEFORE, DURING, HERE
 from harness.history.calls import PROBE
 from harness.scenario import models
 from harness.steps import STEPS
@@ -15,7 +15,7 @@ from harness.steps.part import model_schema
 
 _TARGET = (
     f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, any N, hosting(APP), APP@N, same as NAME (of an earlier fault), "
-    "joined by & (and), ! for not"
+    f"joined by & (and), ! for not; or {HERE}, this machine, for commands"
 )
 
 

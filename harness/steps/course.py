@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.core import aim, targets
 from harness.core.naming import close
 from harness.core.traits import DISK, POWER, taken
+from harness.core.values import HERE
 from harness.steps.acting import Do
 from harness.steps.breaking import ALL, Break, breaks
 from harness.steps.healing import Heal
@@ -150,6 +151,8 @@ def _both(reading: Reading, one: Made, other: Made) -> tuple[str, ...]:
     """Return the nodes that two faults hit whatever happens; ``a node``, where it is only sure that there is one."""
     nodes = reading.names
     first, second = targets.parse(one.step.targets), targets.parse(other.step.targets)
+    if str(first) == str(second) == HERE:
+        return (HERE,)
     if any(isinstance(part, targets.Same) and part.name == other.step.name for part in first.sets):
         return ("a node",)
     if common := sorted({*aim.fixed(first, nodes)} & {*aim.fixed(second, nodes)}):

@@ -183,6 +183,10 @@ WRONG = {
         f"steps: [{{fault: command, {OWN}, loses: node}}, on: here, hold: 9s}}]",
         "the loss of a node, on this machine; expected nothing: this machine is no node",
     ),
+    "the same part of it twice": (
+        f"steps: [{{fault: command, {OWN}, takes: [nginx]}}, on: here, as: a}}, {{fault: command, {OWN}, takes: [nginx]}}, on: here, hold: 9s}}]",
+        "fault 2 (command) where fault 1 (command in line 5) has nginx on here; expected what is there to be taken",
+    ),
     "a check of it": (
         "steps: [{fault: none, on: n1, hold: 1s}]\nchecks: [{service: docker, is_running: true, on: here}]",
         "s.yaml:6:50: the target 'here'; expected nodes: nothing is checked of this machine",
