@@ -93,7 +93,7 @@ class LoadServed:
         if load.status in _NOT_RUN or load.status > _KILLED:
             return [unknown(f"{said}: it could not be run, or was killed", load.entry)]
         when = Interval(window.start, load.ended)
-        return [missed(f"{said}, {status} was promised{done_in(history, when)}", load.entry, over=watched(history, when))]
+        return [missed(f"{said}, {status} was promised{done_in(history, [when])}", load.entry, over=watched(history, when))]
 
     def _told(self, history: History, load: Load, window: Interval, details: dict[str, Json]) -> tuple[list[Point], list[str]]:
         """Judge what it told of its calls, until its own end where that comes first."""
@@ -129,7 +129,7 @@ class LoadServed:
                 text = f"no call of {who} went well for {lasted(sure.length)} from {at(sure.start)}, {given(self.gap)} were allowed"
                 over = until_late(history, [sure], self.gap)
                 bad = [each.entry for each in load.pieces if sure.start <= each.start < sure.end]
-                points.append(missed(f"{text}{done_in(history, sure)}", *bad, over=over, by=sure.length - self.gap))
+                points.append(missed(f"{text}{done_in(history, [sure])}", *bad, over=over, by=sure.length - self.gap))
             elif longest.length > self.gap:
                 seen = f"surely {lasted(sure.length)} of that" if sure is not None else "none of that is sure"
                 points.append(unknown(f"{said[-1]}; but {seen}: its lines are too far apart to tell"))
@@ -166,7 +166,7 @@ def _share(history: History, share: float, figures: str, counts: Tally, edges: T
         if not (sure and whole(history)):
             return [unknown(f"{figures}; but more may have gone well than was told")]
         late = (share * calls - counts.ok) / calls * window.length
-        return [missed(f"{figures}{done_in(history, window)}", over=watched(history, window), by=late, spread=True)]
+        return [missed(f"{figures}{done_in(history, [window])}", over=watched(history, window), by=late, spread=True)]
     if counts.ok < share * (calls + edges.failed):
         return [unknown(f"{figures}; but of {plural(edges.ok + edges.failed, 'call')} more it is not known whether they were in that time")]
     return []
