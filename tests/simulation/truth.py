@@ -72,6 +72,12 @@ def assumptions(run: Run) -> Truth:
     return Truth.of(H)
 
 
+def _may_lack_a_majority(run: Run, fault: Fault) -> bool:
+    """Whether members whose daemon may still be stopped by an action, and those that are lost, leave no majority."""
+    stopped = {each.node for each in down(run.deeds, run.end) if each.meets(fault.bites, fault.healing)}
+    return bool(stopped) and 2 * len({*run.cluster.members} - stopped - {*fault.lost}) <= len(run.cluster.members)
+
+
 def goes_on(run: Run) -> Truth:
     """Writes go on under each fault, but for an election."""
     return worst([_goes_on(run, fault) for fault in run.faults if not fault.failed])
@@ -135,7 +141,7 @@ def _stop(run: Run, fault: Fault) -> Truth:
         found = {H} if fault.held > 3 else {H, U}
     if not any(each.begun > fault.healed + 0.1 for each in done):
         found |= {U, B}
-    if beside_others(run, fault):
+    if beside_others(run, fault) or _may_lack_a_majority(run, fault):
         found |= {U}
     return Truth.of(*found, why=f"fault {fault.number}: {len(wrong)} acknowledged, {len(late)} of them perhaps begun before")
 
@@ -174,9 +180,7 @@ def _leadership(run: Run, fault: Fault, promise: str) -> Truth:
         found |= {U}
         if promise == "moves" and not moves:
             found = found - {H}
-    # A daemon that may still be stopped may leave no majority with those that are lost.
-    stopped = {each.node for each in down(run.deeds, run.end) if each.meets(fault.bites, fault.healing)}
-    if stopped and 2 * len({*run.cluster.members} - stopped - {*fault.lost}) <= len(run.cluster.members):
+    if _may_lack_a_majority(run, fault):
         found |= {U}
     if any(fault.decided - 2 <= time <= fault.decided + 0.2 for time, _ in run.led if time > 0):
         found = set(ANY)  # an election of before was just over, or was not
