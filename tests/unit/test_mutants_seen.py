@@ -10,6 +10,7 @@ import pytest
 from harness.core.values import Call, NodeState, Outcome, Stage
 from harness.history.events import (
     Acted,
+    Answered,
     ApiSeen,
     Awaited,
     DockerEvent,
@@ -257,12 +258,15 @@ EVENTS = [
     EventMutant(
         "not whole, and a call of ours was missing beside it",
         "good",
-        edit(
-            of(Wholeness, when="after"),
-            whole=False,
-            seconds=300.0,
-            missing=("web@2 does not answer", "web@1 was not called"),
-            unasked=("web@1 was not called",),
+        both(
+            edit(
+                of(Wholeness, when="after"),
+                whole=False,
+                seconds=300.0,
+                missing=("web@2 does not answer", "web@1 was not called"),
+                unasked=("web@1 was not called",),
+            ),
+            edit(between(56.0, 57.0, of(Answered, workload="http")), outcome=Outcome.FAIL),
         ),
         BROKEN,
         "settled",

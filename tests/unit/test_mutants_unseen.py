@@ -170,10 +170,21 @@ EVENTS = [
     EventMutant(
         "not whole after",
         "good",
-        edit(of(Wholeness, when="after"), whole=False, missing=("n2 is not listed",)),
+        both(
+            edit(of(Wholeness, when="after"), whole=False, missing=("n2 is not listed",)),
+            drop(between(54.5, 60.0, of(ApiSeen))),
+        ),
         BROKEN,
         "settled",
         "n2 is not listed",
+    ),
+    EventMutant(
+        "not whole after, by nobody else's word",
+        "good",
+        edit(of(Wholeness, when="after"), whole=False, missing=("n2 is not listed",)),
+        UNKNOWN,
+        "settled",
+        "members, APIs and writes missed nothing",
     ),
     EventMutant("no fingerprint of a node at all", "good", drop(of(Fingerprinted, node="n2")), UNKNOWN, "clean", "n2"),
     EventMutant("no fingerprint at all", "good", drop(of(Fingerprinted)), UNKNOWN, "clean"),
