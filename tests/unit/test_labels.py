@@ -111,5 +111,7 @@ def test_an_app_in_python_is_told_the_same(labels: Any, words: str) -> None:
 
 def test_an_editor_knows_them() -> None:
     """Names to text."""
-    labels = json_schema()["properties"]["apps"]["items"]["properties"]["labels"]
+    (labels,) = [
+        each["properties"]["labels"] for each in json_schema()["properties"]["apps"]["items"]["oneOf"] if "labels" in each["properties"]
+    ]
     assert (labels["type"], labels["additionalProperties"]) == ("object", {"type": "string"})
