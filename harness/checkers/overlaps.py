@@ -44,6 +44,7 @@ class Overlap:
     interval: Interval
     sure: bool
     entry: int
+    whole: Interval | None = None  # all of it, where `interval` is the part that lies in some time
 
 
 def not_seen(history: History, nodes: Iterable[str]) -> dict[str, list[Interval]]:
@@ -96,10 +97,10 @@ def _by_docker(history: History, one: Overlap, node: str) -> float:
         if event.node == node and entry.index <= one.entry:
             before, ids = ids, {each.id for each in event.containers if each.instance in one.names}
     told = [each for _, each in history.each(DockerEvent) if each.node == node and each.container in ids]
-    started = {each.container: each.at for each in told if each.action == "start" and each.at <= one.interval.start + CLOCKS}
+    started = {each.container: each.at for each in told if each.action == "start" and each.at <= (one.whole or one.interval).start + CLOCKS}
     begun = max((started.get(each, math.inf) for each in ids - before), default=math.inf)
     ended = min((each.at for each in told if each.action == "die" and each.at > begun), default=begun)
-    return one.interval.start + ended - begun if math.isfinite(begun) else 0.0
+    return (one.whole or one.interval).start + ended - begun if math.isfinite(begun) else 0.0
 
 
 def joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]]) -> list[Overlap]:

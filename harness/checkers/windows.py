@@ -165,7 +165,8 @@ def within(window: Window, found: Iterable[Overlap]) -> list[Overlap]:
     """Return what of these lies in a time; where that is all that is judged, they are as they were."""
     if not window.named:
         return list(found)
-    return [replace(each, interval=piece) for each in found for piece in common([each.interval], window.pieces)]
+    parts = [(each, piece) for each in found for piece in common([each.interval], window.pieces)]
+    return [replace(each, interval=piece, whole=each.whole or each.interval) for each, piece in parts]
 
 
 def never_made(history: History, names: Iterable[str], numbers: Mapping[str, Sequence[int]]) -> list[Point]:
