@@ -268,6 +268,49 @@ def test_what_stands_beside_an_inventory_and_protects_nobody_is_told(tmp_path: P
     assert said in str(caught.value)
 
 
+SLIPS: dict[str, tuple[str, str]] = {
+    "a quote that is not closed": ("hosts.ini", "[g]\nx ansible_password='hunter2 pw\" ansible_port=7\n"),
+    "a quote that is not closed in a command": ("hosts.ini", '[g]\nx whalefall_power_off="ipmitool -P hunter2 off\n'),
+    "no equals sign": ("hosts.ini", "[g]\nx\n[g:vars]\nansible_password hunter2\n"),
+    "a blank behind it": ("hosts.ini", "[g]\nx ansible_password= hunter2\n"),
+    "a blank in it": ("hosts.ini", "[g]\nx ansible_password=pass hunter2\n"),
+    "no group": ("hosts.ini", "[g:children]\nx ansible_password=hunter2\n"),
+    "no section": ("hosts.ini", "[g] ansible_password=hunter2\nx\n"),
+    "no type of a section": ("hosts.ini", "[g:ansible_password=hunter2]\nx\n"),
+    "an alias": ("hosts.yml", "g: {hosts: {x: {ansible_password: *hunter2}}}\n"),
+    "an alias in a block": ("hosts.yml", "g:\n  hosts:\n    x:\n      ansible_password: *hunter2\n"),
+    "a tag": ("hosts.yml", "g:\n  hosts:\n    x:\n      ansible_password: !hunter2 pw\n"),
+    "a tag with a handle": ("hosts.yml", "g:\n  hosts:\n    x:\n      ansible_password: !hunter2!x pw\n"),
+    "an anchor that stands twice": ("hosts.yml", "g:\n  hosts:\n    x:\n      ansible_password: &hunter2 &hunter2 x\n"),
+    "a colon": ("hosts.yml", "g:\n  hosts:\n    x: {ansible_password: hunter2: x}\n"),
+    "an escape": ("hosts.yml", 'g:\n  hosts:\n    x: {ansible_password: "hunter2\\q"}\n'),
+    "a text for a mapping": ("hosts.yml", "g:\n  hosts:\n    x: ansible_host=192.0.2.1 ansible_password=hunter2\n"),
+    "one word for a mapping": ("hosts.yml", "g:\n  hosts:\n    x: ansible_password=hunter2\n"),
+    "an address and more": ("hosts.yml", "g:\n  hosts:\n    x: 192.0.2.1 ansible_password=hunter2\n"),
+    "no host": ("hosts.ini", "[g]\nansible_password=hunter2\n"),
+    "no host, and blanks": ("hosts.ini", "[g]\nansible_password = hunter2\n"),
+    "a section of its own": ("hosts.yml", "g:\n  hosts: ansible_password=hunter2\n"),
+    "a text for all": ("hosts.yml", "hunter2\n"),
+    "a text beside": ("group_vars/all.yml", "hunter2 pw\n"),
+    "a list beside": ("group_vars/all.yml", "- hunter2\n"),
+    "an alias beside": ("group_vars/all.yml", "ansible_password: *hunter2\n"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_what_cannot_be_read_is_told_with_its_place_and_without_what_stands_there(tmp_path: Path, slip: str) -> None:
+    """It may be a password: Ansible's own words repeat the line."""
+    name, body = SLIPS[slip]
+    if "/" in name:
+        (tmp_path / "hosts.ini").write_text("[g]\nx\n")
+        (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text(body)
+    with pytest.raises(BadInput) as caught:
+        load(str(tmp_path / ("hosts.ini" if "/" in name else name)))
+    assert "hunter2" not in str(caught.value)
+    assert name in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", ["a pipe", "a device"])
 def test_what_is_no_file_beside_an_inventory_is_told(tmp_path: Path, kind: str) -> None:
     """And hangs nobody."""

@@ -81,7 +81,7 @@ def read(path: str) -> dict[str, Any]:
         try:
             plugin.parse(data if wrap is None else wrap(data, target_plugin=plugin, origin=_origin_of(name)), loader, path, cache=False)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the file is told, not raised
-            failures.append({"file": path, "line": lines.last, "column": 1, **_where(error), "what": _words(error), "as": name})
+            failures.append(_failure({"file": path, "line": lines.last, "column": 1, **_where(error)}, error, name))
             if twice:
                 break  # it was read as YAML: what it is in another form is no question
             continue
@@ -107,7 +107,7 @@ def read(path: str) -> dict[str, Any]:
             for group in manager.groups.values()
         }
     except Exception as error:  # noqa: BLE001 - the files beside the inventory are read only here
-        return {"failures": [*twice, {**_where(error), "what": _words(error), "as": "variables"}]}
+        return {"failures": [*twice, _failure(_where(error), error, "variables")]}
     if twice:
         return {"failures": twice}
     return {"hosts": hosts, "groups": groups, "warnings": warned}
@@ -352,8 +352,42 @@ def _where(error: BaseException | None) -> dict[str, Any]:
     return found
 
 
-def _words(error: BaseException) -> str:
-    """Return what an error says, in one line; where ansible only says that it failed, what its cause says."""
+def _failure(at: dict[str, Any], error: BaseException, form: str) -> dict[str, Any]:
+    """Return an error with its place, and without what stands there: that may be a password."""
+    try:
+        line = Path(str(at["file"])).read_text(encoding="utf-8", errors="replace").splitlines()[at["line"] - 1] if at.get("line") else ""
+    except (KeyError, IndexError, OSError):
+        line = ""
+    return {**at, "what": _words(error, line), "as": form}
+
+
+QUOTED = (
+    (r"(got:) (?!<class).*", r"\1 …"),
+    (r"(host definition) '.*'(: )", r"\1\2"),
+    (r"(section entry): '.*'\.", r"\1."),
+)
+"""What ansible-core repeats of a file, whatever it is, and what is told of it: names of sections, groups and hosts are not in question."""
+SHORTEST_WORD = 4
+"""Letters from which on a word of a line is missed in what is said of it, also where it is not in quotes."""
+
+
+def _hidden(said: str, line: str) -> str:
+    """Return what ansible says of a line without what stands in that behind its first word. Where something goes wrong may be a password."""
+    for pattern, instead in QUOTED:
+        said = re.sub(pattern, instead, said)
+    rest = re.sub(r"^[\s-]*[^\s:=]*[\s:=]*", "", line).strip()
+    if not rest or re.fullmatch(r"\s*\[[\w.:-]+\]\s*", line):
+        return said
+    said = said.replace(" ".join(rest.split()), "…")
+    said = re.sub(r"(['\"])(.+?)\1", lambda quoted: f"{quoted[1]}…{quoted[1]}" if quoted[2] in rest else quoted[0], said)
+    for word in sorted({*rest.split(), *re.split(r"[\s'\"=:,{}\[\]&*!]+", rest)}, key=len, reverse=True):
+        if len(word) >= SHORTEST_WORD:
+            said = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "…", said)
+    return said
+
+
+def _words(error: BaseException, line: str) -> str:
+    """Return what an error says, in one line; where ansible only says that it failed, what its cause says. Of the `line` it says nothing."""
     each: BaseException | None = error
     words = ""
     while each is not None and words in {"", "Failed to parse inventory."}:
@@ -364,7 +398,7 @@ def _words(error: BaseException) -> str:
         if _stumbled(each) and " ".join(str(each).split()) == words:
             return _for_people(each)
         each = each.__cause__ or each.__context__
-    return words or type(error).__name__
+    return _hidden(words, line) or type(error).__name__
 
 
 def _stumbled(error: BaseException) -> bool:

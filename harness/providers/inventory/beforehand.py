@@ -11,6 +11,7 @@ from harness.core.errors import BadInput, HarnessError, Problem
 from harness.providers.inventory import blanks
 from harness.providers.inventory.checking import access
 from harness.providers.inventory.hosts import more_than_a_name
+from harness.providers.inventory.shapes import begun
 from harness.providers.inventory.variables import Value
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _resolved(host: Host, said: Mapping[str, Mapping[str, Value]], problems: lis
         if not isinstance(error, OSError) or error.errno in _NO_NAME:
             hint = "or say the host's address on the cluster's network in whalefall_address"
             problems.append(
-                _at(host, said, *_ADDRESS).problem(f"{host.host[:80]!r}, which is no name of an IPv4 address here", "one that is", hint)
+                _at(host, said, *_ADDRESS).problem(f"{begun(host.host)!r}, which is no name of an IPv4 address here", "one that is", hint)
             )
         return host
     return replace(host, address=str(address))

@@ -15,6 +15,7 @@ from harness.nodes.ssh import Access, SshNode, access_from_ssh_config
 from harness.nodes.ssh.access import home
 from harness.providers.inventory import claims
 from harness.providers.inventory.hosts import Host, Inventory, too_few
+from harness.providers.inventory.shapes import begun
 
 MOST = 32
 """Hosts that are asked at the same time."""
@@ -72,7 +73,7 @@ def check(hosts: dict[str, Host], run_id: str, doubts: Sequence[str] = ()) -> li
     What can be known without asking a host was told before (`harness.providers.inventory.beforehand`).
     """
     problems: dict[str, list[str]] = {
-        name: [] if host.address else [f"no name service says now which address {host.host!r} has; say it in whalefall_address"]
+        name: [] if host.address else [f"no name service says now which address {begun(host.host)!r} has; say it in whalefall_address"]
         for name, host in hosts.items()
     }
     nodes: list[InventoryNode] = []

@@ -238,7 +238,7 @@ def _run(file: Path, home: Path, path: Path) -> dict[str, Any]:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         if "ModuleNotFoundError" in said[-1]:
             raise HarnessError(f"inventories are read by ansible-core, which is not there ({said[-1]}); install whalefall again")
-        raise BadInput([_beyond(path, f"status {done.returncode}: {said[-1][:200]}")])
+        raise BadInput([_beyond(path, f"status {done.returncode}: {said[-1].partition(':')[0][:200]}")])
     answer: dict[str, Any] = untrusted.object_of(done.stdout, "ansible's answer")
     return answer
 

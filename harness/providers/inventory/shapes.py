@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -84,7 +85,7 @@ def _hosts(node: Any, file: str) -> Iterator[Problem]:
         if not _is_text(key) and not _is_merge(key):
             yield _problem(file, key, f"the host {name}, which is {_kind(key)} in YAML", "text", f'put it in quotes: "{name}":')
         if not isinstance(value, yaml.MappingNode) and not _is_nothing(value) and not _is_merge(key):
-            hint = f"say its address as ansible_host: {_name(value)}" if isinstance(value, yaml.ScalarNode) else ""
+            hint = f"say its address as ansible_host: {begun(str(value.value))}" if isinstance(value, yaml.ScalarNode) else ""
             yield _problem(file, value, f"{_kind(value)} as the host {name}", "nothing, or its variables as a mapping", hint)
 
 
@@ -96,6 +97,14 @@ def _name(key: Any) -> str:
     return str(key.value)[:_SHOWN] if isinstance(key, yaml.ScalarNode) else _kind(key)
 
 
+def begun(text: str) -> str:
+    """Return what is told of a text: where it assigns anything, only its first word. Variables that stand in one text may be passwords."""
+    if "=" not in text:
+        return text[:_SHOWN]
+    first, *_ = re.split(r"[=\s]", text, maxsplit=1)
+    return f"{first[:_SHOWN]} …"
+
+
 def _kind(node: Any) -> str:
     """Name what a value is."""
     if isinstance(node, yaml.SequenceNode):
@@ -103,7 +112,7 @@ def _kind(node: Any) -> str:
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     tag = node.tag.removeprefix(_TAG)
-    return {"str": f"the text {str(node.value)[:_SHOWN]!r}", "bool": "true or false", "null": "nothing", "timestamp": "a date"}.get(
+    return {"str": f"the text {begun(str(node.value))!r}", "bool": "true or false", "null": "nothing", "timestamp": "a date"}.get(
         tag, "a number"
     )
 

@@ -14,6 +14,7 @@ from harness.core.errors import Problem
 from harness.nodes.ssh.config import PORTS
 from harness.providers.inventory import blanks
 from harness.providers.inventory.hosts import Host, Switch, more_than_a_name
+from harness.providers.inventory.shapes import begun
 from harness.providers.inventory.slips import is_theirs
 
 if TYPE_CHECKING:
@@ -119,10 +120,10 @@ def _reachable(name: str, target: str, known: Mapping[str, Value], at: Value, pr
     """Note what is wrong with where a host is to be found, and with how it becomes root there."""
     if not _NAME.fullmatch(name):
         hint = more_than_a_name(name) or "letters, digits, '.', '-', '_' and ':'"
-        problems.append(at.problem(f"the host {name[:80]!r}", "a host's name", hint))
+        problems.append(at.problem(f"the host {begun(name)!r}", "a host's name", hint))
     elif more := more_than_a_name(target):
         problems.append(
-            known.get("ansible_host", at).problem(f"ansible_host {target[:80]!r}", "a name or an address, and nothing else", more)
+            known.get("ansible_host", at).problem(f"ansible_host {begun(target)!r}", "a name or an address, and nothing else", more)
         )
     try:
         ipaddress.IPv6Address(target.strip("[]"))
