@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import Problem, gist, in_words
+from harness.core.figures import given
 from harness.core.naming import article
 from harness.core.plain import command, in_line, sentence
 from harness.core.targets import nearest
+from harness.core.threads import CertainThread, NoThread
 from harness.registry import fitness
 from harness.registry.fitness import KINDS
 
@@ -27,6 +29,9 @@ PREFIX = "whalefall."
 """How the names of our groups begin."""
 GROUPS = {f"{PREFIX}{kind}": kind for kind in KINDS}
 """Group of entry points → kind of what it adds."""
+
+LOAD_SECONDS = 15.0
+"""How long one plug-in may take to be imported and looked at. A large one takes some seconds on a slow machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,34 @@ def _taken(name: str, ours: Collection[str], others: Iterable[EntryPoint]) -> It
 
 
 def _loaded(kind: str, entry: EntryPoint) -> tuple[Any, list[Lack]]:
+    """Return what an entry point leads to, and what keeps it from being used: also that its code does not come to an end.
+
+    Nobody who mends may wait for that. It is left behind in a thread of its own, which ends with this process.
+    """
+    said: list[tuple[Any, list[Lack]] | KeyboardInterrupt] = []
+
+    def look() -> None:
+        try:
+            said.append(_looked_at(kind, entry))
+        except KeyboardInterrupt as interrupt:
+            said.append(interrupt)
+
+    thread = CertainThread(target=look, name=f"the plug-in {_source(entry)}")
+    try:
+        thread.start()
+    except NoThread:
+        return _looked_at(kind, entry)
+    thread.wait(LOAD_SECONDS)
+    if not said:
+        return None, [
+            (f"nothing that can be imported (it was not done after {given(LOAD_SECONDS)})", "code that ends when it is imported", "")
+        ]
+    if isinstance(said[0], KeyboardInterrupt):
+        raise said[0]
+    return said[0]
+
+
+def _looked_at(kind: str, entry: EntryPoint) -> tuple[Any, list[Lack]]:
     """Return what an entry point leads to, and what keeps it from being used."""
     try:
         cls = entry.load()

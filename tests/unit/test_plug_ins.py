@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+import threading
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -253,6 +254,31 @@ def test_a_module_that_fails_when_it_is_imported_is_told(error: str, tmp_path: P
     monkeypatch.syspath_prepend(tmp_path)
     said = only(_of(EntryPoint("acme.bad", "whalefall_failing:Bad", "whalefall.faults")))
     assert f"({error.partition('(')[0]}: " in said
+
+
+def test_a_plug_in_that_does_not_come_to_an_end_keeps_nobody_waiting(
+    others: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is imported, and when it is looked at: it is told, the others are known, and what is broken is mended."""
+    monkeypatch.setattr(entries, "LOAD_SECONDS", 0.2)
+    over = threading.Event()
+    others.over = over  # type: ignore[attr-defined]
+    (tmp_path / "acme_hangs.py").write_text(f"import {MODULE}\n{MODULE}.over.wait(60)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Endless(type):
+        def __getattr__(cls, name: str) -> NoReturn:
+            over.wait(60)
+            raise AttributeError(name)
+
+    class Hanging(metaclass=Endless):
+        pass
+
+    hanging = [_of(EntryPoint("acme.hangs", "acme_hangs:F", "whalefall.faults")), point(Hanging, others, name="acme.hanging")]
+    found = entries.read([*hanging, point(Wave, others)], OURS)
+    over.set()
+    assert [each.name for each in found.good] == ["acme.wave"]
+    assert ["not done after 0.2 s" in str(each) for each in found.problems] == [True, True]
 
 
 def test_what_is_no_class_is_told(others: types.ModuleType) -> None:
