@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from harness.core.values import Json
 
@@ -30,6 +30,21 @@ def close(word: str, valid: Any) -> str:
     """Return a hint only where a valid name is near."""
     hint = targets.nearest(word, list(valid))
     return hint if hint.startswith("did you mean") else ""
+
+
+def stands_for(key: str, keys: Collection[str], absent: Collection[str]) -> str:
+    """Return which of the `keys` of a mapping a key in it that is none stands for, one of the `absent` first; empty where nobody can say."""
+    elsewhere = _ELSEWHERE.get(key, "")
+    return targets.likeliest(key, absent) or (elsewhere if elsewhere in keys else "") or targets.likeliest(key, keys)
+
+
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("target", "targets", "node", "nodes"), "on"),
+    **dict.fromkeys(("duration", "for"), "hold"),
+    "timeout": "at most",
+    **dict.fromkeys(("args", "params", "parameters"), "with"),
+}
+"""What is called otherwise in other tools' files: the word there, and the key here."""
 
 
 def shown(value: Json) -> str:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from harness.core.values import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 LEADER: Final = "leader"
 CONTROLLER: Final = "controller"
@@ -345,11 +345,25 @@ def in_words(expression: Expression, *, nodes: Sequence[str]) -> str:
     return f"1 node that {conditions} (of {total})" if wanted == 1 else f"{wanted} nodes, each of which {conditions} (of {total})"
 
 
+def likeliest(word: str, valid: Iterable[str]) -> str:
+    """Return the valid name that a word with a slip of the pen in it most likely stands for; empty where none is near.
+
+    Capitals are no difference, and two letters that are swapped are a small one, also where there are no others.
+    """
+    written = word[:64]
+    names = sorted(valid)
+    if exact := difflib.get_close_matches(written, names, n=1, cutoff=0.6):
+        return exact[0]
+    folded = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(written.casefold(), folded, n=1, cutoff=0.6)
+    swapped = [each for each in folded if sorted(each) == sorted(written.casefold())]
+    return next((folded[each] for each in (*near, *swapped)), "")
+
+
 def nearest(word: str, valid: Collection[str]) -> str:
     """Return a hint with the nearest valid name, or with all of them where none is near."""
-    close = difflib.get_close_matches(word[:64], sorted(valid), n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    if near := likeliest(word, valid):
+        return f"did you mean {near!r}?"
     return f"there is {', '.join(sorted(valid))}" if valid else ""
 
 

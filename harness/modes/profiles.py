@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.errors import BadInput, Problem
+from harness.core.naming import close
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,5 +36,4 @@ def chosen(profiles: Mapping[str, T], profile: str, overrides: Mapping[str, floa
 
 
 def _unknown(place: str, found: str, name: str, known: list[str]) -> Problem:
-    near = difflib.get_close_matches(name, known, 1)
-    return Problem(place, 0, 0, found, f"one of {', '.join(known)}", f"did you mean {near[0]!r}?" if near else "")
+    return Problem(place, 0, 0, found, f"one of {', '.join(known)}", close(name, known))

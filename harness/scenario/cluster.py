@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close
 from harness.scenario import models
+from harness.steps.part import meant
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -26,7 +27,9 @@ def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
     """Settle mode, provider, profile and timers, and make the mode, so that it can be asked what it has."""
     given = body.get("cluster", {})
     reading.cluster = reading.part(models.ClusterPart, given, ("cluster",)) or _readable(given)
-    reading.nodes_read = isinstance(given, dict) and ("nodes" not in given or reading.cluster.nodes == given["nodes"])
+    reading.nodes_read = isinstance(given, dict) and (
+        reading.cluster.nodes == given["nodes"] if "nodes" in given else "nodes" not in meant(models.ClusterPart, given)
+    )
     chosen = {name: value for name, value in reading.overrides.items() if value is not None}
     reading.cluster = reading.cluster.model_copy(update=chosen)
     if reading.block is not None and reading.block not in reading.known.modes:

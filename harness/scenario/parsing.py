@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.core import parameters
-from harness.core.naming import close, range_of, shown
+from harness.core.naming import range_of, shown, stands_for
 from harness.host import contexts
 from harness.scenario import models
 from harness.scenario.ports import note_ports
@@ -153,12 +152,12 @@ class Draft:
         found = error.errors(include_url=False, include_context=True)
         # A key with a slip of the pen in it is told once: that the right one is missing only follows from it.
         missed = [(each["loc"][:-1], str(each["loc"][-1])) for each in found if each["type"] == "missing"]
-        meant = {
-            (each["loc"][:-1], near)
+        stand = {
+            each["loc"]: stands_for(str(each["loc"][-1]), keys, [name for where, name in missed if where == each["loc"][:-1]])
             for each in found
-            if each["type"] in _UNKNOWN
-            for near in difflib.get_close_matches(str(each["loc"][-1]), [name for where, name in missed if where == each["loc"][:-1]], 1)
+            if each["type"] in _UNKNOWN and not {str(each["loc"][-1])} & {*under, *beside, "<<"}
         }
+        meant = {(loc[:-1], name) for loc, name in stand.items()}
         for each in found:
             if each["type"] == "missing" and (each["loc"][:-1], str(each["loc"][-1])) in meant:
                 continue
@@ -174,8 +173,11 @@ class Draft:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
                 inside = _its_place(name, str(place[-1]) if place else "", under, beside)
+                near = stand.get(each["loc"], "")
                 merged = "nothing is merged here: write out what it would bring" if name == "<<" else ""
-                self.add(at, f"an unknown key {name!r}", expected, inside or merged or close(name, keys), key=True)
+                self.add(
+                    at, f"an unknown key {name!r}", expected, inside or merged or (f"did you mean {near!r}?" if near else ""), key=True
+                )
             elif at not in told and each["type"] != "none_required":
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""

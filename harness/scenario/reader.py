@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness import document, registry
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import shown
+from harness.core.targets import likeliest
 from harness.core.units import spelled
 from harness.scenario import but, models
 from harness.scenario.apps import read_apps
@@ -87,7 +87,7 @@ def _without_consequences(doc: Document, problems: Sequence[Problem]) -> Sequenc
     if not isinstance(body, dict):
         return problems
     absent = [each for each in _KEYS if each not in body]
-    meant = {near for key in body if key not in _KEYS for near in difflib.get_close_matches(key, absent, 1)}
+    meant = {near for key in body if key not in _KEYS and (near := likeliest(key, absent))}
     gone = {f"{name!r} is missing" for name in meant}
     follows = tuple(word for name in meant for word in _FOLLOWS.get(name, ()))
     return [each for each in problems if each.found not in gone and not (follows and each.found.startswith(follows))]
@@ -97,6 +97,7 @@ _KEYS: Final = keys(models.WholeFile)
 _FOLLOWS: Final[dict[str, tuple[str, ...]]] = {
     "apps": ("an unknown app ", "hosting(", "`until: recovered` with no app"),
     "cluster": ("a pin to ", "the target "),
+    "steps": ("a promise of ",),
     "workloads": ("a promise of ",),
 }
 """What is found wrong elsewhere where a part of the file is not there, by how it begins."""

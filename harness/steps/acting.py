@@ -19,7 +19,7 @@ from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.misfit import Misfit, target_misfits
 from harness.steps.named_app import named_apps, note_apps
-from harness.steps.part import Part, beside_with, model_schema
+from harness.steps.part import Part, beside_with, meant, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import note_not_here, read_target
 
@@ -70,9 +70,9 @@ class Do(Step):
         expression = read_target(reading, item["on"], (*place, "on"), known or Local) if "on" in item else None
         action = None
         if known is not None:
-            if not under:
+            if not under and "with" not in meant(DoPart, item):
                 action = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
-            if known.aims and "on" not in item:
+            if known.aims and "on" not in item and "on" not in meant(DoPart, item, ["on"]):
                 reading.add(place, "'on' is missing", f"a target expression: {name} is done to nodes")
             elif not known.aims and "on" in item:
                 reading.add((*place, "on"), f"a target of {name}", "none: it is done to no node")

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget, TakenAlready
-from harness.core.naming import close, one_of
+from harness.core.naming import close, one_of, shown
 from harness.core.protocols import Choosy, Local, Quorum
 from harness.core.units import ABOVE, DURATION, Duration
 from harness.history.lines import typed
@@ -20,7 +20,7 @@ from harness.steps.expectations import parameters_words
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
 from harness.steps.named_app import note_apps
-from harness.steps.part import Part, beside_with, keys, model_schema
+from harness.steps.part import Part, beside_with, keys, meant, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import cuts_nothing, note, note_not_here, read_target
 
@@ -89,11 +89,12 @@ class Break(Step):
         hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
         if item.get("as") == ALL:
             reading.add((*place, "as"), f"the name {ALL!r}", NAMED, "`heal: all` heals all that goes on")
-        if "hold" not in item and "as" not in item and not close("hold", set(item) - set(keys(BreakPart))):
+        astray = meant(BreakPart, item, [name for name in ("on", "hold", "as") if name not in item])
+        if "hold" not in item and "as" not in item and astray.isdisjoint(("hold", "as")):
             reading.add(place, "'hold' is missing", HOLD)
         fault, sound = None, True
         if known is not None:
-            fault = None if under else reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+            fault = None if under or "with" in astray else reading.built(known, item.get("with"), (*place, "with"), str(name), place)
             sound = note_apps(reading, known, fault, item.get("with"), (*place, "with"))
             sound = note_not_here(reading, fault, str(item.get("on")), place) and sound
         elif isinstance(name, str):
@@ -188,6 +189,9 @@ def warm_up(steps: Sequence[Step]) -> float:
 
 
 def _hold(reading: Reading, value: Json, place: Place) -> Hold | None:
+    if isinstance(value, dict) and value.keys().isdisjoint((*keys(HoldPart), *meant(HoldPart, value))):
+        reading.add(place, shown(value), HOLD)
+        return None
     if isinstance(value, dict):
         part = reading.part(HoldPart, value, place)
         if part is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,7 +75,7 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
     over: dict[str, int] = {}  # name → line in which it was healed
     held: dict[str, int] = {}  # name → line in which a fault of that name is held
     wrong: set[Place] = set()  # heals of nothing
-    for item, place in _named(items, ("steps",)):
+    for item, place in itertools.takewhile(lambda each: not _without_end(each[0]), _named(items, ("steps",))):
         line = reading.doc.values[reading.doc.nearest(place)].line
         kind = kind_of(item)
         if kind in {Break.key, Do.key}:
@@ -170,6 +171,11 @@ def _named(items: Sequence[Json], place: Place) -> Iterator[tuple[dict[str, Json
         if Repeat.key in item and isinstance(inner := item.get("steps"), list):
             for _ in range(2):
                 yield from _named(inner, (*place, number, "steps"))
+
+
+def _without_end(item: Mapping[str, Json]) -> bool:
+    """Whether a step is a fault with neither a hold nor a name, which is told: what goes on after it, and by which name, nobody knows."""
+    return kind_of(item) == Break.key and item.keys().isdisjoint(("hold", "as"))
 
 
 def _ended(name: str, healed: Mapping[str, int], held: Mapping[str, int]) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from harness.core import parameters
+from harness.core.naming import stands_for
 from harness.core.units import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from harness.core.values import Json
 
@@ -35,6 +36,12 @@ def beside_with(model: type[BaseModel], of: Any, item: Mapping[str, Json]) -> di
     """
     own = keys(model)
     return {name: "with" for name in parameters.names(of) if name in item and name not in own}
+
+
+def meant(model: type[BaseModel], item: Mapping[str, Json], absent: Collection[str] = ()) -> set[str]:
+    """Return which keys of a part those in a mapping that are none of its stand for: nobody left them out, and what they hold is not known."""
+    own = keys(model)
+    return {stands_for(key, own, absent) for key in item if key not in own} - {""}
 
 
 @functools.cache

@@ -93,7 +93,12 @@ def by_no_fault(expression: targets.Expression, begun: Sequence[str], *, going: 
 
 
 def cuts_nothing(fault: Any, expression: targets.Expression, nodes: Sequence[str]) -> TargetSlip | None:
-    """Say why a partition of this fault's shape would cut nothing, as far as only the number of targets decides it."""
+    """Say why a partition of this fault's shape would cut nothing, as far as only the number of targets decides it.
+
+    Where there are no `nodes` it is not known how many there are, and nothing is said.
+    """
+    if not nodes:
+        return None
     shape = SHAPES.get(getattr(fault, "shape", ""))
     count = expression.wanted(len(nodes))
     if count is None and str(expression) in {"all", targets.LEADER, *nodes}:

@@ -727,23 +727,67 @@ def test_a_slip_of_the_pen_in_a_parts_name_is_one_problem(right: str, wrong: str
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "wrong"),
+    ("old", "new", "found", "hint"),
     [
-        ("name: web", "nam: web", "nam"),
-        ("at most: 60s", "at_most: 60s", "at_most"),
-        ("hold: 5s", "holds: 5s", "holds"),
-        ("on: n5", "onn: n5", "onn"),
-        ("rescheduled: {app: web}", "rescheduled: {ap: web}", "ap"),
-        ("http: {app: web,", "http: {apps: web,", "apps"),
+        ("name: web", "nam: web", "an unknown key 'nam'", "did you mean 'name'?"),
+        ("nodes: 5", "node: 5", "an unknown key 'node'", "did you mean 'nodes'?"),
+        ("nodes: 5", "nodse: 5", "an unknown key 'nodse'", "did you mean 'nodes'?"),
+        ("at most: 60s", "at_most: 60s", "an unknown key 'at_most'", "did you mean 'at most'?"),
+        ("at most: 60s", "timeout: 60s", "an unknown key 'timeout'", "did you mean 'at most'?"),
+        ("hold: 5s", "holds: 5s", "an unknown key 'holds'", "did you mean 'hold'?"),
+        ("hold: 5s", "HOLD: 5s", "an unknown key 'HOLD'", "did you mean 'hold'?"),
+        ("hold: 5s", "duration: 5s", "an unknown key 'duration'", "did you mean 'hold'?"),
+        ("hold: 5s", "for: 5s", "an unknown key 'for'", "did you mean 'hold'?"),
+        ("hold: 5s", "hold: {for: 5s}", "a mapping with for", ""),
+        ("hold: 5s", "a: dead\n  - heal: dead", "an unknown key 'a'", "did you mean 'as'?"),
+        ("hold: 5s", "sa: dead\n  - heal: all", "an unknown key 'sa'", "did you mean 'as'?"),
+        ("on: n5", "onn: n5", "an unknown key 'onn'", "did you mean 'on'?"),
+        ("on: n5", "no: n5", "an unknown key 'no'", "did you mean 'on'?"),
+        ("on: n5", "target: n5", "an unknown key 'target'", "did you mean 'on'?"),
+        ("with: {instances: 3, app: web}", "with_: {instances: 3, app: web}", "an unknown key 'with_'", "did you mean 'with'?"),
+        ("with: {instances: 3, app: web}", "params: {instances: 3, app: web}", "an unknown key 'params'", "did you mean 'with'?"),
+        ("with: {shape: isolate}", "wiht: {shape: isolate}", "an unknown key 'wiht'", "did you mean 'with'?"),
+        ("rescheduled: {app: web}", "rescheduled: {ap: web}", "an unknown key 'ap'", "did you mean 'app'?"),
+        ("http: {app: web,", "http: {apps: web,", "an unknown key 'apps'", "did you mean 'app'?"),
+        ("steps:", "setps:", "an unknown key 'setps'", "did you mean 'steps'?"),
+        ("mode: fleet", "mode: SWAMR", "an unknown mode 'SWAMR'", "did you mean 'swarm'?"),
+        ("on: n5", "on: HOSTING(web)", "HOSTING(…) in the target 'HOSTING(web)'", "did you mean 'hosting'?"),
     ],
 )
-def test_a_slip_of_the_pen_in_any_key_is_one_problem(old: str, new: str, wrong: str) -> None:
-    """The key that was meant is not missing as well."""
-    assert old in WHOLE
+def test_a_slip_of_the_pen_anywhere_is_one_problem(old: str, new: str, found: str, hint: str) -> None:
+    """What was meant is not missing as well, and what other parts of the file ask of it is not wrong."""
+    assert old in SLIPPED
+    loads(SLIPPED)
     with pytest.raises(BadInput) as caught:
-        loads(WHOLE.replace(old, new, 1))
-    assert [problem.found for problem in caught.value.problems if "is missing" in problem.found] == []
-    assert f"an unknown key {wrong!r}" in [problem.found for problem in caught.value.problems]
+        loads(SLIPPED.replace(old, new, 1))
+    assert [(problem.found, problem.hint) for problem in caught.value.problems] == [(found, hint)]
+
+
+SLIPPED = (
+    WHOLE.replace("nodes: 5", "nodes: 5, mode: fleet")
+    .replace(
+        "promises:",
+        """\
+  - fault: net.partition
+    on: any
+    with: {shape: isolate}
+    hold: 1s
+  - do: app.scale
+    with: {instances: 3, app: web}
+promises:""",
+        1,
+    )
+    .replace("  - writes\n", "  - writes\n  - scaled: {app: web, to: 3, within: 30s}\n")
+)
+
+
+@pytest.mark.parametrize("cluster", ["cluster:\ncluster: {nodes: 5}", "cluster:", "cluster: 5", "cluster: {nodes: x}"])
+def test_of_a_cluster_that_could_not_be_read_nothing_is_reckoned(cluster: str) -> None:
+    """How many nodes a cut divides, and which there are, is then not known."""
+    text = SLIPPED.replace("cluster: {nodes: 5, mode: fleet}", cluster)
+    with pytest.raises(BadInput) as caught:
+        loads(text.replace("shape: isolate", "shape: halves").replace("on: any", "on: minority"))
+    assert {problem.line for problem in caught.value.problems} <= {3, 4}
 
 
 @pytest.mark.parametrize(
