@@ -244,7 +244,7 @@ def _name(name: Any, going: Collection[str]) -> list[Problem]:
 def _whom(fault: Any, whom: Any, around: Around) -> list[Problem]:
     """Return all that can be known to be wrong with a target expression, in the words in which a file is told."""
     if not isinstance(whom, str):
-        return [Problem(WHOM, 0, 0, shown(whom), "a target expression, such as leader or hosting(web) & any")]
+        return [Problem(WHOM, 0, 0, shown(whom), "a target expression, such as leader, hosting(web) & any, or !(!n1 & !n2) for n1 and n2")]
     return [Problem(WHOM, 0, 0, each.found, each.expected, each.hint) for each in slips(whom, _sound(fault), around)]
 
 

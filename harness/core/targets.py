@@ -18,7 +18,8 @@ An expression is a list of words joined by ``&`` (and), with ``!`` (not) and par
     here                  the machine that the harness runs on: alone, and for commands only
 
 Choosers choose last, with the run's random numbers, from what the rest of the expression leaves: ``hosting(web) & any`` is one node of those
-that run web. With several choosers the smallest count holds. ``!`` can stand before a set only: "not one node" is not a set.
+that run web. With several choosers the smallest count holds. ``!`` can stand before a set only: "not one node" is not a set. There is no word for
+or: ``!(!n1 & !n2)`` is n1 and n2.
 """
 
 from __future__ import annotations
@@ -378,6 +379,17 @@ def _atoms(part: Part) -> Iterator[Atom]:
             yield part
 
 
+EITHER: Final = "for the nodes of one set and of the other write !(!n1 & !n2)"
+"""There is no word for it."""
+_SPELLED: Final = {
+    "and": "write & for and",
+    "or": EITHER,
+    "not": "write ! for not, as in !leader",
+    **dict.fromkeys(("of", "one"), "write SET & any for one of a set, and SET & any 2 for two"),
+}
+"""What people write in words, and how it is written."""
+
+
 class _Parser:
     """Recursive descent over a short text; see the module's docstring for the language."""
 
@@ -389,7 +401,8 @@ class _Parser:
     def expression(self) -> Expression:
         parts = _flat(self.joined())
         if (token := self.peek()) is not None:
-            raise BadTarget(token[0], repr(token[1]), "`&` or the end", "join two sets with &" if token[1] not in "&!()" else "")
+            hint = _SPELLED.get(token[1].lower(), f"join two sets with &; {EITHER}") if token[1] not in "&!()" else ""
+            raise BadTarget(token[0], repr(token[1]), "`&` or the end", hint)
         sets = tuple(part for part in parts if not isinstance(part, Choice))
         return Expression(sets, tuple(part for part in parts if isinstance(part, Choice)))
 
@@ -413,6 +426,8 @@ class _Parser:
             return self.hosting(position)
         if (following := self.peek()) is not None and following[1] == "(":
             raise BadTarget(position, f"{word}(…)", "hosting(APP) as the only word with parentheses", nearest(word, [HOSTING]))
+        if word.lower() in {"not", "one"} and following is not None and following[1] not in {"&", ")"}:
+            raise BadTarget(position, repr(word), _TERM, _SPELLED[word.lower()])
         if word in CHOOSERS:
             return self.chooser(word, position)
         if following is not None and f"{word} {following[1]}" == SAME:
@@ -486,7 +501,7 @@ class _Parser:
         match = _TOKEN.match(self.text, self.at)
         if match is None:
             position = len(self.text) - len(rest.lstrip())
-            hint = "write & for and, ! for not; there is no or" if self.text[position] in "|,+~-" else ""
+            hint = f"write & for and, ! for not; {EITHER}" if self.text[position] in "|,+~-" else ""
             raise BadTarget(position, repr(self.text[position]), "a word, &, !, ( or )", hint)
         self.at = match.end()
         group = str(match.lastgroup)

@@ -43,7 +43,7 @@ class BreakPart(Part):
     """A step that is a fault."""
 
     fault: str = Field(description="the name of a fault")
-    on: str = Field(description="a target expression, such as leader or hosting(web) & any")
+    on: str = Field(description="a target expression, such as leader, hosting(web) & any, or !(!n1 & !n2) for n1 and n2")
     given: Any = Field(default_factory=dict, alias="with", description="the fault's parameters")
     hold: Any = Field(None, description=HOLD)
     name: str = Field("", alias="as", pattern=NAME, description=NAMED)

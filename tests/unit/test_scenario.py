@@ -325,7 +325,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     "pin to an unknown node": (changed("instances: 2", "instances: 2\n    pin: n4"), [["s.yaml:13:10: a pin to 'n4'", "n1 to n3"]]),
     "app as text": (changed("  - name: web\n    instances: 2\n", "  - web\n"), [["s.yaml:11:5: 'web'", "a mapping with name, instances"]]),
     "apps as text": (changed("apps:\n  - name: web\n    instances: 2\n", "apps: web\n"), [["s.yaml:10:7: 'web'", "a list of apps"]]),
-    "target that cannot be read": (changed("on: leader", "on: leader | n2"), [["s.yaml:23:16: '|' in the target", "there is no or"]]),
+    "target that cannot be read": (changed("on: leader", "on: leader | n2"), [["s.yaml:23:16: '|' in the target", "write !(!n1 & !n2)"]]),
     "target in quotes": (changed("on: leader", "on: 'leader & &'"), [["s.yaml:23:19: '&' in the target", "a node's name"]]),
     "target is a number": (changed("on: leader", "on: 7"), [["s.yaml:23:9: 7", "a target expression"]]),
     "unknown app in a target": (

@@ -337,7 +337,7 @@ def test_all_that_is_wrong_with_a_break_in_python_is_told_at_once() -> None:
     said = told(spelling.must_be_break, Partition("isolated"), "web@9", Hold(-1), AROUND)  # type: ignore[arg-type]  # as tests may
     assert [line.split(":")[0] for line in said.splitlines()] == ["whom to hit", "the fault net.partition", "the hold"]
     assert told(spelling.must_be_break, NodeKill(), ["n1"], Hold(5), AROUND) == (
-        "whom to hit: a list of 1; expected a target expression, such as leader or hosting(web) & any"
+        "whom to hit: a list of 1; expected a target expression, such as leader, hosting(web) & any, or !(!n1 & !n2) for n1 and n2"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.aim import ImpossibleTarget, most, resolve
+from harness.core.aim import ImpossibleTarget, fixed, most, resolve
 from harness.core.targets import CHOOSERS, LONGEST, BadTarget, count, in_words, nearest, parse
 
 if TYPE_CHECKING:
@@ -264,3 +264,29 @@ def test_the_nearest_name_is_offered() -> None:
     assert nearest("node.kil", ["node.kill", "net.partition"]) == "did you mean 'node.kill'?"
     assert nearest("zzz", ["b", "a"]) == "there is a, b"
     assert nearest("zzz", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        ("not leader", 0, "write ! for not, as in !leader"),
+        ("n1 & not leader", 5, "write ! for not, as in !leader"),
+        ("one of hosting(web)", 0, "write SET & any for one of a set"),
+        ("any of leader", 4, "write SET & any for one of a set"),
+        ("hosting(web) and any", 13, "write & for and"),
+        ("leader OR n1", 7, "for the nodes of one set and of the other write !(!n1 & !n2)"),
+        ("n1, n2", 2, "for the nodes of one set and of the other write !(!n1 & !n2)"),
+        ("n1 | n2", 3, "for the nodes of one set and of the other write !(!n1 & !n2)"),
+        ("n1 n2", 3, "join two sets with &; for the nodes of one set and of the other write !(!n1 & !n2)"),
+    ],
+)
+def test_what_is_written_in_words_is_told_as_it_is_written_here(text: str, position: int, words: str) -> None:
+    """Whoever follows it is not told of the next mistake."""
+    with pytest.raises(BadTarget) as caught:
+        parse(text)
+    assert (caught.value.position, words in caught.value.hint) == (position, True)
+
+
+def test_two_nodes_by_name_are_written_with_two_nots() -> None:
+    """As the hint has it."""
+    assert fixed(parse("!(!n1 & !n2)"), ["n1", "n2", "n3"]) == ("n1", "n2")
