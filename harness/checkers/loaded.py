@@ -101,7 +101,8 @@ class LoadServed:
         window = Interval(window.start, max(window.start, min(window.end, load.over)))
         if void := self._before(history, load, window):
             return void, []
-        pieces = [each for each in load.pieces if each.end > window.start and each.start < window.end]
+        # From the decision on nobody knows whether it had bitten.
+        pieces = [each for each in load.pieces if each.end > _decided(history, window) and each.start < window.end]
         inside = [each for each in pieces if window.start <= each.start and each.end <= window.end]
         counts = sum((each.tally for each in inside), Tally())
         calls = counts.ok + counts.failed
@@ -137,7 +138,7 @@ class LoadServed:
 
     def _before(self, history: History, load: Load, window: Interval) -> list[Point]:
         """Say that nothing went well before anything was broken, or that nobody knows."""
-        decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+        decided = _decided(history, window)
         earlier = [each for each in load.pieces if each.end <= decided]
         if not earlier:
             return [unknown(f"the command {self.called} told of no calls before the first fault was made (at {at(decided)})", load.entry)]
@@ -155,6 +156,11 @@ class LoadServed:
         if load.itself and load.status and self.status is None and load.ended is not None and load.ended < history.observed:
             return [unknown(f"{end} with status {load.status}: it failed by itself", load.entry)]
         return []
+
+
+def _decided(history: History, window: Interval) -> float:
+    """Return when the first fault that was ever in force was decided."""
+    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
 
 
 def _share(history: History, share: float, figures: str, counts: Tally, edges: Tally, window: Interval, *, sure: bool) -> list[Point]:
