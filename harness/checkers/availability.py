@@ -144,6 +144,7 @@ class Availability:
                 figures,
                 (good, len(during), unmade, lines),
                 window,
+                bad=[op for op in during if not op.ok],
                 early=[op for op in first if not under_way_in(op, unseen)],
                 app=self.app,
             ),

@@ -42,13 +42,15 @@ def judge_share(
     counts: tuple[int, int, float, int],
     window: Window,
     *,
+    bad: Sequence[Op],
     early: Sequence[Op] = (),
     app: str = "",
     unsure: str = "",
 ) -> list[Point]:
     """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it.
 
-    Nor may the `early` ones, made while nobody knows whether a fault had bitten (`before_the_bite`), from whichever of them on they count.
+    The `bad` ones are its evidence. Nor may the `early` ones turn it, made while nobody knows whether a fault had bitten (`before_the_bite`), from
+    whichever of them on they count.
     """
     good, made, unmade, missing = counts
     promised = f"{figures}, {figure(share)} were promised"
@@ -63,7 +65,8 @@ def judge_share(
         if kept[0] + more >= share * (kept[1] + more):
             return [unknown(f"{text}; but {_had_it_bitten(kept, window, share)}")]
         late = (share * made - good) / made * window.length
-        return [missed(text, over=[part for each in window.pieces for part in watched(history, each)], by=late, spread=True)]
+        entries = [op.entry for op in bad]
+        return [missed(text, *entries, over=[part for each in window.pieces for part in watched(history, each)], by=late, spread=True)]
     if more and good < share * (made + more):
         why = unsure or f"some {unmade:.0f} more that were due were never made"
         return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]

@@ -116,7 +116,8 @@ class Probed:
             points.append(unknown(f"{few}: {window.short(needed)}" if window.named and window.length < needed else few))
         else:
             counts, before = (good, len(during), unasked + mute, lines), [op for op in answered if early.start <= op.begun < early.end]
-            points += judge_share(history, self.share, figures, counts, window, early=before, unsure=_unsure(mute, unasked))
+            no = [op for op in during if not op.ok]
+            points += judge_share(history, self.share, figures, counts, window, bad=no, early=before, unsure=_unsure(mute, unasked))
         worst = worst_of(history, gaps, of) or longest
         held = f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})"
         if longest.interval.length > (worst.within or worst.interval).length:

@@ -130,6 +130,9 @@ ROWS: dict[str, Row] = {
     "availability, during a fault": Row(
         Availability("web", 0.1, 35.0, NAMED, ("loss",)), GOOD, _but(change(between(12.0, 52.0, of(Answered, workload="http")), _failing))
     ),
+    "availability, a share": Row(
+        Availability("web", 0.5, 60.0), GOOD, _but(change(between(12.0, 52.0, of(Answered, workload="http")), _failing))
+    ),
     "availability, outside of a fault": Row(
         Availability("web", 0.9, 5.0, NAMED, (), ("loss",)),
         _but(REFUSED),
@@ -154,6 +157,7 @@ ROWS: dict[str, Row] = {
     "conflicts, a double run": Row(Conflicts(), GOOD, DOUBLE),
     "conflicts, during a fault": Row(Conflicts(expected=NAMED, during=("loss",)), GOOD, DOUBLE),
     "probe": Row(Probed("queue", 0.9, 5.0), _asked(Outcome.OK), _asked(Outcome.FAIL)),
+    "probe, a share": Row(Probed("queue", 0.9, 60.0), _asked(Outcome.OK), _asked(Outcome.FAIL)),
     "probe, during a fault": Row(Probed("queue", 0.9, 5.0, NAMED, ("loss",)), _asked(Outcome.OK), _asked(Outcome.FAIL)),
     "quorum": Row(QuorumSurvived("stop"), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")),
     "quorum, going on": Row(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
