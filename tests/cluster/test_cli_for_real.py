@@ -216,8 +216,8 @@ def test_what_is_done_here_is_ended_and_mended_where_the_harness_was_killed(comm
     assert not (command.folder / "mark").exists()
     assert subprocess.run(["pgrep", "-f", "^sleep 300[.](5|25)"], check=False, capture_output=True).stdout == b""
     noted = (command.run / "reaper.log").read_text()
-    # Beside the action and the load a probe may have been under way.
-    assert re.search(r"what its harness had begun on this machine was ended \([23] commands\)", noted)
+    # The action; the load, unless it ended when nobody heard it any more; and a probe may have been under way.
+    assert re.search(r"what its harness had begun on this machine was ended \([1-3] commands?\)", noted)
     assert "command on here was healed; it said: here: mended" in noted
     answers = [json.loads(line) for line in (command.run / "history.jsonl").read_text().splitlines() if '"answered"' in line]
     assert {each["outcome"] for each in answers if each["workload"] == "probe"} == {"ok"}
