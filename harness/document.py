@@ -67,6 +67,7 @@ class Document:
     values: Mapping[Place, Mark]
     keys: Mapping[Place, Mark]
     inside: Mapping[Place, int]  # for text on one line: columns from its mark to its first character
+    words: Mapping[Place, str] = field(default_factory=dict)  # what is read as true or false and written otherwise, as it stands there
     problems: tuple[Problem, ...] = field(default=())  # what is wrong although the rest can be read: duplicate keys, tags
 
     def nearest(self, place: Place) -> Place:
@@ -81,6 +82,8 @@ class Document:
         mark = self.keys.get(near, self.values[near]) if key else self.values[near]
         if offset is not None and near in self.inside:
             mark = Mark(mark.line, mark.column + self.inside[near] + offset)
+        if near == place and not key and found.lower() in {"true", "false"} and (word := self.words.get(place)):
+            found, hint = f"{word}, which YAML reads as {found.lower()}", hint or "in quotes it is text"
         return Problem(self.file, mark.line, mark.column, found, expected, hint)
 
     def overlaid(self, moves: Mapping[Place, Place], without: Iterable[Place] = ()) -> Document:
@@ -90,7 +93,7 @@ class Document:
         kinds must be keys of mappings.
         """
         value = self.value
-        tables: list[dict[Place, Any]] = [dict(self.values), dict(self.keys), dict(self.inside)]
+        tables: list[dict[Place, Any]] = [dict(self.values), dict(self.keys), dict(self.inside), dict(self.words)]
         for gone in (*without, *moves):
             value = _without(value, gone)
             for table in tables:
@@ -98,10 +101,10 @@ class Document:
                     del table[place]
         for target, source in moves.items():
             value = _with(value, target, _at(self.value, source))
-            for table, old in zip(tables, (self.values, self.keys, self.inside), strict=True):
+            for table, old in zip(tables, (self.values, self.keys, self.inside, self.words), strict=True):
                 table.update({(*target, *place[len(source) :]): mark for place, mark in old.items() if place[: len(source)] == source})
-        values, keys, inside = tables
-        return Document(self.file, value, values, keys, inside, self.problems)
+        values, keys, inside, words = tables
+        return Document(self.file, value, values, keys, inside, words, self.problems)
 
 
 def read(path: Path) -> Document:
@@ -125,7 +128,7 @@ def parse(text: str, file: str) -> Document:
         raise BadInput([Problem(file, 0, 0, "an empty file", "a scenario", "start from one of those in scenarios/")])
     walk = _Walk(file)
     value = walk.value(root, ())
-    return Document(file, value, walk.values, walk.keys, walk.inside, tuple(walk.problems))
+    return Document(file, value, walk.values, walk.keys, walk.inside, walk.words, tuple(walk.problems))
 
 
 def composed(text: str) -> yaml.Node | None:
@@ -234,7 +237,10 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if any("nesting depth" in (each or "") for each in said):
         # From PyYAML 6.0.4 on the library itself refuses a thousand; it looks ahead, and so comes to that before we come to our own limit.
         return _too_deep(file, where)
-    if "mapping values are not allowed" in (said[1] or "") and ": " in line[: mark.column]:
+    if (glued := _glued(lines, where, said[1] or "")) is not None:
+        hint = f"the line is {lines[glued.line - 1].strip()[:80]!r}"
+        told = Problem(file, *glued, "a colon with no space after it", "a space after the colon of a key", hint)
+    elif "mapping values are not allowed" in (said[1] or "") and ": " in line[: mark.column]:
         what = f"a second ': ' in {line.strip()[:80]!r}"
         told = Problem(file, *where, what, "one key and its value in a line", "text with a ': ' in it stands in quotes")
     else:
@@ -259,6 +265,29 @@ def _odd_space(lines: Sequence[str]) -> tuple[int, int, str] | None:
     for number in range(len(lines), max(0, len(lines) - _NEAR), -1):
         if found := _NO_SPACE.search(lines[number - 1]):
             return number, found.start(1) + 1, found[1]
+    return None
+
+
+_KEY = re.compile(r"(?P<before>[ ]*(?:- +)*)[A-Za-z_][\w ]*:(?:\s|$|(?P<rest>[^\s:/]))")
+"""The beginning of a line that has a key."""
+
+
+def _glued(lines: Sequence[str], where: Mark, said: str) -> Mark | None:
+    """Return where the space after a key's colon is missing, where that is what the library said; in the nearest line above that begins with a key.
+
+    What stands behind such a colon is text to YAML, with all lines below, up to `where` it notices that something is wrong. What stands further to
+    the right than that line is no key beside those in it.
+    """
+    if "could not find expected ':'" not in said and "mapping values are not allowed" not in said:
+        return None
+    line = lines[where.line - 1]
+    most = len(line) - len(line.lstrip(" "))
+    for number in range(where.line, 0, -1):
+        found = _KEY.match(lines[number - 1])
+        if found is not None and found["rest"] and len(found["before"]) <= most:
+            return Mark(number, found.start("rest"))
+        if found is not None and found["rest"] is None and number < where.line:
+            return None
     return None
 
 
@@ -295,6 +324,7 @@ class _Walk:
         self.values: dict[Place, Mark] = {}
         self.keys: dict[Place, Mark] = {}
         self.inside: dict[Place, int] = {}
+        self.words: dict[Place, str] = {}
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, place: Place) -> Json:
@@ -311,7 +341,10 @@ class _Walk:
             quote = 1 if node.style else 0
             if node.end_mark.column - node.start_mark.column == len(node.value) + 2 * quote:
                 self.inside[place] = quote
-        return self._scalar(node, octal=place[-1:] == ("mode",))
+        found = self._scalar(node, octal=place[-1:] == ("mode",))
+        if isinstance(found, bool) and str(node.value).lower() not in {"true", "false"}:
+            self.words[place] = str(node.value)
+        return found
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> Json:
         found: dict[str, Json] = {}

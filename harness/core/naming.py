@@ -34,8 +34,17 @@ def close(word: str, valid: Any) -> str:
 
 def stands_for(key: str, keys: Collection[str], absent: Collection[str]) -> str:
     """Return which of the `keys` of a mapping a key in it that is none stands for, one of the `absent` first; empty where nobody can say."""
+    head, colon, _ = key.partition(":")
+    if colon and head in keys:
+        return head
     elsewhere = _ELSEWHERE.get(key, "")
     return targets.likeliest(key, absent) or (elsewhere if elsewhere in keys else "") or targets.likeliest(key, keys)
+
+
+def unspaced(key: str, keys: Collection[str]) -> str:
+    """Say of a key that is none, and begins with one and a colon, what it lacks; empty for any other."""
+    head, colon, rest = key.partition(":")
+    return f"a space after the colon: `{head}: {rest[:24]}{'…' * (len(rest) > 24)}`" if colon and head in keys else ""  # noqa: PLR2004 - as just shown
 
 
 _ELSEWHERE: Mapping[str, str] = {
@@ -59,7 +68,8 @@ def shown(value: Json) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004 - as much as a line bears
+    end = text[0] if isinstance(value, str) else ""
+    return text if len(text) <= 60 else f"{text[:60]}…{end}"  # noqa: PLR2004 - as much as a line bears
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

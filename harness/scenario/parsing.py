@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.core import parameters
-from harness.core.naming import range_of, shown, stands_for
+from harness.core.naming import range_of, shown, stands_for, unspaced
 from harness.host import contexts
 from harness.scenario import models
 from harness.scenario.ports import note_ports
@@ -174,10 +174,9 @@ class Draft:
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
                 inside = _its_place(name, str(place[-1]) if place else "", under, beside)
                 near = stand.get(each["loc"], "")
+                spaced = unspaced(name, keys) or (f"did you mean {near!r}?" if near else "")
                 merged = "nothing is merged here: write out what it would bring" if name == "<<" else ""
-                self.add(
-                    at, f"an unknown key {name!r}", expected, inside or merged or (f"did you mean {near!r}?" if near else ""), key=True
-                )
+                self.add(at, f"an unknown key {name!r}", expected, inside or merged or spaced, key=True)
             elif at not in told and each["type"] != "none_required":
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""

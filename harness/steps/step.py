@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from harness.core.errors import HarnessError
-from harness.core.naming import close, shown
+from harness.core.naming import close, shown, unspaced
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -181,7 +181,8 @@ def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
     if isinstance(item, dict) and (word := kind_of(item)):
         return STEPS[word].read(reading, item, place)
     keys = list(item) if isinstance(item, dict) else []
-    hint = next((near for key in keys if (near := close(key, STEPS))), "")
+    hint = next((near for key in keys if (near := unspaced(key, STEPS) or close(key, STEPS))), "")
+    hint = unspaced(item, STEPS) if isinstance(item, str) else hint
     *others, last = [kind.example for kind in STEPS.values()]
     reading.add(place, shown(item), f"a step: {', '.join(others)}, or {last}", hint)
     return None

@@ -177,7 +177,10 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         GOOD[: GOOD.index("    because")] + "    {}\n",
         [["s.yaml:19:5: an empty mapping", "because, and skip: true"]],
     ),
-    "a block as text": (GOOD[: GOOD.index("    because")] + "    no\n", [["s.yaml:19:5: false", "because, and skip: true"]]),
+    "a block as text": (
+        GOOD[: GOOD.index("    because")] + "    no\n",
+        [["s.yaml:19:5: no, which YAML reads as false", "because, and skip: true"]],
+    ),
     "no reason": (
         changed("    because: herd has no etcd,\n      and no leader.\n", ""),
         [["s.yaml:19:5: 'because' is missing", "a sentence or two on why"]],

@@ -763,6 +763,45 @@ def test_a_slip_of_the_pen_anywhere_is_one_problem(old: str, new: str, found: st
     assert [(problem.found, problem.hint) for problem in caught.value.problems] == [(found, hint)]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("scenario: whole", "scenario:whole", 1, "a colon with no space after it; expected a space after the colon of a key"),
+        ("why: all of it is right", "why:>\n  all of it\n  is right", 2, "a colon with no space after it"),
+        ("why: all of it is right", "# x:y\nwhy:all of it is right", 3, "a colon with no space after it"),
+        ("- fault: net", "- fault:net", 16, "a colon with no space after it"),
+        ("with: {shape: isolate}", "with:{shape: isolate}", 18, "a space after the colon: `with: {shape`"),
+        ("{instances: 3, app: web}", "{instances:3, app: web}", 21, "a space after the colon: `instances: 3`"),
+        ("  - fault: net.partition", "  - wait:5s\n  - fault: net.partition", 16, "a space after the colon: `wait: 5s`"),
+        ("  - fault: net", "  - {fault:node.kill, on: any, hold: 5s}\n  - fault: net", 16, "a space after the colon: `fault: node.kill`"),
+        ("why: all", "why: >\n  some note:this\nwhat is this\nclusters: 3\nall: all", 5, "text that is not YAML"),
+    ],
+)
+def test_a_space_that_is_missing_after_a_colon_is_told_where_it_is_missing(old: str, new: str, line: int, words: str) -> None:
+    """The library notices it lines below, in one that is right."""
+    with pytest.raises(BadInput) as caught:
+        loads(SLIPPED.replace(old, new, 1))
+    assert [(problem.line, words in str(problem)) for problem in caught.value.problems] == [(line, True)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("hold: 5s", "hold: yes", "yes, which YAML reads as true"),
+        ("hold: 5s", "hold: Off", "Off, which YAML reads as false"),
+        ("instances: 2", "instances: yes", "yes, which YAML reads as true"),
+        ("scenario: whole", "scenario: on", "on, which YAML reads as true"),
+        ("hold: 5s", "hold: true", "True"),
+        ("scenario: whole", f"scenario: {'a' * 99}", f"'{'a' * 59}…'"),
+    ],
+)
+def test_what_stands_in_a_file_is_told_as_it_stands_there(old: str, new: str, found: str) -> None:
+    """Nobody finds a "true" in a file that has none, and a text that is cut is quoted on both sides."""
+    with pytest.raises(BadInput) as caught:
+        loads(SLIPPED.replace(old, new, 1))
+    assert [problem.found for problem in caught.value.problems] == [found]
+
+
 SLIPPED = (
     WHOLE.replace("nodes: 5", "nodes: 5, mode: fleet")
     .replace(
