@@ -41,10 +41,11 @@ def warnings(made: Plan) -> list[str]:
                 f"{app.instances - homes} of them can have no home; calls to them fail, which counts, and when a node is lost "
                 "rescheduled is unknown for whatever no node that is left may run"
             )
-        elif app.conflicts and not app.pin and app.instances == count and _lost_with_a_node(made, app):
+        elif app.conflicts and not app.pin and _lost_with_a_node(made, app, count):
             said.append(
-                f"{counted(app.instances, 'instance')} of {app.name}, never two on one node, on {counted(count, 'node')}: when one is lost the "
-                "others are full, so nothing promises that its work runs elsewhere: rescheduled will be unknown"
+                f"{counted(count, 'instance')} of {app.name}{' by then' * (app.instances != count)}, never two on one node, on "
+                f"{counted(count, 'node')}: when one is lost the others are full, so nothing promises that its work runs elsewhere: rescheduled will "
+                "be unknown"
             )
     said += _parts_left_out(made)
     for step in made.breaks:
@@ -318,8 +319,14 @@ def _parts_left_out(made: Plan) -> list[str]:
     ]
 
 
-def _lost_with_a_node(made: Plan, app: App) -> bool:
-    """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
-    losing = [step for step in made.breaks if step.fault.traits.loses in {Loss.NODE, Loss.LINK}]
-    promises = _promises(made, "rescheduled")
-    return bool(losing) and (any(step.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))
+def _lost_with_a_node(made: Plan, app: App, instances: int) -> bool:
+    """Whether a whole node may be lost, or cut off, while so many instances of an app are asked for, and that is waited for or promised about it."""
+    promised = any(each.app == app.name for each in _promises(made, "rescheduled"))
+    now, lost, waited = app.instances, False, False
+    for step, _ in flat(made.steps):
+        if isinstance(step, Do):
+            now = step.action.effect.runs.get(app.name, now)
+        elif isinstance(step, Break) and step.fault.traits.loses in {Loss.NODE, Loss.LINK} and now == instances:
+            waited = waited or step.until == RECOVERED
+            lost = True
+    return lost and (waited or promised)

@@ -1263,3 +1263,20 @@ def test_what_a_scenario_in_python_did_is_in_its_plan_as_far_as_it_can_be_named(
     for more, told in ((False, True), (True, False)):
         expected = Expected(nodes=("n1", "n2", "n3"), more=more, actions=("app.scale",))
         assert ("action 2 (test.made) was never planned" in Assumptions(expected).check(story.history()).summary) is told
+
+
+@pytest.mark.parametrize("scaled_first", [True, False])
+def test_that_nodes_are_full_is_foreseen_by_how_many_instances_there_are_when_one_is_lost(*, scaled_first: bool) -> None:
+    """And not by how many the file begins with."""
+    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
+    steps = [
+        "  - {do: app.scale, with: {app: web, instances: 3}}\n",
+        "  - {fault: node.kill, on: any, hold: {until: recovered, at most: 60s}}\n",
+    ]
+    text = (
+        "scenario: x\nwhy: y\ncluster: {nodes: 3}\napps: [{name: web, instances: 2}]\npromises: [{rescheduled: {app: web}}]\nsteps:\n"
+        + "".join(steps if scaled_first else reversed(steps))
+    )
+    said = warnings(plan(loads(text, "s.yaml"), mode=fleet, provider="nspawn", seed=7))
+    full = "3 instances of web by then, never two on one node, on 3 nodes: when one is lost the others are full"
+    assert any(each.startswith(full) for each in said) is scaled_first
