@@ -91,7 +91,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--wf-reuse-cluster",
         action="store_true",
-        help="make a cluster once, and set its machines back before each further run that needs the same (virtual machines only)",
+        help="make a cluster once, and reset its machines before each further run that needs the same one (virtual machines only)",
     )
 
     for name in _SETTINGS:
@@ -128,7 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_names(config)
     if config.getoption("--wf-keep-cluster") and config.getoption("--wf-reuse-cluster"):
         raise pytest.UsageError(
-            "--wf-keep-cluster and --wf-reuse-cluster exclude each other: a cluster that is set back is not kept as a run left it"
+            "--wf-keep-cluster and --wf-reuse-cluster exclude each other: a cluster that is reset is not kept as a run left it"
         )
     inventory = _chosen(config, "inventory")
     if inventory:

@@ -126,7 +126,7 @@ class Assumptions:
         all_of, seen = lasted(history.length), lasted(total(without([Interval(0.0, history.length)], blind(history))))
         held = (
             f"{plural(len(spans), 'node')} steady before, {plural(len(bands), 'fault')} in force and mended, "
-            f"watched for {f'all of {all_of}' if seen == all_of else f'{seen} of {all_of}, we stood still for the rest'}"
+            f"observed {f'throughout ({all_of})' if seen == all_of else f'for {seen} of {all_of}, we stood still for the rest'}"
         )
         return conclude(self.name, history, points, held, details)
 

@@ -102,7 +102,7 @@ def _strangers(history: History, expected: Expected, spans: Mapping[str, Sequenc
         spoken_of = {name for kind in _OF_NODES for _, event in history.each(kind) for name in event.nodes}
         spoken_of |= {event.node for _, event in history.each(ApiSeen)}
         others = sorted(spoken_of - {"", *expected.nodes, *spans})
-        points += [unknown(f"{node} was told of, and is no node of the plan") for node in others]
+        points += [unknown(f"{node} is in the history, and is no node of the plan") for node in others]
         hit = {(event.fault, node) for _, event in history.each(FaultStage) for node in event.targets}
         points += [
             unknown(f"fault {fault} hit {node}, which is no node of the plan")

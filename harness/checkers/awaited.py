@@ -66,7 +66,7 @@ class CameInTime:
             if not found:
                 seconds = lasted(entry.time - begun.time)
                 kept = f"{came(event.goal, event.app)} after {seconds}"
-                missed = f"{stayed_away(event.goal, event.app)} in {seconds}, which was allowed for"
+                missed = f"{stayed_away(event.goal, event.app)} in {seconds}, which the scenario allows"
                 held.append(kept if event.outcome is Outcome.OK else missed)
         if not told:
             points.append(unknown("nothing was ever awaited"))

@@ -113,7 +113,7 @@ def judge_writes(
         report.points.extend(_return(history, band, writes, election, disturbed))
     if not now:
         return report
-    why = f"{plural(len(now), 'write')} acknowledged by who cannot have while {_fault(band)}: {now[0].text}"
+    why = f"{plural(len(now), 'write')} acknowledged by a member that cannot have while {_fault(band)}: {now[0].text}"
     doubt = unknown(why, *(each.op.entry for each in now[:SHOWN]))
     return Report([doubt, *(doubted(point, why) for point in report.points)], details=report.details)
 

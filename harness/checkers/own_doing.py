@@ -46,15 +46,15 @@ def own_doing(history: History, time: Interval, *, apps: Collection[str] = (), w
         or _no_majority(history, voteless, time.end)
     ):
         node, part = next(iter(stopped))
-        return f"by an action {part} was stopped on {node} then"
+        return f"an action had stopped {part} on {node} then"
     late = [each for each in common(under_way(every, history.end), [time]) if each.end > due]
     if late:
-        return f"something was done until {at(late[-1].end)} that disturbs a cluster"
+        return f"an action that disturbs the cluster went on until {at(late[-1].end)}"
     anew = [started_anew(history, Interval(max(time.start, due), time.end), app) for app in apps]
     if anew and all(anew):
         return anew[0]
     if shut and _too_few(history, shut, time.end):
-        return f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before"
+        return f"an action kept work off {' and '.join(sorted(shut))} then, or until shortly before"
     return ""
 
 

@@ -256,7 +256,7 @@ class Rescheduled:
         majority = not voteless or len(members - known.absence.at(up) - voteless) > len(members) / 2
         if not stopped or (majority and known.homes.free(one.instance, self._app, up) - {node for node, _ in stopped}):
             return ""
-        return f"by an action from {at(min(stopped.values()))} on, something that it takes was stopped when the time was up"
+        return f"an action from {at(min(stopped.values()))} on had stopped something that it needs, which was still stopped when the time was up"
 
 
 def _seen_late(one: Displaced, history: History) -> bool:

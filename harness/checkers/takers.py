@@ -118,7 +118,7 @@ def chosen_in_vain(history: History, one: Displaced, up: float) -> str:
     for (node, part), pieces in down(deeds(history), history.end).items():
         since = next((each.start for each in pieces if each.start < up and node in chosen and each.end > chosen[node]), None)
         if node != one.home and since is not None:
-            return f"by an action from {at(since)} on, {part} was stopped on {node}, where it was to run"
+            return f"an action from {at(since)} on had stopped {part} on {node}, where it was to run"
     return ""
 
 

@@ -226,7 +226,7 @@ class Excuse:
     sum: str = ""
 
 
-BUSY = "this machine was too busy then to blame the cluster; one with less to do would tell"
+BUSY = "this machine was too busy then to blame the cluster; run it again on an idle machine"
 """Why lateness that slow work explains convicts nobody."""
 
 
@@ -258,7 +258,7 @@ def why_not(
             return Excuse(f"{stall.text}, {_too_slow(able, stall.seconds)}")
     for off in died(history, Interval(0.0, history.end)):
         if common([_wide(each) for each in over], [Interval(off.part.start, off.part.end + able.recovery)]):
-            return Excuse(f"{off.text}: what is missed may be its doing")
+            return Excuse(f"{off.text}: what is missing may be due to that")
     if itself is not None:
         return _comes_by_itself(history, itself, able)
     slow, forgiven = _worked(history, seen, max(each.end for each in over), min(able.work, work))
@@ -279,7 +279,7 @@ def _worked(history: History, over: Sequence[Interval], up: float, work: float) 
 
 
 def _sum(slow: Slowness, forgiven: float, late: float) -> str:
-    return f"{slow.text}, which may be the reason for {lasted(forgiven)}, and {lasted(late)} were too many"
+    return f"{slow.text}, which may account for {lasted(forgiven)}, and {lasted(late)} were too much"
 
 
 def _no_leader(history: History, over: Sequence[Interval], late: float, work: float, able: Endurance, *, spread: bool) -> Excuse | None:
@@ -300,7 +300,7 @@ def _no_leader(history: History, over: Sequence[Interval], late: float, work: fl
         return None
     why = f"leadership was lost, or not won, until {at(last.end)} on a machine with too much to do to blame the cluster"
     slow = slowness(history, [Interval(begun, max(last.end, up))])
-    return Excuse(f"{why}; one with less to do would tell", _sum(slow, more, late))
+    return Excuse(f"{why}; run it again on an idle machine", _sum(slow, more, late))
 
 
 def _comes_by_itself(history: History, when: Interval, able: Endurance, *, seen: bool = False) -> Excuse | None:
@@ -362,7 +362,7 @@ def advice(able: Endurance, seconds: float) -> str:
         fits = value <= each.most and math.ceil(value) <= each.most
         (said if fits else beyond_all).append((each.name, math.ceil(value) if fits else 0))
     if beyond_all:
-        return f"no timer of this mode is long enough ({beyond_all[0][0]}): it takes a machine with less to do"
+        return f"no timer of this mode is long enough ({beyond_all[0][0]}): run it on a machine with less load"
     return f"{' and '.join(f'{name} {given(value)}' for name, value in said)} would do"
 
 

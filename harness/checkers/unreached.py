@@ -47,7 +47,7 @@ def undone(history: History, voters: Voters | None = None) -> list[Point]:
         elif each.number in otherwise:
             points.append(unknown(f"{what} ended as another one than it began", *each.entries))
         elif each.outcome is not Outcome.OK and not each.may_fail:
-            came = "was not done" if each.outcome is Outcome.FAIL else "may have been done, and may not"
+            came = "was not done" if each.outcome is Outcome.FAIL else "may or may not have been done"
             points.append(unknown(f"{what} {came}{why}", *each.entries))
         elif each.number in alone and not each.may_fail:
             points.append(unknown(f"{what} was done by its own word, but {alone[each.number]}", *each.entries))

@@ -31,14 +31,14 @@ NARROW = 80
 """Columns up to which a terminal is narrow."""
 
 
-@click.command("judge", short_help="Judge a saved run again, with no cluster.")
+@click.command("judge", short_help="Judge a saved run again, without a cluster.")
 @click.argument("run", default="latest")
 @RESULTS
 @click.pass_context
 def judge_command(ctx: click.Context, run: str, results: Path) -> None:
-    """Judge a saved RUN again (an id, the start of one, a path, or latest), with no cluster. Rewrites its verdict.json.
+    """Judge a saved RUN again (an id, the start of one, a path, or latest), without a cluster. Rewrites its verdict.json.
 
-    A run that is still under way is refused: it is judged when it ends.
+    A run that is still in progress is refused: it is judged when it ends.
     """
     from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
     from harness.runs.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
@@ -54,9 +54,9 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
 @click.argument("run", default="latest")
 @RESULTS
 @click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
-@click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it stands on.")
+@click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it rests on.")
 def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool) -> None:
-    """Show the report of a saved RUN again (an id, the start of one, a path, or latest), or how far one is that is still under way.
+    """Show the report of a saved RUN again (an id, the start of one, a path, or latest), or how far one in progress has come.
 
     It is judged anew for that, and nothing is written; where that comes out otherwise than the verdict that is kept, it is said.
     """
@@ -136,7 +136,7 @@ def _must_be_over(folder: Path) -> None:
     if writer is not None:
         hint = f"`{command('whalefall', 'show', as_path(folder))}` shows how far it is, and it is judged at its end"
         raise BadInput(
-            [Problem(str(folder), 0, 0, f"a run that is still under way: process {writer.pid} writes it", "a run that is over", hint)]
+            [Problem(str(folder), 0, 0, f"a run that is still in progress: process {writer.pid} is writing it", "a run that is over", hint)]
         )
 
 

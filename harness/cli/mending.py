@@ -37,7 +37,7 @@ def _half_way(command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say(f"stopped half-way: what was not done yet is done by `whalefall {command}`, run again", err=True)
+        say(f"stopped half-way: run `whalefall {command}` again to do the rest", err=True)
         if asked:
             raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         raise
@@ -91,7 +91,7 @@ def _stands(folder: Path) -> bool:
 
 @click.command("sweep", short_help="Remove everything that dead runs left on this machine.")
 @click.option("--kept", is_flag=True, help="Also remove clusters that were to be kept.")
-@click.option("--forget", metavar="RUN", help="Forget a run whose hosts, of an inventory, are gone for good or were cleared up by hand.")
+@click.option("--forget", metavar="RUN", help="Forget a run whose hosts, of an inventory, are gone for good or were cleaned up by hand.")
 @click.pass_context
 def sweep_command(ctx: click.Context, *, kept: bool, forget: str | None) -> None:
     """Remove everything that dead runs left: machines, mounts, loop devices, namespaces; on hosts of an inventory faults, apps and claims.

@@ -44,12 +44,12 @@ PROVIDER = "inventory"
 @click.option(
     "--reuse",
     is_flag=True,
-    help="Make a cluster once, and set its machines back before each further run that needs the same (virtual machines only).",
+    help="Make a cluster once, and reset its machines before each further run that needs the same one (virtual machines only).",
 )
-@click.option("--logs", is_flag=True, help="Keep the nodes' logs whatever the verdict; without it only for one that is not held.")
+@click.option("--logs", is_flag=True, help="Keep the nodes' logs whatever the verdict; by default only if it is not held.")
 @click.option("--plain", is_flag=True, help="Print plain lines, even on a terminal.")
 @click.option(
-    "--dry-run", is_flag=True, help="Check everything, also the hosts of an inventory, and say what a run would do; change nothing."
+    "--dry-run", is_flag=True, help="Check everything, including the hosts of an inventory, and say what a run would do; change nothing."
 )
 @click.option(
     "--inventory",
@@ -80,7 +80,7 @@ def run_command(
     scenario files in it. Ctrl-C heals, removes the cluster and ends; a second one does so without waiting for the step that is under way.
     """
     if keep and reuse:
-        raise click.UsageError("--keep and --reuse exclude each other: a cluster that is set back is not kept as a run left it")
+        raise click.UsageError("--keep and --reuse exclude each other: a cluster that is reset is not kept as a run left it")
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     tell_left_out(ctx, made, left_out)
     if made and INVENTORY in ctx.meta and not any(plan.provider == PROVIDER for plan in made):
@@ -114,7 +114,7 @@ def _standing(made: Sequence[Plan], *, reuse: bool) -> Iterator[Standing | None]
 
     for name in sorted({plan.provider for plan in made}):
         if not isinstance(known().providers[name](), Snapshots):
-            say(f"--reuse changes nothing for {name}: its machines cannot be set back, so each run has a cluster of its own", err=True)
+            say(f"--reuse changes nothing for {name}: its machines cannot be reset, so each run has a cluster of its own", err=True)
 
     standing = Standing()
     try:

@@ -150,7 +150,7 @@ def tell(error: Exception, folder: Path | None = None) -> int:
         return HARNESS_FAILED
     place = _crash_file(error, folder)
     said = below(in_words(error))
-    say(f"whalefall failed in a way it should not: {said}; please report this as a bug, with {in_line(place)}", err=True)
+    say(f"whalefall failed unexpectedly: {said}; please report this as a bug, with {in_line(place)}", err=True)
     return HARNESS_FAILED
 
 

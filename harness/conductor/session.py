@@ -283,7 +283,7 @@ class Session:
     def act(self, action: Action, expression: str = "", *, at_most: float | None = None, may_fail: bool = False) -> Outcome:
         """Do something that nobody undoes, to the nodes of a target expression where it is done to nodes, and say whether it was done.
 
-        Not after `at_most` seconds; where nothing is given, the action's own time counts. Unknown is what may have been done, and may not. What was
+        Not after `at_most` seconds; where nothing is given, the action's own time counts. Unknown is what may or may not have been done. What was
         not done makes the run unknown, but where it `may_fail`. Raises `BadInput` for what is no action, `Unsupported` for one that must not be done
         to these nodes, `harness.core.aim.ImpossibleTarget` where there is nobody to do it to, and as `pause`.
         """

@@ -234,9 +234,7 @@ def _name(name: Any, going: Collection[str]) -> list[Problem]:
         return [Problem("the fault's name", 0, 0, shown(name), NAMED)]
     if name in going:
         return [
-            Problem(
-                "the fault's name", 0, 0, shown(name), "one by which no fault goes on", f"what goes on: {', '.join(filter(None, going))}"
-            )
+            Problem("the fault's name", 0, 0, shown(name), "one that no fault in force has", f"in force: {', '.join(filter(None, going))}")
         ]
     return []
 
@@ -317,8 +315,8 @@ def must_fit(step: Step, cluster: Cluster, unsure: Collection[str] = ()) -> None
 def must_go_on(name: Any, going: Collection[str]) -> None:
     """Raise `BadInput` for the name of a fault by which none goes on."""
     if not isinstance(name, str) or name not in {ALL, *going}:
-        hint = f"what goes on: {', '.join(going)}" if going else "none goes on"
-        _told([Problem("the fault's name", 0, 0, shown(name), "one by which a fault goes on, or all", hint)])
+        hint = f"in force: {', '.join(going)}" if going else "nothing is in force"
+        _told([Problem("the fault's name", 0, 0, shown(name), "the name of a fault in force, or all", hint)])
 
 
 def must_be_action(action: Any, whom: Any, at_most: Any, around: Around, may_fail: Any = False) -> None:  # noqa: FBT002 - whatever it is

@@ -93,7 +93,7 @@ class Name:
         if self.word == "all":
             return "is in the cluster" if affirmed else "is not in the cluster"
         if self.word == HIT:
-            return "is hit by a fault that goes on" if affirmed else "is hit by no fault that goes on"
+            return "is hit by a fault in force" if affirmed else "is hit by no fault in force"
         if self.word == CONTROLLER:
             return "takes this run's orders" if affirmed else "does not take this run's orders"
         if self.word == "leader":

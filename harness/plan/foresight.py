@@ -38,7 +38,7 @@ def warnings(made: Plan) -> list[str]:
             pinned = f" and pinned to {app.pin}" if app.pin else ""
             said.append(
                 f"{counted(app.instances, 'instance')} of {app.name}, never two on one node{pinned}, on {counted(count, 'node')}: "
-                f"{app.instances - homes} of them can have no home; calls to them fail, which counts, and when a node is lost "
+                f"there is no node for {app.instances - homes} of them; calls to them fail, which counts, and when a node is lost "
                 "rescheduled is unknown for whatever no node that is left may run"
             )
         elif app.conflicts and not app.pin and _lost_with_a_node(made, app, count):
@@ -96,10 +96,10 @@ def _nothing_promised(made: Plan) -> list[str]:
         what = f"{made.mode} promises no recovery after {budget_key(step.fault.name, kind)}"
         if step.hold and step.until == RECOVERED:
             said.append(
-                f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for all of {spelled(step.hold.seconds)}"
+                f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for its full {spelled(step.hold.seconds)}"
             )
         if apps:
-            said.append(f"{what}, so rescheduled of {', '.join(apps)} has nothing to be late by there: it will hardly be more than unknown")
+            said.append(f"{what}, so no deadline applies to rescheduled of {', '.join(apps)} there: it will most likely be unknown")
     return said
 
 
@@ -160,8 +160,8 @@ def _seldom(made: Plan) -> list[str]:
     for what, seconds in (("steady", STEADY_SECONDS), ("whole again", made.settle)):
         slow = {who: pace for who, pace in calls.items() if 0 < seconds < pace + WHOLE_SECONDS}
         said += [
-            f"{who} only once in {spelled(round(pace, 1))}: within the {spelled(seconds)} in which the cluster must be {what} that may not be "
-            "seen, and then it is unknown"
+            f"{who} only once in {spelled(round(pace, 1))}: that may not fall within the {spelled(seconds)} in which the cluster must be {what}, "
+            "and then it is unknown"
             for who, pace in slow.items()
         ]
     return said
@@ -222,7 +222,7 @@ def _patient(made: Plan) -> list[str]:
     """Say whose calls may take longer than all there is to see."""
     return [
         f"a call of {each.name} may take {spelled(deadline)} (a bare number is seconds), and all steps and settling take "
-        f"{spelled(round(made.longest))} at most: of what is not answered by then nobody knows"
+        f"{spelled(round(made.longest))} at most: a call that has no answer by then is unknown"
         for each in made.workloads
         if (deadline := getattr(each, "deadline", 0.0)) > made.longest > 0.0
     ]
@@ -239,7 +239,8 @@ def _scaled(made: Plan) -> list[str]:
             pinned = f" and pinned to {app.pin}" if app.pin else ""
             said.append(
                 f"{app.name} is scaled to {counted(asked.instances, 'instance')}, never two on one node{pinned}, "
-                f"on {counted(count, 'node')}: {lacking} of them can have no home, so a promise that all run is broken, and the cluster is not whole"
+                f"on {counted(count, 'node')}: there is no node for {lacking} of them, so a promise that all run is broken, and the "
+                "cluster is not whole"
             )
     return said + [
         f"scaled of {each.app} within {spelled(each.within)}, and all steps and settling take {spelled(round(made.longest))} at most: if they do not "
@@ -269,18 +270,22 @@ def _never_whole(made: Plan) -> list[str]:
             emptied = [left for by in emptied if (left := by.without(whom) if effect.opens else by)]
             emptied += [_Left(step, whom)] if effect.moves else []
         elif isinstance(step, Await) and step.goal == STEADY:
-            what = [f"{each.fault.name} ({each.name}) goes on" for each in going]
+            what = [f"{each.fault.name} ({each.name}) is in force" for each in going]
             what += [f"{part} is stopped" for part in dict.fromkeys(part for part, _ in stopped)]
-            said += [f"await: {STEADY} while {' and '.join(what)}: the cluster is not whole then, so it will hardly come"] if what else []
+            said += (
+                [f"await: {STEADY} while {' and '.join(what)}: the cluster is not whole then, so this will most likely time out"]
+                if what
+                else []
+            )
     return (
         said
         + [
-            f"{by.step.action.name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will "
+            f"{by.step.action.name} stops {part}, and no later step starts it again: the cluster is not whole when the run ends, so settled will "
             "be unknown"
             for (part, _), by in stopped.items()
         ]
         + [
-            f"{by.step.action.name} on {by.step.targets} keeps work from nodes, and no step after it lets them have some: where the others are too "
+            f"{by.step.action.name} on {by.step.targets} keeps work off nodes, and no later step lets it back: if the other nodes are too "
             "few for all instances the cluster is not whole when the run ends, and settled will be unknown"
             for by in emptied
         ]

@@ -490,8 +490,8 @@ class Narrative:
             self.asked_for |= event.effect.runs
             yield Moment(time, f"{said} is done, after {lasted(event.seconds)}{more}", "fault", early=True)
             return
-        what = "was not done" if event.outcome is Outcome.FAIL else "may have been done, and may not"
-        yield Moment(time, f"{said} {what}{', which was allowed for' if event.may_fail else ''}{more}", "bad", early=True)
+        what = "was not done" if event.outcome is Outcome.FAIL else "may or may not have been done"
+        yield Moment(time, f"{said} {what}{', which the scenario allows' if event.may_fail else ''}{more}", "bad", early=True)
 
     def _note(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Note):

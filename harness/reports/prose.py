@@ -57,8 +57,8 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {spelled(made.settle)} at most")
     drawn = [f"step {number}" for number, step in enumerate(made.steps, 1) if any(_drawn(each) for each, _ in flat([step]))]
     if drawn:
-        when = "they come" if drawn[1:] else "it comes"
-        lines.append(f"  open      whom {_and(drawn)} will hit: drawn when {when}, with seed {made.seed}")
+        when = "they start" if drawn[1:] else "it starts"
+        lines.append(f"  open      targets of {_and(drawn)}: drawn when {when}, with seed {made.seed}")
     for check in made.checks:
         whom = targets.in_words(targets.parse(check.on), nodes=names)
         lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
@@ -74,10 +74,8 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     if made.control:
         what = f", with {made.control.match!r} in its words" if made.control.match else ""
         lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
-    lines.append(f"  takes     {spelled(round(made.longest))} of steps and settling at most, once the cluster is steady")
-    lines.append(
-        f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
-    )
+    lines.append(f"  takes     {spelled(round(made.longest))} at most for steps and settling, once the cluster is steady")
+    lines.append(f"            {spelled(round(made.limit))} at most including checks, plus the time to make and mend the faults")
     return "\n".join(part for line in lines for part in _wrapped(line, width))
 
 
@@ -88,7 +86,7 @@ def _anything_here(made: Plan) -> bool:
 
 
 def _drawn(step: Step) -> bool:
-    """Whether whom a step hits is drawn when it comes."""
+    """Whether the targets of a step are drawn when it starts."""
     whom: str = getattr(step, "targets", "")
     return bool(whom) and bool(targets.parse(whom).choices)
 

@@ -285,9 +285,9 @@ class _Drawing:
         for turn in self.reading.turns:
             row = self._row(turn.label)
             columns = self.axis.cells(Bar(turn.begun, self.axis.end if turn.ended is None else turn.ended, ""))
-            row.fill(columns, self._use(self.signs.turn, "a step awaits something, or does it"), "blue")
+            row.fill(columns, self._use(self.signs.turn, "a step waits, or acts"), "blue")
             if turn.outcome not in {None, Outcome.OK} and columns:
-                row.write(columns[-1], self._use("F", "fault FAILED, or a step had no success"), "bold yellow")
+                row.write(columns[-1], self._use("F", "fault FAILED, or a step failed"), "bold yellow")
             title = f" {turn.title} "
             if columns and len(title) < len(columns):
                 row.write(columns[0], title, "bold blue")
@@ -405,7 +405,7 @@ class _Drawing:
         for lane in sorted((each for each in self.reading.spans if each[0] == "wrong"), key=lambda each: natural(each[1])):
             row = self._row(f"API {lane[1]}")
             for span in self.reading.spans[lane]:
-                row.fill(self.axis.cells(span), self._use(self.signs.wrong, "API says otherwise than the nodes"), "bold red")
+                row.fill(self.axis.cells(span), self._use(self.signs.wrong, "API contradicts the nodes"), "bold red")
             if any(sign == self.signs.wrong for sign, _ in row.cells):
                 rows.append(row)
         return rows
@@ -442,7 +442,7 @@ class _Drawing:
                 column = self.axis.cell(time)
                 for row in rows:
                     if row.cells[column][0] in {" ", self.signs.idle}:
-                        guide = self._use(self.signs.guide, "edge of a fault")
+                        guide = self._use(self.signs.guide, "start or end of a fault")
                         row.cells[column] = (guide, "yellow")
 
     def _times(self) -> list[Row]:

@@ -101,7 +101,7 @@ def machines(run: Run) -> str:
             if isinstance(hosts, dict)
             else []
         ),
-        *([f"set back to how they were formed for {known['made_for']}"] if "made_for" in known else []),
+        *([f"reset to how they were when formed for {known['made_for']}"] if "made_for" in known else []),
     ]
     return f"nodes: {'; '.join(said)}" if said else ""
 
@@ -121,12 +121,12 @@ def _came_out(run: Run) -> tuple[str, str, str]:
     """Return the word for what became of a run, its style, and the cause."""
     if run.history.stopped:
         why = f": {run.history.stopped_by}" if run.history.stopped_by else ""
-        return "STOPPED", "bold yellow", f"it was asked to end before it came to its end{why}; nothing can be said of it"
+        return "STOPPED", "bold yellow", f"it was asked to end early{why}; nothing can be said about it"
     if run.history.failure:
-        return "FAILED", "bold red", f"the harness could not do its work: {run.history.failure}"
+        return "FAILED", "bold red", f"the harness itself failed: {run.history.failure}"
     if _cut_off(run):
         why = "killed, its machine down, or its disk full"
-        return "KILLED", "bold red", f"the harness ended at {at(run.history.end)} without a word: {why}"
+        return "KILLED", "bold red", f"the harness ended at {at(run.history.end)} without saying why: {why}"
     return str(run.verdict).upper(), STYLES[run.verdict], _cause(run)
 
 
@@ -252,9 +252,9 @@ def evidence(run: Run, finding: Finding) -> Group:
 def _without_lines(finding: Finding) -> str:
     """Say why a finding names no line of the history."""
     if finding.verdict is Verdict.HELD:
-        return "no lines are kept for a promise that was kept: it stands on the whole history, in which nothing speaks against it"
+        return "there are no single lines for a promise that was kept: it rests on the whole history, in which nothing contradicts it"
     if finding.verdict is Verdict.BROKEN:
-        return "no single line of the history shows it: it is in no line that should have it"
+        return "no single line of the history shows it: it is missing from every line that should have it"
     return "no single line of the history shows it: what would have decided it is not there"
 
 
@@ -272,7 +272,7 @@ def findings(run: Run) -> Table:
     for finding in shown:
         table.add_row(in_line(finding.checker), Text(str(finding.verdict), style=STYLES[finding.verdict]), Text(sentence(finding.summary)))
     if len(shown) < len(run.findings):
-        rest = f"{len(run.findings) - len(shown)} checkers cannot tell: the run did not come to its end"
+        rest = f"{len(run.findings) - len(shown)} checkers cannot tell: the run did not finish"
         table.add_row("-", Text("unknown", style=STYLES[Verdict.UNKNOWN]), Text(rest))
     if not run.findings:
         table.add_row("-", Text("unknown", style=STYLES[Verdict.UNKNOWN]), Text("no checker gave a finding"))
@@ -360,9 +360,8 @@ def _not_measured(name: str, split: Mapping[str, Json]) -> str:
     """Say that nobody saw when an instance came to run; nothing where somebody did."""
     absent, early, running = split.get("absent"), split.get("early"), split.get("running")
     if isinstance(absent, int | float) and isinstance(running, int | float):
-        return (
-            f"{name} came some time between {_seconds(absent)} and {_seconds(running)}: nobody looked in between, and running is the latest"
-        )
+        between = f"between {_seconds(absent)} and {_seconds(running)}"
+        return f"{name} came some time {between}: nobody looked in between, so running is the latest possible"
     if isinstance(early, int | float):
         return f"{name} ran there for {lasted(early)} already when the loss was seen: how long it took is not known"
     return ""

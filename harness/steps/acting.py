@@ -139,7 +139,7 @@ class Do(Step):
                 raise NoFurther(f"{self.action.name} was done to nobody") from error
             return
         if outcome is not Outcome.OK and not self.may_fail:
-            raise NoFurther(f"{self.action.name} had no success")
+            raise NoFurther(f"{self.action.name} failed")
 
     def misfits(self, place: Place, mode: Any) -> list[Misfit]:
         """Return what the action and its target ask for."""

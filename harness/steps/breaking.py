@@ -36,7 +36,7 @@ ALL: Final = "all"
 """In place of the name of a fault that goes on: everything that goes on, the newest first."""
 NAME = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 NAMED = "a name of lower-case letters, digits and dashes, 32 at most, a letter first, and not all"
-HOLD = "how long: a duration, or {until: recovered, at most: 60s}; or `as: NAME` alone, for one that goes on until it is healed"
+HOLD = "how long: a duration, or {until: recovered, at most: 60s}; or `as: NAME` alone, for one that stays in force until it is healed"
 
 
 class BreakPart(Part):
@@ -88,7 +88,7 @@ class Break(Step):
         expression = read_target(reading, item.get("on"), (*place, "on"), known or Local)
         hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
         if item.get("as") == ALL:
-            reading.add((*place, "as"), f"the name {ALL!r}", NAMED, "`heal: all` heals all that goes on")
+            reading.add((*place, "as"), f"the name {ALL!r}", NAMED, "`heal: all` heals everything in force")
         astray = meant(BreakPart, item, [name for name in ("on", "hold", "as") if name not in item])
         if "hold" not in item and "as" not in item and astray.isdisjoint(("hold", "as")):
             reading.add(place, "'hold' is missing", HOLD)
@@ -141,7 +141,7 @@ class Break(Step):
         """Say what is broken, of whom, and until when."""
         named = f"{self.fault.name} {parameters_words(self.fault)}".rstrip()
         whom = targets.in_words(targets.parse(self.targets), nodes=nodes)
-        until = "which goes on" if self.hold is None else f"{self.hold}, then mend it"
+        until = "which stays in force" if self.hold is None else f"{self.hold}, then mend it"
         return [f"{named} on {whom}, {until}{f', named {self.name}' if self.name else ''}"]
 
     def run(self, run: UnderWay) -> None:

@@ -87,7 +87,7 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
                 first = reading.doc.values[reading.doc.nearest(begun[name])].line
                 reading.add((*place, "as"), f"a second fault named {name!r}", "a name of its own", f"the first is in line {first}")
             elif name in going:
-                found = f"{name!r}, which goes on from the round before"
+                found = f"{name!r}, which is still in force from the round before"
                 reading.add((*place, "as"), found, "a fault that is healed in each round", f"`heal: {name}` as a later step of the round")
             begun.setdefault(name, place)
             held |= {name: line} if "hold" in item else {}
@@ -97,11 +97,11 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
             if name == ALL and not going and place not in wrong:
                 wrong.add(place)
                 hint = GOES_ON if not over else "all were healed before"
-                reading.add((*place, "heal"), "heal of nothing: no fault goes on then", "a step after a fault that goes on", hint)
+                reading.add((*place, "heal"), "heal of nothing: no fault is in force here", "a step while a fault is in force", hint)
             elif name != ALL and name not in going and place not in wrong:
                 wrong.add(place)
                 hint = _ended(name, over, held) or close(name, going) or _there(going)
-                reading.add((*place, "heal"), f"heal of {name!r}, which does not go on then", "the name of a fault that goes on", hint)
+                reading.add((*place, "heal"), f"heal of {name!r}, which is not in force here", "the name of a fault in force", hint)
             over |= dict.fromkeys(gone, line)
             going = [each for each in going if each not in gone]
 
@@ -186,4 +186,4 @@ def _ended(name: str, healed: Mapping[str, int], held: Mapping[str, int]) -> str
 
 
 def _there(going: Sequence[str]) -> str:
-    return f"there is {', '.join(going)}" if going else "none goes on then"
+    return f"in force here: {', '.join(going)}" if going else "nothing is in force here"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class HealPart(Part):
     """A step that mends a fault that goes on."""
 
-    heal: str = Field(description="the name of a fault that goes on (its `as`), or all")
+    heal: str = Field(description="the name of a fault in force (its `as`), or all")
 
 
 @kind_of_step
@@ -45,7 +45,7 @@ class Heal(SingleStep):
 
     def words(self, nodes: Sequence[str]) -> list[str]:  # noqa: ARG002 - whom it hit is known when it is mended
         """Say what is mended."""
-        return ["mend all that goes on" if self.name == ALL else f"mend the one named {self.name}"]
+        return ["mend all that is in force" if self.name == ALL else f"mend the one named {self.name}"]
 
     def run(self, run: UnderWay) -> None:
         """Mend it."""

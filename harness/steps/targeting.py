@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.document import Place
     from harness.steps.step import Reading
 
-GOES_ON = "give one a name and no hold: it goes on until it is healed"
+GOES_ON = "give one a name and no hold: it stays in force until it is healed"
 """What to do where a fault that goes on is wanted and none does."""
 
 
@@ -88,7 +88,7 @@ def by_no_fault(expression: targets.Expression, begun: Sequence[str], *, going: 
             what = f"same as {atom.name!r}, which no fault before it is named"
             found.append(TargetSlip(what, "the name of an earlier fault", hint, atom.position))
         elif atom.fact == targets.HIT and not going:
-            found.append(TargetSlip("hit, where no fault goes on", "a step after a fault that goes on", GOES_ON, atom.position))
+            found.append(TargetSlip("hit, where no fault is in force", "a step while a fault is in force", GOES_ON, atom.position))
     return found
 
 

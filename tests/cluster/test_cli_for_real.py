@@ -155,7 +155,7 @@ def test_ctrl_c_mends_removes_and_says_so(command: Command) -> None:
     assert command.left() == []
     shown = command.call("judge")
     assert shown.returncode == 3
-    assert "it was asked to end before it came to its end" in " ".join(shown.stdout.split())
+    assert "it was asked to end early" in " ".join(shown.stdout.split())
 
 
 def test_a_kept_run_without_harness_and_reaper_can_be_read_and_mended(command: Command) -> None:

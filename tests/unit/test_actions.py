@@ -367,8 +367,8 @@ def test_actions_are_read_saved_and_told() -> None:
     assert made.longest == 20.0 + ServiceRestart.longest + 5.0 + made.settle
     words = describe(made, 200)
     assert "2. do app.scale app=web instances=4, 20s at most" in words
-    assert "3. do service.restart service=fleetd on 1 node that is hit by no fault that goes on (of 4), 2m at most, which may fail" in words
-    assert "whom step 3 will hit: drawn when it comes, with seed 7" in words
+    assert "3. do service.restart service=fleetd on 1 node that is hit by no fault in force (of 4), 2m at most, which may fail" in words
+    assert "targets of step 3: drawn when it starts, with seed 7" in words
     assert made.promises[0].expected.actions == ("app.scale", "service.restart")  # type: ignore[attr-defined]  # assumptions come first
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
 
@@ -516,7 +516,7 @@ ENDS: dict[str, tuple[BaseException, Outcome]] = {
 def test_how_an_action_ended_is_told_as_far_as_it_is_known(
     session: Session, act: type[Made], error: BaseException, outcome: Outcome
 ) -> None:
-    """What may have been done, and may not, is neither done nor not done."""
+    """What may or may not have been done is neither done nor not done."""
     act.does = staticmethod(_raises(error))
     assert session.act(act()) is outcome
     assert str(error) in _told(session)[-1].detail
@@ -670,7 +670,7 @@ def test_what_comes_after_is_done_only_where_an_action_may_fail(
     assert fault.calls.count("inject") == 1 + further
     assert fault.broken == set()
     notes = [event.text for _, event in History.load(session.recorder.path).each(Note)]
-    assert ("test.made had no success; no further step is taken" in notes) is not further
+    assert ("test.made failed; no further step is taken" in notes) is not further
 
 
 def test_an_action_on_nobody_ends_the_steps_unless_it_may_fail(session: Session, mode: Yielding) -> None:
@@ -689,7 +689,7 @@ def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Ses
         (Scale("wep", 3), "n1", None, "an unknown app 'wep'"),
         (Drain(), "", None, "no target; expected a target expression: it is done to nodes"),
         (Drain(), "n9", None, "whom to hit: the target 'n9'; expected a node's name"),
-        (Drain(), "hit", None, "hit, where no fault goes on"),
+        (Drain(), "hit", None, "hit, where no fault is in force"),
         (Drain(), 7, None, "whom to hit: 7; expected a target expression"),
         (Drain(), "n1", "5s", "the action node.drain, at most: '5s' seconds; expected a number of seconds above 0"),
         (Drain(), "n1", 0, "at most: 0 seconds"),
@@ -706,7 +706,7 @@ def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Ses
         (
             "{do: app.scale, with: {app: web, instances: 6}}",
             "conflicts",
-            "web is scaled to 6 instances, never two on one node, on 4 nodes: 2 of",
+            "web is scaled to 6 instances, never two on one node, on 4 nodes: there is no node for 2 of",
         ),
         ("{do: app.scale, with: {app: web, instances: 4}}", "conflicts", ""),
         (
@@ -715,7 +715,7 @@ def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Ses
             "scaled of web within 2h, and all steps",
         ),
         ("{do: app.scale, with: {app: web, instances: 3}}", "scaled: {app: web, to: 3, within: 20s}", ""),
-        ("{do: node.drain, on: n2}", "conflicts", "node.drain on n2 keeps work from nodes, and no step after it lets them have some"),
+        ("{do: node.drain, on: n2}", "conflicts", "node.drain on n2 keeps work off nodes, and no later step lets it back"),
         ("{do: node.drain, on: n2}\n  - {do: node.undrain, on: n2}", "conflicts", ""),
     ],
     ids=["no room", "room", "no time", "time", "drained", "and opened"],
@@ -862,8 +862,8 @@ def test_an_action_stands_in_the_timeline() -> None:
     text = " ".join(" ".join(line.plain for line in lines).split())
     assert any(line.plain.startswith("action 1") for line in lines)
     assert "action 1 (app.scale) is done, after 0.50 s: web had 2 instances before" in text
-    assert "action 2 (service.stop on n1) may have been done, and may not: no answer" in text
-    assert "action 3 (service.stop on n1) was not done, which was allowed for: no such unit" in text
+    assert "action 2 (service.stop on n1) may or may not have been done: no answer" in text
+    assert "action 3 (service.stop on n1) was not done, which the scenario allows: no such unit" in text
 
 
 # ---------------------------------------------------------------- the contract
@@ -1169,21 +1169,21 @@ def test_scaled_is_a_promise_that_a_file_can_give() -> None:
 # ---------------------------------------------------------------- what is known before, and after
 
 
-STAYS = "service.stop stops etcd, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
+STAYS = "service.stop stops etcd, and no later step starts it again: the cluster is not whole when the run ends, so settled will be unknown"
 EMPTIED = (
-    "node.drain on n1 keeps work from nodes, and no step after it lets them have some: where the others are too few for all instances "
+    "node.drain on n1 keeps work off nodes, and no later step lets it back: if the other nodes are too few for all instances "
     "the cluster is not whole when the run ends, and settled will be unknown"
 )
 WARNED: dict[str, tuple[str, list[str]]] = {
     "steady while a node is dead": (
         "  - {fault: node.kill, on: n1, as: dead}\n  - {await: steady, at most: 30s}\n  - heal: dead\n",
-        ["await: steady while node.kill (dead) goes on: the cluster is not whole then, so it will hardly come"],
+        ["await: steady while node.kill (dead) is in force: the cluster is not whole then, so this will most likely time out"],
     ),
     "steady once it is mended": ("  - {fault: node.kill, on: n1, as: dead}\n  - heal: all\n  - {await: steady, at most: 30s}\n", []),
     "a daemon stays stopped": (
         "  - {do: service.stop, with: {service: etcd}, on: n1}\n  - {await: steady, at most: 30s}\n" + FAULT,
         [
-            "await: steady while etcd is stopped: the cluster is not whole then, so it will hardly come",
+            "await: steady while etcd is stopped: the cluster is not whole then, so this will most likely time out",
             STAYS,
         ],
     ),
@@ -1203,7 +1203,7 @@ WARNED: dict[str, tuple[str, list[str]]] = {
     "a daemon of all is started on one": (
         "  - {do: service.stop, with: {service: etcd}, on: all}\n  - {do: service.start, with: {service: etcd}, on: n2}\n"
         "  - {await: steady, at most: 30s}\n" + FAULT,
-        ["await: steady while etcd is stopped: the cluster is not whole then, so it will hardly come", STAYS],
+        ["await: steady while etcd is stopped: the cluster is not whole then, so this will most likely time out", STAYS],
     ),
     "a daemon of all is started on all but one": (
         "  - {do: service.stop, with: {service: etcd}, on: all}\n"

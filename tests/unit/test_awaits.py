@@ -385,7 +385,7 @@ LACKS = ("1 of 2 instances of web run",)
         (
             _judged(outcome=Outcome.FAIL, missing=LACKS, otherwise="go on"),
             Verdict.HELD,
-            "web did not recover in 28.0 s, which was allowed for",
+            "web did not recover in 28.0 s, which the scenario allows",
         ),
         (_judged(outcome=Outcome.UNKNOWN), Verdict.UNKNOWN, "what nobody asked is not known"),
         (_judged(ended=None), Verdict.UNKNOWN, "await 1 was begun and never ended"),

@@ -489,8 +489,10 @@ def test_a_check_that_failed_is_broken() -> None:
 @pytest.mark.parametrize(
     ("story", "words"),
     [
-        pytest.param(node_kill(), "watched for all of 70.0 s", id="all along"),
-        pytest.param(node_kill().stalled(69.2, 69.9), "watched for 69.3 s of 70.0 s, we stood still for the rest", id="stopped at the end"),
+        pytest.param(node_kill(), "observed throughout (70.0 s)", id="all along"),
+        pytest.param(
+            node_kill().stalled(69.2, 69.9), "observed for 69.3 s of 70.0 s, we stood still for the rest", id="stopped at the end"
+        ),
     ],
 )
 def test_for_how_long_was_watched_is_without_our_own_stalls(story: Story, words: str) -> None:
@@ -522,7 +524,7 @@ def test_machines_that_go_off_together_are_told_together_with_one_figure(last: f
     missed = Availability("web", share=0.9, gap=5.0).check(history)
     first = words if last < 31 else "n1 and n2 were off for 70.0 s from 30.0 s"
     assert missed.verdict is Verdict.UNKNOWN
-    assert f"{first}, and no fault explains it: what is missed may be its doing" in missed.summary
+    assert f"{first}, and no fault explains it: what is missing may be due to that" in missed.summary
 
 
 def test_a_machine_that_is_off_before_it_is_up_for_the_first_time_excuses_nothing() -> None:

@@ -222,7 +222,7 @@ def test_an_action_that_found_nobody_is_told_once() -> None:
     ("story", "words"),
     [
         (_scaled(3, outcome=Outcome.FAIL), "action 1 (app.scale) was not done"),
-        (_scaled(3, outcome=Outcome.UNKNOWN), "action 1 (app.scale) may have been done, and may not"),
+        (_scaled(3, outcome=Outcome.UNKNOWN), "action 1 (app.scale) may or may not have been done"),
         (_scaled(3, ended=None), "action 1 (app.scale) was begun, and never seen to end"),
         (_scaled(3).action(50, 51, "node.drain", "n1", number=2), "action 2 (node.drain) was never planned"),
         (_scaled(3).action(50, 51, "app.scale"), "action 1 (app.scale) was told 4 times"),
@@ -497,7 +497,7 @@ def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
     story = _lost(back=None).action(25, 26, "service.stop", "n1", effect=Effect(stops=("etcd",)))
     finding = Rescheduled("web", within=30).check(story.done(100).history())
     assert finding.verdict is Verdict.UNKNOWN
-    assert "something that it takes was stopped when the time was up" in finding.summary
+    assert "had stopped something that it needs, which was still stopped when the time was up" in finding.summary
 
 
 @pytest.mark.parametrize(
@@ -982,10 +982,10 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
     [
         ([], Verdict.BROKEN, ""),
         ([(20.0, "n4", STOPPED)], Verdict.BROKEN, ""),
-        ([(20.0, "n2", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n2 then"),
-        ([(20.0, "n1 n3 n4", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n1 then"),
+        ([(20.0, "n2", STOPPED)], Verdict.UNKNOWN, "an action had stopped docker on n2 then"),
+        ([(20.0, "n1 n3 n4", STOPPED)], Verdict.UNKNOWN, "an action had stopped docker on n1 then"),
         ([(16.0, "n4", STOPPED), (17.0, "n4", STARTED)], Verdict.BROKEN, ""),
-        ([(30.0, "n4", STARTED)], Verdict.UNKNOWN, "something was done until 31.0 s that disturbs a cluster"),
+        ([(30.0, "n4", STARTED)], Verdict.UNKNOWN, "an action that disturbs the cluster went on until 31.0 s"),
         ([(30.0, "", RENEWED)], Verdict.UNKNOWN, "from 30.0 s to 31.0 s an action stopped and started web anew"),
         ([(30.0, "", Effect(renews=("db",)))], Verdict.BROKEN, ""),
         ([(16.0, "", RENEWED)], Verdict.BROKEN, ""),
@@ -993,10 +993,14 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
         ([(62.0, "n4", STOPPED)], Verdict.BROKEN, ""),
         ([(62.0, "n2", EMPTIED)], Verdict.BROKEN, ""),
         ([(20.0, "n4", EMPTIED)], Verdict.BROKEN, ""),
-        ([(20.0, "n2", EMPTIED)], Verdict.UNKNOWN, "by an action n2 had no work then"),
-        ([(20.0, "n1 n3 n4", EMPTIED)], Verdict.UNKNOWN, "by an action n1 and n3 and n4 had no work then"),
+        ([(20.0, "n2", EMPTIED)], Verdict.UNKNOWN, "an action kept work off n2 then"),
+        ([(20.0, "n1 n3 n4", EMPTIED)], Verdict.UNKNOWN, "an action kept work off n1 and n3 and n4 then"),
         ([(20.0, "n2", EMPTIED), (22.0, "n2", Effect(opens=True))], Verdict.BROKEN, ""),
-        ([(15.0, "n2", EMPTIED), (32.0, "n2", Effect(opens=True))], Verdict.UNKNOWN, "n2 had no work then, or until shortly before"),
+        (
+            [(15.0, "n2", EMPTIED), (32.0, "n2", Effect(opens=True))],
+            Verdict.UNKNOWN,
+            "an action kept work off n2 then, or until shortly before",
+        ),
     ],
     ids=[
         "none",
@@ -1036,7 +1040,7 @@ def test_what_the_runs_own_actions_took_away_convicts_no_cluster(
         "scaled": lambda: Scaled("web", 3, 30.0).check(story.done(80).history()),
     }[asked]()
     if asked == "settled" and done == [(20.0, "n4", STOPPED)]:  # a cluster is whole where each node is as it was
-        verdict, words = Verdict.UNKNOWN, "by an action docker was stopped on n4 then"
+        verdict, words = Verdict.UNKNOWN, "an action had stopped docker on n4 then"
     assert finding.verdict is verdict, finding.summary
     assert words in finding.summary
 
@@ -1088,7 +1092,7 @@ def test_a_member_that_an_action_stopped_excuses_that_nobody_leads_only_where_no
     story.members(14, "n1 n2", 2, None).awaited(15.3, 45.0, "leader", "", Outcome.FAIL, otherwise="broken", missing=("nobody leads",))
     finding = CameInTime().check(story.done(80).history())
     assert finding.verdict is verdict, finding.summary
-    assert ("by an action etcd was stopped on n4 then" in finding.summary) is (verdict is Verdict.UNKNOWN), finding.summary
+    assert ("an action had stopped etcd on n4 then" in finding.summary) is (verdict is Verdict.UNKNOWN), finding.summary
 
 
 @pytest.mark.parametrize(("healed", "verdict"), [(60, Verdict.BROKEN), (8, Verdict.UNKNOWN)], ids=["it is off by a fault", "it was mended"])

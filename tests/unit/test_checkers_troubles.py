@@ -284,7 +284,7 @@ def test_work_that_is_late_by_less_than_the_machine_was_slow_is_unknown() -> Non
     finding = moved(late, within=20)
     assert finding.verdict is UNKNOWN
     assert finding.summary.endswith(f"; but {troubles.BUSY}")
-    assert "5.0 processes wanted 2 cores then, so work took 2.5 times as long, which may be the reason for 4.5 s" in str(finding.details)
+    assert "5.0 processes wanted 2 cores then, so work took 2.5 times as long, which may account for 4.5 s" in str(finding.details)
     assert moved(late, within=16).verdict is BROKEN
     assert moved(killed(back=34.0).pressed(5, 60, 2.0).endures(), within=20).verdict is BROKEN
 
@@ -394,8 +394,8 @@ def test_advice_names_a_profile_or_timers_or_a_quieter_machine() -> None:
     assert troubles.advice(Endurance((ttl,), 16.5, 3.0), 6.0) == "profile default would do"
     assert troubles.advice(Endurance((fixed, heartbeat), 80.0, 3.0), 4.0) == "profile default would do"
     assert troubles.advice(Endurance((heartbeat,), 80.0, 3.0), 6.0) == "dispatcher_heartbeat 8 s would do"
-    assert "it takes a machine with less to do" in troubles.advice(Endurance((fixed, heartbeat), 80.0, 3.0), 6.0)
-    assert "it takes a machine with less to do" in troubles.advice(able, 40.0)
+    assert "run it on a machine with less load" in troubles.advice(Endurance((fixed, heartbeat), 80.0, 3.0), 6.0)
+    assert "run it on a machine with less load" in troubles.advice(able, 40.0)
 
 
 def test_the_report_has_a_line_for_each_who_stood_still_and_for_the_machine() -> None:

@@ -144,7 +144,7 @@ def test_a_run_that_was_killed_says_so_first_and_what_is_still_broken(call: Call
         assert call("judge").exit_code == 3
     assert rows(call)["a-run"] == "killed"
     shown = call("show").output
-    assert re.match(r"KILLED  the harness ended at 0\.\d+ s without a word: killed, its machine down, or its disk full\n", shown)
+    assert re.match(r"KILLED  the harness ended at 0\.\d+ s without saying why: killed, its machine down, or its disk full\n", shown)
     assert "evidence: the end of results/a-run/history.jsonl\n" in shown
     assert shown.endswith("NOT known to be mended: node.kill on n1; `whalefall heal a-run` mends it\n")
 
@@ -167,7 +167,7 @@ def test_no_command_judges_a_run_that_still_goes(call: Callable[..., Result], re
         for refused in (call("judge", "a-run"), call("show", "--evidence", "quorum")):
             assert refused.exit_code == 2
             assert refused.output == (
-                f"results/a-run: a run that is still under way: process {os.getpid()} writes it; expected a run that is over; "
+                f"results/a-run: a run that is still in progress: process {os.getpid()} is writing it; expected a run that is over; "
                 "`whalefall show results/a-run` shows how far it is, and it is judged at its end\n1 problem; nothing was done\n"
             )
         assert not (folder / "verdict.json").exists()
@@ -195,7 +195,7 @@ def test_evidence_of_a_checker_that_found_nothing_is_bad_usage(
     result = call("show", "--evidence", checker)
     assert result.exit_code == 2
     assert all(word in result.output for word in words)
-    assert "no lines are kept for a promise that was kept" in call("show", "--evidence", "quorum").output
+    assert "there are no single lines for a promise that was kept" in call("show", "--evidence", "quorum").output
 
 
 def test_evidence_of_a_checker_that_was_promised_more_than_once_is_that_of_all_its_findings(

@@ -183,7 +183,7 @@ def test_what_is_interrupted_has_said_what_it_did_and_that_it_can_be_run_again(
     monkeypatch.setitem(sys.modules, "harness.undo.reaper", made)
     result = call(command)
     assert result.exit_code == 130
-    again = f"stopped half-way: what was not done yet is done by `whalefall {command}`, run again"
+    again = f"stopped half-way: run `whalefall {command}` again to do the rest"
     assert result.output.splitlines()[:2] == ["run-1: the first of two", again]
     before = signal.getsignal(signal.SIGTERM)
     made.__dict__.update(heal=terminated, sweep=terminated)

@@ -72,7 +72,7 @@ EVENTS = [
         both(ran(59.0, 65.5, "n2"), stopped(60.0, "n1")),
         UNKNOWN,
         "scaled",
-        "by an action docker was stopped on n1 then",
+        "an action had stopped docker on n1 then",
     ),
     EventMutant("an await in vain", "acted", change(of(Awaited, outcome=Outcome.OK), in_vain), BROKEN, "awaited", "did not recover in"),
     EventMutant(
@@ -88,7 +88,7 @@ EVENTS = [
         both(change(of(Awaited, outcome=Outcome.OK), in_vain), stopped(30.0, "n3")),
         UNKNOWN,
         "awaited",
-        "something was done until 31.0 s that disturbs a cluster",
+        "an action that disturbs the cluster went on until 31.0 s",
     ),
     EventMutant(
         "an action that nobody knows the end of",
@@ -96,7 +96,7 @@ EVENTS = [
         change(of(Acted, outcome=Outcome.OK), lambda each: dataclasses.replace(cast("Acted", each), outcome=Outcome.UNKNOWN)),
         UNKNOWN,
         "assumptions",
-        "may have been done, and may not",
+        "may or may not have been done",
     ),
     # what must convict
     EventMutant(

@@ -56,7 +56,7 @@ NAMES: dict[str, tuple[str, list[str]]] = {
     "heal of what is held": (
         "  - {fault: node.kill, on: n1, as: cut, hold: 5s}\n  - heal: cut\n",
         [
-            "s.yaml:8:11: heal of 'cut', which does not go on then; expected the name of a fault that goes on; it is mended when its hold in line 7"
+            "s.yaml:8:11: heal of 'cut', which is not in force here; expected the name of a fault in force; it is mended when its hold in line 7"
         ],
     ),
     "the name of a held one twice": (
@@ -75,18 +75,18 @@ NAMES: dict[str, tuple[str, list[str]]] = {
     ),
     "heal of nobody": (
         "  - {fault: net.partition, on: n1, as: cut}\n  - heal: cat\n",
-        ["s.yaml:8:11: heal of 'cat', which does not go on then; expected the name of a fault that goes on; did you mean 'cut'?"],
+        ["s.yaml:8:11: heal of 'cat', which is not in force here; expected the name of a fault in force; did you mean 'cut'?"],
     ),
     "heal twice": (
         "  - {fault: net.partition, on: n1, as: cut}\n  - heal: cut\n  - heal: cut\n",
-        ["s.yaml:9:11: heal of 'cut', which does not go on then; expected the name of a fault that goes on; it was healed in line 8"],
+        ["s.yaml:9:11: heal of 'cut', which is not in force here; expected the name of a fault in force; it was healed in line 8"],
     ),
     "heal all of nothing": ("  - {fault: node.kill, on: n1, hold: 5s}\n  - heal: all\n", ["s.yaml:8:11: heal of nothing"]),
     "same as a later one": (
         "  - {fault: node.kill, on: same as cut, hold: 5s}\n  - {fault: net.partition, on: n1, as: cut}\n",
         ["s.yaml:7:36: same as 'cut', which no fault before it is named"],
     ),
-    "hit by nobody": ("  - {fault: node.kill, on: hit, hold: 5s}\n", ["s.yaml:7:28: hit, where no fault goes on"]),
+    "hit by nobody": ("  - {fault: node.kill, on: hit, hold: 5s}\n", ["s.yaml:7:28: hit, where no fault is in force"]),
     "no such instance": ("  - {fault: node.kill, on: web@3, hold: 5s}\n", ["s.yaml:7:28: the target 'web@3'; expected an instance of web"]),
     "any of none": ("  - {fault: node.kill, on: any 0, hold: 5s}\n", ["s.yaml:7:32: 0 in the target 'any 0'"]),
     "the power of one node twice": (
@@ -191,7 +191,7 @@ def test_healing_a_fault_that_never_was_in_force_mends_nothing_and_is_no_failure
     assert _open(session) == []
     (*_, last) = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
     assert (last.fault, last.targets) == (3, ("n1",))
-    with pytest.raises(HarnessError, match="the fault's name: 'one'; expected one by which a fault goes on, or all; none goes on"):
+    with pytest.raises(HarnessError, match="the fault's name: 'one'; expected the name of a fault in force, or all; nothing is in force"):
         session.heal("one")
 
 
@@ -279,9 +279,9 @@ def test_two_cuts_of_one_shape_do_not_answer_for_each_other(session: Session) ->
 def test_a_name_is_taken_only_while_it_goes_on(session: Session, fault: type[Scripted]) -> None:
     """Two of one name at once are refused, as is a heal of nothing."""
     session.start(fault(), "n1", "one")
-    with pytest.raises(HarnessError, match="one by which no fault goes on"):
+    with pytest.raises(HarnessError, match="one that no fault in force has"):
         session.start(fault(), "n2", "one")
-    with pytest.raises(HarnessError, match="the fault's name: 'two'; expected one by which a fault goes on, or all; what goes on: one"):
+    with pytest.raises(HarnessError, match="the fault's name: 'two'; expected the name of a fault in force, or all; in force: one"):
         session.heal("two")
     session.heal("one")
 

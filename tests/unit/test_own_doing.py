@@ -53,34 +53,46 @@ TWO_APPS = {"n1": "web@1 web@2 db@1"}
 MAYBE: dict[str, tuple[History, str]] = {
     "nothing was done": (done(told()), ""),
     "too few nodes are left, by a fault alone": (done(lost(told(), "n2 n3 n4")), ""),
-    "too few nodes are left, by a fault and by an action": (done(lost(told(), "n2 n4"), (20.0, "n3", EMPTIED)), "n3 had no work then"),
+    "too few nodes are left, by a fault and by an action": (
+        done(lost(told(), "n2 n4"), (20.0, "n3", EMPTIED)),
+        "an action kept work off n3 then",
+    ),
     "enough nodes are left": (done(lost(told(), "n4"), (20.0, "n3", EMPTIED)), ""),
     "too few nodes are left for one of two apps": (
         done(told(**TWO_APPS).node(2.0, "n1", "web@1", "db@1").node(2.0, "n2", "web@2"), (20.0, "n2 n3 n4", EMPTIED)),
-        "n2 and n3 and n4 had no work then",
+        "an action kept work off n2 and n3 and n4 then",
     ),
     "one node is left for two apps of one": (done(told(n1="web@1 db@1"), (20.0, "n2 n3 n4", EMPTIED)), ""),
     "its only home was emptied twice": (
         done(told(), (5.0, "n2", EMPTIED), (9.0, "n2", OPENED), (20.0, "n2", EMPTIED)),
-        "n2 had no work then",
+        "an action kept work off n2 then",
     ),
     "its only home was emptied and opened again before": (done(told(), (5.0, "n2", EMPTIED), (9.0, "n2", OPENED)), ""),
-    "half of the members were stopped": (done(told(**ONE), (5.0, "n3 n4", ETCD)), "etcd was stopped on n3 then"),
+    "half of the members were stopped": (done(told(**ONE), (5.0, "n3 n4", ETCD)), "an action had stopped etcd on n3 then"),
+    "a member was stopped, and a majority is left": (done(told(**ONE), (5.0, "n4", ETCD)), ""),
+    "half of the members were stopped and started again": (
+        done(told(**ONE), (5.0, "n3 n4", ETCD), (16.0, "n3 n4", Effect(starts=("etcd",)))),
+        "",
+    ),
+    "half of the members were stopped afterwards": (done(told(**ONE), (50.0, "n3 n4", ETCD)), ""),
     "half of the members lost a daemon by which nobody is one": (done(told(**ONE), (5.0, "n3 n4", DOCKER)), ""),
     "a member was stopped, and half of the others are lost to a fault": (
         done(lost(told(**ONE), "n3"), (5.0, "n4", ETCD)),
-        "etcd was stopped on n4 then",
+        "an action had stopped etcd on n4 then",
     ),
     "a member was stopped, and another one is off": (
         done(told("n1 n2 n3", **ONE).off(8.0, "n2"), (5.0, "n3", ETCD)),
-        "etcd was stopped on n3 then",
+        "an action had stopped etcd on n3 then",
     ),
     "a daemon was stopped on one of two homes, and the other was emptied": (
         done(told(n1="web@1", n2="web@2").node(2.0, "n2").node(2.0, "n3", "web@2"), (5.0, "n2", DOCKER), (20.0, "n3", EMPTIED)),
-        "docker was stopped on n2 then",
+        "an action had stopped docker on n2 then",
     ),
     "an API could not be asked": (done(told().no_api(20.0, "n1"), (5.0, "n4", DOCKER)), ""),
-    "one that was stopped was chosen": (done(placed(told(), 20.0, "web@2", "n4"), (5.0, "n4", DOCKER)), "docker was stopped on n4 then"),
+    "one that was stopped was chosen": (
+        done(placed(told(), 20.0, "web@2", "n4"), (5.0, "n4", DOCKER)),
+        "an action had stopped docker on n4 then",
+    ),
     "one that was stopped had been chosen before": (done(placed(told(), 10.0, "web@2", "n4"), (5.0, "n4", DOCKER)), ""),
     "one that was stopped was chosen afterwards": (done(placed(told(), 50.0, "web@2", "n4"), (5.0, "n4", DOCKER)), ""),
     "another was chosen": (done(placed(told(), 20.0, "web@2", "n3"), (5.0, "n4", DOCKER)), ""),
@@ -90,9 +102,12 @@ MAYBE: dict[str, tuple[History, str]] = {
     ),
     "what had not run there was shown": (
         done(placed(told(n1="web@1", n3="web@2").node(2.0, "n3").node(2.0, "n2", "web@2"), 20.0, "web@1", "n2"), (5.0, "n2", DOCKER)),
-        "docker was stopped on n2 then",
+        "an action had stopped docker on n2 then",
     ),
-    "something was done shortly before": (done(told(), (30.0, "n4", Effect(starts=("docker",)))), "something was done until 31.0 s"),
+    "something was done shortly before": (
+        done(told(), (30.0, "n4", Effect(starts=("docker",)))),
+        "an action that disturbs the cluster went on until 31.0 s",
+    ),
     "something was done long before": (done(told(), (16.0, "n4", Effect(starts=("docker",)))), ""),
 }
 
@@ -104,6 +119,35 @@ def test_an_action_is_why_something_did_not_come_only_where_it_may_be(case: str)
     said = own_doing(history, TIME)
     assert words in said
     assert bool(said) is bool(words), said
+
+
+WEB, BOTH = Effect(renews=("web",)), Effect(renews=("web", "db"))
+
+
+@pytest.mark.parametrize(
+    ("effect", "begun", "apps", "expected"),
+    [
+        (WEB, 30.0, ("web",), True),
+        (WEB, 30.0, ("web", "db"), False),
+        (BOTH, 30.0, ("web", "db"), True),
+        (WEB, 30.0, ("db",), False),
+        (WEB, 30.0, (), False),
+        (WEB, 16.0, ("web",), False),
+        (WEB, 50.0, ("web",), False),
+    ],
+    ids=["just now", "one of two", "both", "another one", "nobody", "long before", "afterwards"],
+)
+def test_an_app_that_was_started_anew_is_why_something_of_it_did_not_come(
+    effect: Effect, begun: float, apps: tuple[str, ...], expected: bool
+) -> None:
+    """Where it is about that app, or about such apps alone, and late."""
+    assert own_doing(done(told(), (begun, "", effect)), TIME, apps=apps).startswith("from 30.0 s to 31.0 s an action") is expected
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_any_daemon_that_was_stopped_is_why_not_all_is_whole(whole: bool) -> None:
+    """And nothing else."""
+    assert bool(own_doing(done(told(), (5.0, "n4", DOCKER)), TIME, whole=whole)) is whole
 
 
 def scaled(*changes: tuple[float, int, int, Outcome]) -> History:

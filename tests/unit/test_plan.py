@@ -388,8 +388,8 @@ def test_a_plan_is_told_in_words() -> None:
         "  check     service docker is_running, is_enabled: false on all 3 nodes, before and after the faults",
         "  promise   rescheduled app=web within=20s",
         "  budget    after node.kill: lost node 10 = 10 s",
-        "  takes     111s of steps and settling at most, once the cluster is steady",
-        "            378s at most with all that is asked around them, beside making and mending the faults",
+        "  takes     111s at most for steps and settling, once the cluster is steady",
+        "            378s at most including checks, plus the time to make and mend the faults",
     ):
         assert line in text.splitlines()
 
@@ -417,16 +417,16 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "{name: web, instances: 4}",
         "{fault: node.kill, on: any, hold: 9s}",
         (
-            "4 instances of web, never two on one node, on 3 nodes: 1 of them can have no home; calls to them fail, which counts, and when a node is "
-            "lost rescheduled is unknown for whatever no node that is left may run"
+            "4 instances of web, never two on one node, on 3 nodes: there is no node for 1 of them; calls to them fail, which counts, and when a "
+            "node is lost rescheduled is unknown for whatever no node that is left may run"
         ),
     ),
     "more instances than a pin allows": (
         "{name: web, instances: 2, pin: n2}",
         "{fault: node.kill, on: n1, hold: 9s}",
         (
-            "2 instances of web, never two on one node and pinned to n2, on 3 nodes: 1 of them can have no home; calls to them fail, which counts, "
-            "and when a node is lost rescheduled is unknown for whatever no node that is left may run"
+            "2 instances of web, never two on one node and pinned to n2, on 3 nodes: there is no node for 1 of them; calls to them fail, which "
+            "counts, and when a node is lost rescheduled is unknown for whatever no node that is left may run"
         ),
     ),
     "full, and a node is lost": (
@@ -535,7 +535,7 @@ UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {
         "conflicts",
         "",
         [
-            "until: recovered with daemon.hang: timed promises no recovery after daemon.hang docker, so it may well be held for all of 15s",
+            "until: recovered with daemon.hang: timed promises no recovery after daemon.hang docker, so it may well be held for its full 15s",
         ],
     ),
     "promised": (
@@ -543,10 +543,7 @@ UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {
         "rescheduled: {app: web}",
         "",
         [
-            (
-                "timed promises no recovery after daemon.hang docker, so rescheduled of web has nothing to be late by there: it will hardly be "
-                "more than unknown"
-            ),
+            "timed promises no recovery after daemon.hang docker, so no deadline applies to rescheduled of web there: it will most likely be unknown",
         ],
     ),
     "promised within a time of its own": ("{fault: daemon.hang, on: n1, hold: 15s}", "rescheduled: {app: web, within: 9s}", "", []),
@@ -557,10 +554,10 @@ UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {
         "conflicts",
         "{http: {app: web, rate: 2/m}}, {register: {rate: 6/m}}",
         [
-            "web@1 is called only once in 1m: within the 45s in which the cluster must be steady that may not be seen, and then it is unknown",
-            "web@2 is called only once in 1m: within the 45s in which the cluster must be steady that may not be seen, and then it is unknown",
+            "web@1 is called only once in 1m: that may not fall within the 45s in which the cluster must be steady, and then it is unknown",
+            "web@2 is called only once in 1m: that may not fall within the 45s in which the cluster must be steady, and then it is unknown",
             (
-                "the register may be written to only once in 80s: within the 45s in which the cluster must be steady that may not be seen, and "
+                "the register may be written to only once in 80s: that may not fall within the 45s in which the cluster must be steady, and "
                 "then it is unknown"
             ),
         ],

@@ -62,15 +62,18 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "one that goes on into the next round": (
         ROUND + "      - {fault: net.partition, on: n1, as: cut}\n      - wait: 1s\n",
         [
-            "s.yaml:9:44: 'cut', which goes on from the round before; expected a fault that is healed in each round; `heal: cut` as a later step"
+            (
+                "s.yaml:9:44: 'cut', which is still in force from the round before; expected a fault that is healed in each round; "
+                "`heal: cut` as a later step"
+            )
         ],
     ),
     "a name of before": (
         "  - {fault: net.partition, on: n1, as: cut}\n" + ROUND + "      - {fault: net.partition, on: n2, as: cut}\n      - heal: cut\n",
         ["s.yaml:10:44: a second fault named 'cut'; expected a name of its own; the first is in line 7"],
     ),
-    "a heal of nothing": (ROUND + "      - heal: cut\n", ["s.yaml:9:15: heal of 'cut', which does not go on then"]),
-    "hit by nobody": (ROUND + "      - {fault: node.kill, on: hit, hold: 5s}\n", ["s.yaml:9:32: hit, where no fault goes on"]),
+    "a heal of nothing": (ROUND + "      - heal: cut\n", ["s.yaml:9:15: heal of 'cut', which is not in force here"]),
+    "hit by nobody": (ROUND + "      - {fault: node.kill, on: hit, hold: 5s}\n", ["s.yaml:9:32: hit, where no fault is in force"]),
     "what another one has": (
         "  - {fault: node.kill, on: n1, as: dead}\n" + ROUND + "      - {fault: node.kill, on: n1, hold: 5s}\n",
         ["s.yaml:10:32: fault 2 (node.kill) where fault 1 (node.kill in line 7) has the power of n1"],
@@ -137,9 +140,9 @@ def test_rounds_are_planned_as_they_are_done() -> None:
     assert made.promises[0].expected.faults == tuple(each.fault.name for each in made.breaks)  # type: ignore[attr-defined]  # assumptions come first
     words = describe(made, 200)
     assert "2. 3 times over:" in words
-    assert "a. net.partition shape=isolate on 1 of the 3 nodes, which goes on, named cut" in words
+    assert "a. net.partition shape=isolate on 1 of the 3 nodes, which stays in force, named cut" in words
     assert "d. wait until the cluster is whole, 30s at most, else the run cannot be judged" in words
-    assert "whom step 2 will hit: drawn when it comes, with seed 7" in words
+    assert "targets of step 2: drawn when it starts, with seed 7" in words
 
 
 def test_a_repeat_asks_of_a_mode_what_its_steps_ask() -> None:

@@ -26,7 +26,7 @@ def test_clusters_are_used_again_only_where_that_is_asked_for(call: Callable[...
     result = call("run", "--reuse", "one.yaml", "two.yaml")
     assert result.exit_code == 0
     assert conductor.given[0].standing is conductor.given[1].standing is not None
-    assert "--reuse changes nothing for nspawn: its machines cannot be set back" in result.output
+    assert "--reuse changes nothing for nspawn: its machines cannot be reset" in result.output
     assert "--reuse" not in call("run", "one.yaml").output
     assert conductor.given[2].standing is None
     both = call("run", "--reuse", "--keep", "one.yaml")

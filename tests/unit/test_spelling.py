@@ -304,7 +304,7 @@ WHOM: dict[str, tuple[str, str, str]] = {
     "more than can be": ("any 2 & leader", "isolate", "expected 2 nodes to choose from; there can never be more than 1"),
     "nobody": ("n1 & n2", "isolate", "the target 'n1 & n2'; expected one that can hit a node; no node can ever be all of that"),
     "whom a fault hit that there was not": ("same as nothing", "isolate", "same as 'nothing', which no fault before it is named"),
-    "whom faults hit, where none goes on": ("hit", "isolate", "hit, where no fault goes on; expected a step after a fault that goes on"),
+    "whom faults hit, where none goes on": ("hit", "isolate", "hit, where no fault is in force; expected a step while a fault is in force"),
     "what cannot be read": ("n1 or n2", "isolate", "'or' in the target 'n1 or n2'"),
     "a shape that cuts nothing": ("n1", "ring", "ring of 1 of 3 nodes, which cuts nothing; expected a partition"),
     "one that can be": ("hosting(web) & any", "isolate", ""),
@@ -464,7 +464,7 @@ def test_whom_other_faults_hit_may_be_hit_once_there_are_some() -> None:
     for whom, there in (("hit", beside), ("same as cut", beside), ("same as cut", after)):
         assert told(spelling.must_be_break, NodeKill(), whom, Hold(5), there) == ""
     assert "did you mean 'cut'?" in told(spelling.must_be_break, NodeKill(), "same as cu", Hold(5), after)
-    assert "hit, where no fault goes on" in told(spelling.must_be_break, NodeKill(), "hit", Hold(5), after)
+    assert "hit, where no fault is in force" in told(spelling.must_be_break, NodeKill(), "hit", Hold(5), after)
 
 
 WISHES: dict[str, tuple[dict[str, Any], str]] = {

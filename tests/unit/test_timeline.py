@@ -50,9 +50,9 @@ register write ███████▄xx▄████████████
 seconds               10             20            30             40             50             60
 
                · node is up, nothing of ours runs   ━ container runs   × node is off
-               ≠ API says otherwise than the nodes   █ all calls ok   ▄ some ok   x none ok
-               ┊ edge of a fault   ░ fault is made or mended   ▓ fault in force   D fault decided
-               H healing begins
+               ≠ API contradicts the nodes   █ all calls ok   ▄ some ok   x none ok
+               ┊ start or end of a fault   ░ fault is made or mended   ▓ fault in force
+               D fault decided   H healing begins
 
 What happened (seconds of the run)
      5.0  phase: steady

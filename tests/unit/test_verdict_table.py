@@ -103,10 +103,10 @@ def test_a_run_that_failed_says_its_reason_first_and_not_nine_unknowns() -> None
     ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note("ended early: waited 45 s for n1; last seen: off")))
     unknown = [Finding(f"c{number}", Verdict.UNKNOWN, "the history ends") for number in range(9)]
     lines = shown(report(replace(a_run([Finding("conflicts", Verdict.BROKEN, "two on n3"), *unknown]), history=ended)), 100)
-    assert lines[0] == "FAILED  the harness could not do its work: waited 45 s for n1; last seen: off"
+    assert lines[0] == "FAILED  the harness itself failed: waited 45 s for n1; last seen: off"
     assert sum("the history ends" in line for line in lines) == 0
     assert any(line.startswith(" conflicts ") for line in lines)
-    assert any("9 checkers cannot tell: the run did not come to its end" in line for line in lines)
+    assert any("9 checkers cannot tell: the run did not finish" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_run_that_was_stopped_says_so_and_did_not_fail(noted: str) -> None:
     assert lines[0].startswith("STOPPED  it was asked to end")
     told = "\n".join(lines[: lines.index("evidence: the end of results/a-run/history.jsonl")])
     assert not any(word in told for word in ("FAILED", "Stopped:", "KeyboardInterrupt", "harness could not"))
-    assert any("1 checkers cannot tell: the run did not come to its end" in line for line in lines)
+    assert any("1 checkers cannot tell: the run did not finish" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_run_whose_harness_was_killed_says_so_and_not_nine_unknowns(verdict: V
     found = [Finding("conflicts", verdict, "two on n3"), *(Finding(f"c{each}", Verdict.UNKNOWN, "the history ends") for each in range(9))]
     lines = shown(report(replace(a_run(found), history=history)), 100)
     killed = word == "KILLED"
-    assert lines[0].startswith(f"{word}  {'the harness ended at 9.0 s without a word: ' if killed else 'conflicts: '}")
-    assert any("10 checkers cannot tell: the run did not come to its end" in line for line in lines) is killed
+    assert lines[0].startswith(f"{word}  {'the harness ended at 9.0 s without saying why: ' if killed else 'conflicts: '}")
+    assert any("10 checkers cannot tell: the run did not finish" in line for line in lines) is killed
 
 
 def test_the_lines_of_a_finding_are_in_the_order_of_time() -> None:
@@ -153,7 +153,7 @@ def test_the_lines_of_a_finding_are_in_the_order_of_time() -> None:
 def test_a_held_finding_has_no_lines_and_says_why() -> None:
     """Nothing is missing: only what speaks against a promise is kept with it."""
     for verdict, words in (
-        (Verdict.HELD, "no lines are kept for a promise that was kept"),
+        (Verdict.HELD, "there are no single lines for a promise that was kept"),
         (Verdict.UNKNOWN, "what would have decided it"),
     ):
         finding = Finding("writes", verdict, "so")
@@ -340,7 +340,7 @@ def test_a_run_has_one_length() -> None:
     lines = shown(report(replace(a_run([Finding("x", Verdict.HELD, "y")]), history=history)), 100)
     assert lines[0].endswith("default timers, 70.0 s")
     assert history.length == 70.0
-    assert "watched for all of 70.0 s" in Assumptions().check(history).summary
+    assert "observed throughout (70.0 s)" in Assumptions().check(history).summary
 
 
 def test_a_failure_in_pytest_is_no_narrower_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +363,7 @@ def test_what_nobody_measured_is_told_as_such() -> None:
         "web@3": split,
     }
     text = " ".join(" ".join(shown(report(a_run([], recovery=rows)), 120)).split())
-    assert "web@1 came some time between 5.2 and 20.7: nobody looked in between, and running is the latest" in text
+    assert "web@1 came some time between 5.2 and 20.7: nobody looked in between, so running is the latest possible" in text
     assert "web@2 ran there for 5.8 s already when the loss was seen: how long it took is not known" in text
     assert "web@3 served before running" in text
     assert "web@1, web@3" not in text
