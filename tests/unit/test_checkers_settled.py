@@ -172,7 +172,7 @@ def test_a_node_that_is_off_after_all_was_whole_convicts_where_a_fault_had_taken
     story.fault("node.kill", "n1", decided=10, in_force=10, healing=50, healed=healed, traits=Traits(Loss.NODE), lost="n1")
     finding = judged(story)
     assert (finding.verdict, "n1 was off at the end, after the cluster had been whole at 60.0 s" in finding.summary) == (verdict, True)
-    assert verdict is Verdict.BROKEN or "no fault explains it: what is missed may be its doing" in finding.summary
+    assert verdict is Verdict.BROKEN or "no fault explains it: what is missing may be due to that" in finding.summary
 
 
 @pytest.mark.parametrize(("ready", "verdict"), [(12.0, Verdict.UNKNOWN), (8.0, Verdict.BROKEN)])
