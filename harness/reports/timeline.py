@@ -6,6 +6,7 @@ It is read from the history alone. Every sign it uses is explained below it, and
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ MANY_CALLS = 8
 
 MARGIN = 1
 NARROWEST = 40
+FEWEST = 8
+"""Columns in which the beginning of a title still says something."""
 AT_ONCE = 1.0  # seconds within which what ran on a machine ends when it is off
 TICK_ROOM = 9  # columns that a time label is given at least
 
@@ -288,13 +291,8 @@ class _Drawing:
             row.fill(columns, self._use(self.signs.turn, "a step waits, or acts"), "blue")
             if turn.outcome not in {None, Outcome.OK} and columns:
                 row.write(columns[-1], self._use("F", "fault FAILED, or a step failed"), "bold yellow")
-            title = f" {turn.title} "
-            if columns and len(title) < len(columns):
-                row.write(columns[0], title, "bold blue")
-            elif columns and columns[-1] + 1 + len(title) < self.axis.width:
-                row.write(columns[-1] + 1, title, "bold blue")
-            elif columns:
-                row.write(max(0, columns[0] - len(title)), title, "bold blue")
+            if columns:
+                self._titled(row, [f" {turn.title} "], columns, columns, "bold blue")
             rows.append(row)
         return rows
 
@@ -317,18 +315,26 @@ class _Drawing:
                     column = min(column + 1, self.axis.width - 1)
                 row.write(column, self._use(mark, meaning), "bold yellow")
                 columns.append(column)
-        title = f" {life.title} "
-        if len(title) > self.axis.width // 2:
-            title = f" {life.called} {counted(len(life.targets), 'node')} "  # the moments name them all
+        whole, brief = f" {life.title} ", f" {life.called} {counted(len(life.targets), 'node')} "  # the moments name them all
+        titles = [whole, brief] if len(whole) <= max(len(brief), self.axis.width // 2) else [brief]
         last = self.axis.cell(end)
-        inside = columns[0] + 2
         stop = self.axis.cell(healing) if healing is not None else last
-        if stop - inside > len(title) + 1:
-            row.write(inside, title, "bold yellow")
-        elif last + 1 + len(title) < self.axis.width:
-            row.write(max(last, *columns) + 1, title, "bold yellow")
-        else:
-            row.write(max(0, columns[0] - len(title)), title, "bold yellow")
+        self._titled(row, titles, range(columns[0], max(last, *columns) + 1), range(columns[0] + 2, stop - 1), "bold yellow")
+
+    def _titled(self, row: Row, titles: Sequence[str], drawn: range, inside: range, style: str) -> None:
+        """Write the first title that has room inside what is drawn, to the right of it or to the left; else as much of the last one as has room.
+
+        It is written over no mark: what was done when is told by nothing else in the row.
+        """
+        right, left = range(drawn[-1] + 1, self.axis.width - 1), range(drawn[0])
+        for title in titles:
+            for room in (inside, right, left):
+                if len(title) < len(room) or (room is left and len(title) == len(room)):
+                    row.write(room.stop - len(title) if room is left else room.start, title, style)
+                    return
+        room = max((inside, right, left), key=len)
+        if len(room) >= FEWEST:
+            row.write(room.start, f"{titles[-1][: len(room) - 1]}…" if self.signs is UNICODE else titles[-1][: len(room)], style)
 
     def _nodes(self) -> list[Row]:
         rows: list[Row] = []
@@ -458,15 +464,19 @@ class _Drawing:
 
 
 def wrapped(words: Iterable[str], width: int, pad: str, style: str, between: str = " ") -> list[Text]:
-    """Break words, and words that are too long, into lines of at most `width` columns, each behind `pad`."""
+    """Break words into lines of at most `width` columns, each behind `pad`; what is too long for one at its blanks, and only else anywhere."""
     lines: list[str] = []
     line = ""
     room = max(20, width - len(pad) - MARGIN)
     # A path may be longer than a line: it is broken, not cut.
-    for word in (each[start : start + room] for each in map(in_line, words) for start in range(0, len(each) or 1, room)):
+    for word in (part for each in map(in_line, words) for part in ([each] if len(each) <= room else _broken(each, room))):
         if line and len(line) + len(between) + len(word) > room:
             lines.append(line)
             line = word
         else:
             line = f"{line}{between}{word}" if line else word
     return [Text(pad + each, style=style, no_wrap=True) for each in (*lines, line)]
+
+
+def _broken(text: str, room: int) -> list[str]:
+    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Group
 
@@ -17,6 +19,7 @@ from harness.core.values import (
 )
 from harness.history.absence import Voters
 from harness.history.events import (
+    Acted,
     Answered,
     Event,
     FaultStage,
@@ -203,6 +206,24 @@ def test_only_what_is_many_of_one_kind_is_told_as_one_lane(instances: int, bad: 
         reading.feed(entry)
     assert [label for label, _ in call_lanes(reading)] == [*told, *others]
     assert sum(len(each) for _, each in call_lanes(reading)) == instances + len(others)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_no_title_stands_over_the_marks_of_its_row_however_narrow_or_long(width: int) -> None:
+    """What has no room is shortened: the moments tell all of it. Nor is a word of the legend broken."""
+    events = phases(0, 1, 2, 3, 8, 9, 10)
+    events += [(2.0 + number, fault(stage)) for number, stage in enumerate((Stage.DECIDED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED))]
+    begun = Acted(1, "command", ("n1",), 5.0, may_fail=False, parameters={"run": "echo " + "x" * 200})
+    events += [(7.0, begun), (7.5, replace(begun, outcome=Outcome.OK, seconds=0.5))]
+    lines = shown(Timeline(History.of_events(*events), NODES), width)
+    band, turn = (next(line for line in lines if line.startswith(row)) for row in ("fault 1", "action 1"))
+    assert all(mark in band for mark in "D▓H░")
+    assert "▒" in turn
+    assert "command" in turn
+    assert max(map(len, lines)) <= width
+    legend = " ".join(" ".join(lines).split())
+    assert "D fault decided" in legend
+    assert "▒ a step awaits something, or does it" in legend
 
 
 def test_a_fault_that_never_was_in_force_is_not_drawn_as_if_it_was() -> None:
