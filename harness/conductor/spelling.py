@@ -371,7 +371,7 @@ def _misfits(what: str, asked: Sequence[Any]) -> list[Problem]:
         try:
             parameters.must_fit(each)
         except ValidationError as error:
-            found += _in_words(where, error, {})
+            found += _in_words(where, error, parameters.wanted(type(each)))
         except ValueError as error:
             found.append(Problem(where, 0, 0, *problems.parts(str(error))))
     return found

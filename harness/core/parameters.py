@@ -161,3 +161,12 @@ def _hints(cls: Any) -> dict[str, Any]:
 @functools.cache
 def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(_shape(cls))
+
+
+_KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+
+
+def wanted(cls: Any) -> dict[str, str]:
+    """Return what is expected of each parameter of a class, in words, where its type says so."""
+    found = schema(cls).get("properties", {})
+    return {name: str(each.get("description") or _KINDS.get(each.get("type", ""), "")) for name, each in found.items()}

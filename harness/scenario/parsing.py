@@ -121,7 +121,7 @@ class Draft:
             return parameters.build(cls, given)
         except ValidationError as error:
             where = place if place in self.doc.values else step
-            self._note(error, given, where, valid, _wanted(cls), {})
+            self._note(error, given, where, valid, parameters.wanted(cls), {})
         except ValueError as error:
             # The class says itself what it wants, and mostly of which parameter.
             named = [key for key in given if re.search(rf"\b{re.escape(key)}\b", str(error))] or list(given)
@@ -193,14 +193,7 @@ def _its_place(name: str, part: str, under: Mapping[str, str], beside: Sequence[
     return f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
 
 
-def _wanted(cls: Any) -> dict[str, str]:
-    """Return what each parameter of a class is, where its type says so."""
-    found = parameters.schema(cls).get("properties", {})
-    return {name: str(each.get("description") or _KINDS.get(each.get("type", ""), "")) for name, each in found.items()}
-
-
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 """Pydantic's words for a key that nobody knows."""
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 """Pydantic's words for a number that is out of its bounds."""
-_KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

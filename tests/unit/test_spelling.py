@@ -18,7 +18,7 @@ from harness import registry
 from harness.actions import ACTIONS
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceStop
-from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
+from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Scaled, Writes
 from harness.conductor import spelling
 from harness.core import parameters
 from harness.core.errors import BadInput, HarnessError, Unsupported
@@ -36,6 +36,7 @@ from harness.steps.step import step_from_json
 from harness.steps.targeting import Around
 from harness.testing.bare import BareMode
 from harness.workloads.http import Http
+from harness.workloads.probe import Probe
 from harness.workloads.register import Register
 from tests.unit.sessions import Led, Scripted, in_memory, scripted
 
@@ -536,3 +537,17 @@ def test_a_marker_takes_timers_as_a_file_writes_them() -> None:
         "election": 500.0,
         "beat": 0.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (Probe("Own Q", "n1", command="true"), "name 'Own Q'; expected a name of lower-case letters, digits and dashes"),
+        (Scaled("web", 0, 5.0), "to 0; expected a whole number above 0"),
+        (Scale("web", 0), "instances 0; expected a whole number from 1 to 100"),
+    ],
+    ids=lambda each: getattr(each, "name", None),
+)
+def test_a_value_in_python_is_told_in_the_words_in_which_a_file_is(asked: Any, told: str) -> None:
+    """And not in those of the library that checks it."""
+    assert told in "; ".join(f"{each.found}; expected {each.expected}" for each in spelling._misfits("part", [asked]))
