@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.checkers.own_doing import in_doubt, only_about
 from harness.core.traits import daemon
-from harness.core.values import App, Call, Container, NodeState, Outcome, Placement, View
+from harness.core.values import App, Call, Container, Effect, NodeState, Outcome, Placement, View
 from harness.history import older
 from harness.history.events import ApiSeen, Entry, NodeSeen, Note
 from harness.history.situation import FRESH, WRITES, Situation
@@ -547,3 +548,23 @@ def test_that_an_app_runs_nowhere_is_known_only_where_every_node_was_asked(state
     assert situation.nowhere("web") is nowhere
     situation.hear(Entry(10, 3.0, NodeSeen("n1", NodeState.UP, (Container("0" * 64, "web@1"),))))
     assert not situation.nowhere("web")
+
+
+# -- what is said of it to whoever judges
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_is_missing_is_told_in_the_words_by_which_it_is_judged(*, away: bool) -> None:
+    """`in_doubt` and `only_about` read them back: another word here, and an action in doubt would excuse nothing any more."""
+    story = Story().action(2, 3, "app.scale", effect=Effect({"web": 1}), was={"web": 2}, outcome=Outcome.UNKNOWN)
+    story.node(4, "n1", "web@1").node(4, "n2").node(4, "n3")
+    history = story.history()
+    situation = heard(story, http=False, register=False, quorum=False)
+    said = situation.lacking(WEB, {"n3"}, 5.0)[0] if away else [each for each in situation.missing(5.0) if "instances" in each]
+    assert len(said) == 1
+    assert only_about(said) == ("web",)
+    assert "whether app.scale at 2.0 s was done is not known" in in_doubt(history, 5.0, said)
+    silent = heard(whole().get(9.9, "web@2", Outcome.FAIL)).missing(10.0)
+    assert silent == ["web@2 does not answer"]
+    assert only_about(silent) == ("web",)
+    assert only_about([*said, "the members do not agree on one leader"]) == ()
