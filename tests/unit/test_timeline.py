@@ -223,7 +223,7 @@ def test_no_title_stands_over_the_marks_of_its_row_however_narrow_or_long(width:
     assert max(map(len, lines)) <= width
     legend = " ".join(" ".join(lines).split())
     assert "D fault decided" in legend
-    assert "▒ a step awaits something, or does it" in legend
+    assert "▒ a step waits, or acts" in legend
 
 
 def test_a_fault_that_never_was_in_force_is_not_drawn_as_if_it_was() -> None:
