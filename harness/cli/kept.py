@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.flags import RESULTS
-from harness.cli.tables import add, print_whole, styled, table_of
+from harness.cli.tables import add, print_whole, styled, table_of, width_of
 from harness.cli.telling import console, say
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import lasted
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 COLUMNS = ("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
 FEW = ("run", "verdict", "when", "took")
 """What a narrow terminal is shown: a run's name says most of the rest."""
-NARROW = 80
-"""Columns up to which a terminal is narrow."""
 
 
 @click.command("judge", short_help="Judge a saved run again, without a cluster.")
@@ -153,13 +151,13 @@ def _no_finding(run: Run, checker: str) -> Problem:
     return Problem("--evidence", 0, 0, what, f"one of {', '.join(there) or 'none'}", hint if hint.startswith("did you mean") else "")
 
 
-@click.command("list")
+@click.command("list", short_help="List all runs and how each came out, the newest last.")
 @RESULTS
 def list_command(results: Path) -> None:
     """List all runs, the newest last: with the verdict, or whether it was stopped, failed, is still running, or was killed.
 
-    "ending" means that its verdict is being made, or that its harness was killed and its cluster is being removed. On a terminal of 80 columns or
-    fewer, what the plans say is left out.
+    "ending" means that its verdict is being made, or that its harness was killed and its cluster is being removed. On a terminal that is too narrow
+    for all columns, what the plans say is left out.
     """
     from harness.host.processes import with_reapers  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.runs.writer import writers  # noqa: PLC0415 - same
@@ -169,9 +167,8 @@ def list_command(results: Path) -> None:
         say(f"no runs in {in_line(results)} yet; `whalefall run FILE` makes one")
         return
     going, ending = writers(), with_reapers()
-    columns = COLUMNS if console().width > NARROW else FEW
-    table = table_of(*columns)
-    table.collapse_padding = columns is FEW
+    wide, narrow = table_of(*COLUMNS), table_of(*FEW)
+    narrow.collapse_padding = True
     problems: list[Problem] = []
     for folder in every:
         try:
@@ -180,7 +177,8 @@ def list_command(results: Path) -> None:
         except (BadInput, OSError) as error:
             found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
             problems += found
-            add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
+            for table, columns in ((wide, COLUMNS), (narrow, FEW)):
+                add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
             continue
         here = folder.resolve()
         # Who writes it is asked before what lies there: no verdict was made of a run that still goes, nor is any of one that was killed.
@@ -190,12 +188,14 @@ def list_command(results: Path) -> None:
             "run": folder.name,
             "verdict": styled(str(said)),
             **{key: str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")},
-            "when": _when(environment.get("started"), "%Y-%m-%d %H:%M" if columns is COLUMNS else "%m-%d %H:%M"),
+            "when": _when(environment.get("started"), "%Y-%m-%d %H:%M"),
             "seconds": "?" if length is None else lasted(length).removesuffix(" s"),
             "took": "?" if length is None else lasted(length),
         }
-        add(table, *(cells[column] for column in columns))
-    print_whole(table)
+        add(wide, *(cells[column] for column in COLUMNS))
+        cells["when"] = _when(environment.get("started"), "%m-%d %H:%M")
+        add(narrow, *(cells[column] for column in FEW))
+    print_whole(wide if width_of(wide) <= console().width else narrow)
     for problem in problems:
         say(in_line(problem), err=True)
 

@@ -33,7 +33,7 @@ def image_group() -> None:
     """Node images, and boxes for virtual machines: build, list, prune."""
 
 
-@image_group.command("build")
+@image_group.command("build", short_help="Build what is missing of the node images of modes.")
 @click.argument("modes", metavar="[MODE]...", nargs=-1)
 @click.option("--box", "a_box", is_flag=True, help="Also the box, for virtual machines: the same with a kernel of its own.")
 def image_build(modes: tuple[str, ...], *, a_box: bool) -> None:
@@ -86,7 +86,7 @@ def image_list() -> None:
     print_whole(table)
 
 
-@image_group.command("prune")
+@image_group.command("prune", short_help="Remove layers and boxes that nobody uses.")
 @click.option("--all", "everything", is_flag=True, help="Also the current ones, if nobody uses them.")
 def image_prune(*, everything: bool) -> None:
     """Remove layers of node images, and boxes, that nobody uses, the current ones left out."""

@@ -22,8 +22,12 @@ def table_of(*columns: str) -> Table:
 
 def print_whole(table: Table) -> None:
     """Print a table as wide as it needs to be: ids and paths are for copying, so rather a wide line than a cut one."""
-    shown = console()
-    Console(width=max(shown.width, Measurement.get(Console(width=1000), shown.options.update(width=1000), table).maximum)).print(table)
+    Console(width=max(console().width, width_of(table))).print(table)
+
+
+def width_of(table: Table) -> int:
+    """Return how many columns a table needs, with nothing in it cut or broken."""
+    return Measurement.get(Console(width=1000), console().options.update(width=1000), table).maximum
 
 
 def add(table: Table, *cells: object) -> None:

@@ -160,3 +160,10 @@ def test_what_does_a_run_again_can_be_pasted(call: Callable[..., Result], monkey
     assert plans[0].resolve() == plans[1].resolve()
     assert "--seed 42" in line
     assert len(conductor.given) == 2
+
+
+@pytest.mark.parametrize("group", [[], ["image"]])
+def test_no_command_is_told_of_in_half_a_sentence(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, group: list[str]) -> None:
+    """At 80 columns each has a line of its own in the help, whole."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in call(*group, "--help").output.partition("Commands:")[2]
