@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.core.errors import brief
 from harness.core.figures import at, given, lasted
 from harness.core.naming import listed, natural, worded
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
@@ -476,7 +477,7 @@ class Narrative:
         if not isinstance(event, Acted):
             return
         named = " ".join(
-            [event.name, *(f"{name}={worded(value)}" for name, value in event.parameters.items() if value not in (None, "", {}))]
+            [event.name, *(f"{name}={brief(worded(value))}" for name, value in event.parameters.items() if value not in (None, "", {}))]
         )
         where = f" on {listed(event.targets)}" if event.targets else ""
         said = f"action {event.number} ({named}{where})"

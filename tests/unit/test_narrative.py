@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from harness.core.values import (
     View,
 )
 from harness.history.events import (
+    Acted,
     Answered,
     ApiSeen,
     Checked,
@@ -299,3 +301,11 @@ def test_who_is_cut_off_is_told_where_it_is_not_who_was_aimed_at(lost: str, said
     reading = Narrative()
     moments = [moment.what for entry in story.history().entries for moment in reading.feed(entry)]
     assert said in moments
+
+
+def test_a_long_command_is_told_by_its_beginning_where_it_is_one_moment_of_many() -> None:
+    """The plan and the results have all of it."""
+    begun = Acted(1, "command", ("n1",), 60.0, may_fail=False, parameters={"run": "rotate-keys\n" + "x" * 4000, "secret": "y" * 100})
+    told = moments(History.of_events((1.0, begun), (2.0, replace(begun, outcome=Outcome.OK, seconds=1.0))))
+    named = f"action 1 (command run=rotate-keys … secret={'y' * 78} … on n1)"
+    assert told == [f"{named} begins", f"{named} is done, after 1.0 s"]
