@@ -92,16 +92,16 @@ class _Flapping:
     longest: float = 0.0
     last: Moment | None = None
 
-    def rest(self) -> Iterator[Moment]:
-        """Tell how often it came since it was last told."""
+    def rest(self, now: float) -> Iterator[Moment]:
+        """Tell, as a moment of now, how often it came since it was last told."""
         if self.last is None or not self.held:
             return
         about, time = self.last.about, self.last.time
         if about is not None and about.subject:
             text = f"{about.subject} {about.what} {_more(self.held)} until {at(time)}, for {lasted(self.longest)} at the longest"
-            yield Moment(time, text, "bad")
+            yield Moment(now, text, "bad")
         else:
-            yield dataclasses.replace(self.last, what=f"{self.last.what}; {_more(self.held)} like it since {at(self.since)}")
+            yield dataclasses.replace(self.last, time=now, what=f"{self.last.what}; {_more(self.held)} like it since {at(self.since)}")
         self.held, self.longest = 0, 0.0
 
 
@@ -117,19 +117,22 @@ class Folding:
         told += [each for each in moments if each.about is None or self._passes(each, each.about)]
         return sorted(told, key=lambda each: each.time)
 
-    def rest(self) -> list[Moment]:
-        """Return what is still held back, at the end."""
-        return [each for state in self._known.values() for each in (*state.rest(), *([state.open] if state.open else []))]
+    def rest(self, now: float) -> list[Moment]:
+        """Return what is still held back, at the end: as moments of then, for whoever prints them has told what came before."""
+        held: list[Moment] = []
+        for state in self._known.values():
+            held += [*state.rest(now), *([dataclasses.replace(state.open, time=now)] if state.open else [])]
+        return held
 
     @staticmethod
     def _due(state: _Flapping, now: float) -> Iterator[Moment]:
         """Tell what has gone on for long, and how often it came where that was held back for long."""
         if state.open is not None and now - state.open.time >= LONG_SECONDS:
-            yield from state.rest()
+            yield from state.rest(now)
             yield dataclasses.replace(state.open, time=now)
             state.open, state.told = None, True
         elif state.held and now - state.since >= AGAIN_SECONDS:
-            yield from state.rest()
+            yield from state.rest(now)
 
     def _passes(self, moment: Moment, about: Flap) -> bool:
         """Take note of a moment, and say whether it is told."""

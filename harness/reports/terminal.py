@@ -93,7 +93,7 @@ class PlainView:
 
     def __exit__(self, *exc: object) -> None:
         """Print what is left."""
-        for moment in self._folding.rest():
+        for moment in self._folding.rest(self._clock.now() - self._origin):
             self._lines.put(moment)
         self._lines.put(None)
         self._thread.join(5.0)

@@ -35,7 +35,9 @@ def live(moments: Sequence[Moment], end: float) -> list[str]:
             moment = left.pop(0)
             told += folding.feed(moment.time, [moment])
         told += folding.feed(now, [])
-    return [each.what for each in (*told, *folding.rest())]
+    every = [*told, *folding.rest(end)]
+    assert [each.time for each in every] == sorted(each.time for each in every), "no line of a log goes back in time"
+    return [each.what for each in every]
 
 
 def test_what_flaps_is_told_a_few_times_as_it_happens_and_then_how_often() -> None:
