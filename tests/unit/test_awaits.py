@@ -74,7 +74,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         [
             "s.yaml:7:25: an unknown app 'wep'",
             "s.yaml:7:40: '1s'; expected a duration",
-            "s.yaml:7:50: false; expected one of broken, unknown, go on",
+            "s.yaml:7:50: no, which YAML reads as false; expected one of broken, unknown, go on",
             "s.yaml:7:54: an unknown key 'on'",
         ],
     ),
