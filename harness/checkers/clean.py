@@ -86,7 +86,7 @@ def _by_action(history: History, node: str) -> str:
         there = node in each.targets if each.targets else effect.disturbs
         work = bool(effect.runs or effect.renews or effect.moves or effect.opens or effect.alters)
         if there and each.outcome is not Outcome.FAIL and (effect.disturbs or effect.stops or effect.starts or not work):
-            return f"{each.name} was done from {at(each.begun)} on, which may have done that"
+            return f"action {each.name} was done from {at(each.begun)} on, which may have done that"
     return ""
 
 

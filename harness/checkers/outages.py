@@ -166,7 +166,7 @@ def done_in(history: History, times: Sequence[Interval], app: str = "") -> str:
     around = [Interval(each.start - AT_ONCE, each.end) for each in times]
     may = [each for each in deeds(history) if each.effect.upsets or (app in each.effect.renews if app else each.effect.renews)]
     done = [each for each in may if any(each.begun <= time.end and time.start <= each.over(history.end) for time in around)]
-    named = [f"{each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
+    named = [f"action {each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
     more = [f"{plural(len(named) - NAMED, 'action')} more"] if len(named) > NAMED else []
     return f" ({', and '.join([*named[:NAMED], *more])})" if named else ""
 

@@ -76,7 +76,7 @@ def test_a_gap_counts_whoever_made_it_and_names_our_own_actions(begun: float, ef
     story = broken_from_ten().gets(0, 20, "web@1").gets(20, 55, "web@1", Outcome.FAIL).gets(55, 59, "web@1")
     finding = judged(story.action(begun, begun + 1, "node.drain", "n2 n3", effect=effect), share=0.1)
     assert finding.verdict is Verdict.BROKEN
-    assert (f"30 s were allowed (node.drain on n2 n3 was done from {begun:.1f} s on)" in finding.summary) is named, finding.summary
+    assert (f"30 s were allowed (action node.drain on n2 n3 was done from {begun:.1f} s on)" in finding.summary) is named, finding.summary
 
 
 @pytest.mark.parametrize(("times", "more"), [(1, ""), (3, ""), (5, ", and 2 actions more")])
@@ -87,7 +87,7 @@ def test_a_share_counts_whoever_took_of_it_and_names_our_own_actions(times: int,
         story.action(18 + number, 18.5 + number, "node.drain", "n2", effect=Effect(moves=True), number=number)
     finding = judged(story, share=0.9, gap=60)
     assert finding.verdict is Verdict.BROKEN
-    named = ", and ".join(f"node.drain on n2 was done from {19 + number:.1f} s on" for number in range(min(times, 3)))
+    named = ", and ".join(f"action node.drain on n2 was done from {19 + number:.1f} s on" for number in range(min(times, 3)))
     assert f"90.0% were promised ({named}{more})" in finding.summary
 
 
