@@ -187,6 +187,11 @@ AS_THEY_STAND: Mapping[str, str] = {
     "providers/vagrant/__init__.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
     "providers/vagrant/__init__.py: _KNOCK_SECONDS": "a look in between, for what is told; nothing fails",
     "providers/vagrant/virsh.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
+    "nodes/children.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
+    "nodes/this_machine.py: GRACE_SECONDS": "how long a command that is ended has for its last words; nothing fails",
+    "registry/entries.py: LOAD_SECONDS": "an import of one file, long before any run",
+    "workloads/performing.py: END_SECONDS": "how long threads are waited for before they are left behind; nothing fails",
+    "workloads/performing.py: seconds=0.0": "what a driver is told; this one asks nothing more",
     "workloads/driver.py: GRACE_SECONDS": "how long calls are waited for before they are left behind; nothing fails",
 }
 """Waits that are no limits, and limits that are lengthened elsewhere, each with the reason."""

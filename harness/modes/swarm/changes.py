@@ -9,6 +9,7 @@ from urllib.parse import quote
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import HalfDone, HarnessError, Unreachable, gist
+from harness.core.figures import given
 from harness.modes import on_nodes
 from harness.modes.swarm import services, stacks
 from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, NANO, WORK_SECONDS, Daemon, clean, first, refused
@@ -62,7 +63,7 @@ def submit(managers: Sequence[Node], app: App, run_id: str, lacked: Sequence[str
         result = daemon.node.run("sh", "-c", _STACK, "sh", app.name, beside, f"{work:.0f}", timeout=work + 2.0, stdin=body)
         if result.ok:
             return
-        said = clean(gist((result.err or result.out).decode(errors="replace"))) or f"nothing within {work:.0f} s"
+        said = clean(gist((result.err or result.out).decode(errors="replace"))) or f"nothing within {given(work)}"
         if result.exit >= _ENDED or _LATER.search(said):
             raise Unreachable(daemon.node.name, "docker stack deploy", said)
         raise HarnessError(f"{daemon.node.name}: Docker refuses the stack file {own.file if own else ''} of {app.name}: {said}")
