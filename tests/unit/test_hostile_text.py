@@ -375,8 +375,9 @@ def test_whatever_a_run_comes_to(outcome: BaseException | None, place: Path, mon
     call("run", good, "--results", str(place / NAME))
 
 
-def test_a_scenario_named_like_markup_does_not_break_the_list(place: Path) -> None:
+def test_a_scenario_named_like_markup_does_not_break_the_list(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor any other run's row, nor a table that ends without one."""
+    monkeypatch.setenv("COLUMNS", "1000")  # where all of it has room
     results = Path(kept(place))
     a_run(results, "e", {"scenario": "[/]", "mode": "[/red]", "provider": "[bold]", "seed": 7})
     said = call("list", "--results", str(results), status={0}).decode()
