@@ -608,7 +608,8 @@ def test_what_the_plan_warns_of_is_in_the_history(session: Session, fault: type[
     """For those who did not read the plan before."""
     session.plan = dataclasses.replace(bare_plan(Break(fault(), "n3", Hold(1.0))), apps=(App("web", 4),))
     session.walk()
-    assert any(text.startswith("warning: 4 instances of web, never two on one node, on 3 nodes: there is no node for 1 of them") for text in _notes(session))
+    warning = "warning: 4 instances of web, never two on one node, on 3 nodes: there is no node for 1 of them"
+    assert any(text.startswith(warning) for text in _notes(session))
 
 
 def test_a_leadership_that_nobody_has_does_not_move_at_once(session: Session, fault: type[Scripted]) -> None:
