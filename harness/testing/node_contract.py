@@ -72,9 +72,10 @@ def without_stdin_there_is_an_end_of_file(node: Node) -> None:
 
 def a_timeout_is_unreachable_and_leaves_nothing(node: Node) -> None:
     """A command that takes too long is "no answer", and does not go on behind our back."""
+    mine = f"97.{os.getpid()}"  # whoever else tries this on the same machine sleeps for another while
     with raising(Unreachable, "a command slower than its timeout"):
-        node.run("sleep", "97.125", timeout=HUNG_SECONDS)
-    same(node.run("pgrep", "-f", "^sleep 97[.]125").exit, 1, "the status of a search for what timed out")
+        node.run("sleep", mine, timeout=HUNG_SECONDS)
+    same(node.run("pgrep", "-f", f"^sleep {mine.replace('.', '[.]')}$").exit, 1, "the status of a search for what timed out")
 
 
 def a_command_ends_with_its_run(node: Node) -> None:

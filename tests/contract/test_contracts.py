@@ -335,7 +335,7 @@ def test_a_node_that_answers_rubbish_is_convicted() -> None:
 
 def test_a_node_that_answers_after_the_deadline_is_convicted() -> None:
     """The node contract sees an answer that should have been none, and a process that was left."""
-    node = MemoryNode("n1", "10.77.0.11", processes=["sleep 97.125"])
+    node = MemoryNode("n1", "10.77.0.11", processes=[f"sleep 97.{os.getpid()}"])
     with pytest.raises(contracts.ContractBroken, match="a search for what timed out"):
         node_contract.a_timeout_is_unreachable_and_leaves_nothing(node)
 

@@ -246,7 +246,8 @@ def test_the_text_of_a_command_is_no_part_of_any_script(session: Session, tmp_pa
 def test_what_still_breaks_is_ended_before_what_mends_begins(session: Session, tmp_path: Path, *, alone: bool) -> None:
     """With all that it waits for: whoever made it may stand still, or be dead, and nobody would mend what it breaks afterwards."""
     cluster, node = session.cluster.of(1), session.cluster.nodes[0]
-    fault = marking(breaking="touch begun; sh -c 'sleep 601; touch late'; touch late", inject_within=50.0)
+    mine = f"601.{os.getpid()}"  # another worker may try the same
+    fault = marking(breaking=f"touch begun; sh -c 'sleep {mine}; touch late'; touch late", inject_within=50.0)
     broke: list[BaseException] = []
 
     def inject() -> None:
@@ -262,7 +263,7 @@ def test_what_still_breaks_is_ended_before_what_mends_begins(session: Session, t
     assert thread.wait(30)
     assert "status 137" in str(broke)
     assert not (tmp_path / "n1" / "late").exists()
-    assert subprocess.run(["pgrep", "-f", "^sleep 601$"], check=False, capture_output=True).stdout == b""
+    assert subprocess.run(["pgrep", "-fx", f"sleep {mine}"], check=False, capture_output=True).stdout == b""
 
 
 @pytest.mark.parametrize("alone", [False, True])
