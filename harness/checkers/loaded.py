@@ -11,10 +11,11 @@ from pydantic import Field
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, answers_missing, conclude, missed, plural, unknown, whole
-from harness.checkers.outages import FEWEST, done_in, judged_time
+from harness.checkers.outages import FEWEST, done_in, first_decided, judged_time
 from harness.checkers.troubles import until_late, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
+from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
 from harness.history.calls import COMMAND, untold
 from harness.history.intervals import Interval, neat
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from harness.core.values import Finding, Json
     from harness.history.events import History
 
-_NOT_RUN = frozenset({126, 127})
-"""Statuses of a shell that finds no such program, or cannot run it (POSIX)."""
 _KILLED = 128
 """Statuses above it are those of a command that a signal ended: nobody knows whose."""
 
@@ -90,7 +89,7 @@ class LoadServed:
             return [unknown(f"{said}, before the first fault bit: then it shows nothing of it", load.entry)]
         if load.status == status:
             return []
-        if load.status in _NOT_RUN or load.status > _KILLED:
+        if load.status in NO_PROGRAM or load.status > _KILLED:
             return [unknown(f"{said}: it could not be run, or was killed", load.entry)]
         when = Interval(window.start, load.ended)
         return [missed(f"{said}, {status} was promised{done_in(history, [when])}", load.entry, over=watched(history, when))]
@@ -102,7 +101,7 @@ class LoadServed:
         if void := self._before(history, load, window):
             return void, []
         # From the decision on nobody knows whether it had bitten.
-        pieces = [each for each in load.pieces if each.end > _decided(history, window) and each.start < window.end]
+        pieces = [each for each in load.pieces if each.end > first_decided(history, window.start) and each.start < window.end]
         inside = [each for each in pieces if window.start <= each.start and each.end <= window.end]
         counts = sum((each.tally for each in inside), Tally())
         calls = counts.ok + counts.failed
@@ -138,7 +137,7 @@ class LoadServed:
 
     def _before(self, history: History, load: Load, window: Interval) -> list[Point]:
         """Say that nothing went well before anything was broken, or that nobody knows."""
-        decided = _decided(history, window)
+        decided = first_decided(history, window.start)
         earlier = [each for each in load.pieces if each.end <= decided]
         if not earlier:
             return [unknown(f"the command {self.called} told of no calls before the first fault was made (at {at(decided)})", load.entry)]
@@ -156,11 +155,6 @@ class LoadServed:
         if load.itself and load.status and self.status is None and load.ended is not None and load.ended < history.observed:
             return [unknown(f"{end} with status {load.status}: it failed by itself", load.entry)]
         return []
-
-
-def _decided(history: History, window: Interval) -> float:
-    """Return when the first fault that was ever in force was decided."""
-    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
 
 
 def _share(history: History, share: float, figures: str, counts: Tally, edges: Tally, window: Interval, *, sure: bool) -> list[Point]:

@@ -282,12 +282,17 @@ def judged_time(history: History) -> Interval | None:
     return Interval(min(begun), max(min(begun), history.observed))
 
 
+def first_decided(history: History, otherwise: float) -> float:
+    """Return when the first fault that was ever in force was decided; `otherwise` where none was."""
+    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=otherwise)
+
+
 def before_the_bite(history: History, window: Window) -> Window:
     """From the decision of the first fault that was ever in force to when it is known to have bitten: in between nobody knows whether it had.
 
     Of a window that is the time of one fault, from that one's decision; of what is left without some faults, nothing.
     """
-    decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+    decided = first_decided(history, window.start)
     if window.named:
         decided = window.start if window.decided is None else window.decided
     return replace(window, pieces=(Interval(min(decided, window.start), window.start),))

@@ -132,18 +132,20 @@ _OURS = frozenset(
 
 def is_ours(error: BaseException) -> bool:
     """Whether a call failed since this machine could not make it, by the errors behind an error: that says nothing of whom it called."""
+    numbers = [each.errno for each in behind(error) if isinstance(each, OSError) and each.errno is not None]
+    return any(each in _OURS or each < 0 for each in numbers)  # below 0: a name found no address
+
+
+def behind(error: BaseException) -> list[BaseException]:
+    """Return an error with all those behind it: its causes, and those that HTTP clients put into its arguments or its `reason`."""
     seen: list[BaseException] = []
     todo: list[BaseException] = [error]
     while todo:
         each = todo.pop()
         seen.append(each)
-        if (
-            isinstance(each, OSError) and each.errno is not None and (each.errno in _OURS or each.errno < 0)
-        ):  # below 0: a name found no address
-            return True
         inner = [*each.args, each.__cause__, each.__context__, getattr(each, "reason", None)]
         todo += [other for other in inner if isinstance(other, BaseException) and other not in seen]
-    return False
+    return seen
 
 
 class NoGoodAnswer(HarnessError):

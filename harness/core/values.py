@@ -196,6 +196,9 @@ class NodeSpec:
 MOST_INSTANCES = 100
 """Instances of an app at most, as a scenario file and an action may ask for."""
 
+NO_PROGRAM = frozenset({126, 127})
+"""Statuses of a shell that finds no such program, or cannot run it (POSIX)."""
+
 
 NUMBER, ANY = "%", "*"
 """In what a definition calls things: the number of an instance, from 1, and a part that nobody can know before."""

@@ -13,7 +13,7 @@ from harness.core.errors import BadInput, CommandFailed, FaultFailed, HarnessErr
 from harness.core.protocols import Cluster, Here, Mode, Node, Services
 from harness.core.traits import EVERYBODY, RUNTIME, blinded, known_as
 from harness.core.units import Duration
-from harness.core.values import HERE, Loss, Rung, Traits, Unavailable
+from harness.core.values import HERE, NO_PROGRAM, Loss, Rung, Traits, Unavailable
 from harness.faults.common import digest, live, together
 from harness.faults.partition import Partition
 from harness.nodes import users_command
@@ -29,8 +29,6 @@ LEAVES = ("containers", "disk", "dropins", "marks", "mounts", "nft_tables", "qdi
 """What may be found of it while it is in force: whatever there is to be found (`harness.undo.fingerprint.ASPECTS`)."""
 
 _BITES, _DOES_NOT = 0, 1
-_NO_PROGRAM = frozenset({126, 127})
-"""Statuses of a shell that finds no such program, or cannot run it (POSIX)."""
 
 _Breaking: TypeAlias = Annotated[Line, Field(alias="inject", description=f"what breaks a target: {LINE}")]
 _Mending: TypeAlias = Annotated[Line, Field(alias="heal", description=f"what mends it, again and again if need be: {LINE}")]
@@ -147,7 +145,7 @@ class OwnFault:
         What it answers counts only when the fault is made: no app may run yet.
         """
         status, said = self._asked(cluster, target)
-        if status not in _NO_PROGRAM:
+        if status not in NO_PROGRAM:
             return None
         found = f"in_force ended with status {status} on {target.name}: {said or '(it said nothing)'}"
         raise BadInput([Problem(f"the fault {self.name}", 0, 0, found, "what the node can run: status 0 where it bites, and 1 where not")])
@@ -166,11 +164,11 @@ class OwnFault:
         """Return the command that mends, for the node to run alone."""
         return users_command.alone(self.mending, self.heal_within, _which(cluster))
 
-    def _everywhere(self, cluster: Cluster, nodes: Sequence[Node], text: str, seconds: float, part: Purpose) -> str:
-        breaks = part is Purpose.BREAKS
+    def _everywhere(self, cluster: Cluster, nodes: Sequence[Node], text: str, seconds: float, purpose: Purpose) -> str:
+        breaks = purpose is Purpose.BREAKS
 
         def one(node: Node) -> str:
-            status, said = users_command.ran(node, text, seconds, secret=self.secret, handed=breaks, fault=_which(cluster), part=part)
+            status, said = users_command.ran(node, text, seconds, secret=self.secret, handed=breaks, fault=_which(cluster), purpose=purpose)
             if status:
                 raise CommandFailed(node.name, ("sh", "-c", text), status, said)
             return f"{node.name}: {said}" if said else ""

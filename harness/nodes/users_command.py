@@ -155,15 +155,15 @@ def lack(secret: str) -> str:
 
 
 def ran(
-    node: Node, text: str, seconds: float, *, secret: str = "", handed: bool = True, fault: str = "", part: Purpose | None = None
+    node: Node, text: str, seconds: float, *, secret: str = "", handed: bool = True, fault: str = "", purpose: Purpose | None = None
 ) -> tuple[int, str]:
     """Run a command as root by a node's shell, and return its status and the end of what it said, on both its outputs.
 
     `secret` names the variable that it has in its environment where it is `handed`; wherever its value is printed as it is, it is hidden. `fault` is
-    which one it is of, for `FAULT`, and `part` whether it breaks or mends: what mends ends first what still breaks. Raises `Unreachable` where there
-    is no answer in so many seconds.
+    which one it is of, for `FAULT`, and `purpose` whether it breaks or mends: what mends ends first what still breaks. Raises `Unreachable` where
+    there is no answer in so many seconds.
     """
-    value = SecretValue(os.fsencode(os.environ.get(secret, "")) if secret else b"")
+    value = _value_of(secret)
     given = secret if handed else ""
     try:
         result = node.run(
@@ -175,7 +175,7 @@ def ran(
             str(SAID_BYTES),
             given,
             fault,
-            part or "",
+            purpose or "",
             _noted(fault),
             timeout=seconds,
             stdin=SecretValue(value + b"\n" if given else b""),
@@ -183,6 +183,11 @@ def ran(
     except Unreachable as error:
         raise Unreachable(node.name, text, error.saw) from error
     return result.exit, gist(_hidden(result.out + result.err, value).decode(errors="replace"))
+
+
+def _value_of(secret: str) -> SecretValue:
+    """Return the value of a secret; empty where none is asked for."""
+    return SecretValue(os.fsencode(os.environ.get(secret, "")) if secret else b"")
 
 
 class Begun:
@@ -211,7 +216,7 @@ def begun(node: Node, text: str, *, secret: str = "") -> Begun:
     """Begin a command that goes on, as root by a node's shell. Raises `Unreachable`, and `HarnessError` for a node that runs none."""
     if not isinstance(node, Streaming):
         raise HarnessError(f"{node.name} runs no command that goes on")
-    value, word = SecretValue(os.fsencode(os.environ.get(secret, "")) if secret else b""), secrets.token_hex(16)
+    value, word = _value_of(secret), secrets.token_hex(16)
     stream = node.stream("sh", "-c", _GOES_ON, "sh", text, word, secret, stdin=SecretValue(value + b"\n" if secret else b""))
     return Begun(stream, word.encode(), value)
 

@@ -14,7 +14,7 @@ from harness.history.loads import RUN
 from harness.nodes import users_command
 from harness.nodes.this_machine import node_of
 from harness.nodes.users_command import LINE, Line, Secret
-from harness.workloads.probe import NAMED
+from harness.workloads.probe import Called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from harness.core.protocols import Cluster
 
-_Name: TypeAlias = Annotated[str, Field(alias="name", pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$", description=NAMED)]
 _Run: TypeAlias = Annotated[Line, Field(description=f"what goes on during the whole run: {LINE}")]
 _On: TypeAlias = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$", description="here, this machine, or the name of a node, such as n1")
@@ -37,7 +36,7 @@ class OwnLoad:
     is a JSON object with `ok`, `failed` or both tells how many calls went well, and how many did not, since the line before. All lines are kept.
     """
 
-    called: _Name
+    called: Called
     run: _Run
     on: _On = HERE
     secret: Secret = ""

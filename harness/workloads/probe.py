@@ -29,7 +29,7 @@ _YES, _NO = 0, 1
 _OK = 200
 _LONGEST_PATH = 500
 
-_Name: TypeAlias = Annotated[str, Field(alias="name", pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$", description=NAMED)]
+Called: TypeAlias = Annotated[str, Field(alias="name", pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$", description=NAMED)]
 _WHERE = "the name of a node, such as n1; or here, for a command on this machine"
 _On: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$", description=_WHERE)]
 _Command: TypeAlias = Annotated[Line | None, Field(description=f"what ends with 0 where it is so and with 1 where not: {LINE}")]
@@ -52,7 +52,7 @@ class Probe:
     `on: here` runs the command on this machine, as whoever runs the harness, in the cluster's network.
     """
 
-    called: _Name
+    called: Called
     on: _On
     command: _Command = None
     between: _Between = None

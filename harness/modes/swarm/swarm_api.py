@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from harness.core import stops
 from harness.core.clock import Clock, Deadline, SystemClock
-from harness.core.errors import HarnessError, Unreachable
+from harness.core.errors import HarnessError, Unreachable, behind
 from harness.core.figures import given
 from harness.core.protocols import DockerAccess
 from harness.host import untrusted
@@ -300,16 +300,7 @@ def _never_sent(error: BaseException) -> bool:
     from requests import ConnectTimeout  # noqa: PLC0415 - see `Daemon.ask`
     from urllib3.exceptions import NewConnectionError  # noqa: PLC0415 - same
 
-    seen: list[BaseException] = []
-    todo: list[BaseException] = [error]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, ConnectTimeout | NewConnectionError | ConnectionRefusedError | FileNotFoundError):
-            return True
-        seen.append(each)
-        inner = [*each.args, each.__cause__, each.__context__, getattr(each, "reason", None)]
-        todo += [other for other in inner if isinstance(other, BaseException) and other not in seen]
-    return False
+    return any(isinstance(each, ConnectTimeout | NewConnectionError | ConnectionRefusedError | FileNotFoundError) for each in behind(error))
 
 
 def _words(error: Exception, bound: float) -> str:
