@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, answers_missing, conclude, missed, plural, unknown, whole
-from harness.checkers.outages import FEWEST, done_in, first_decided, judged_time
-from harness.checkers.troubles import until_late, watched
+from harness.checkers.judging import Point, answers_missing, conclude, doubted, missed, plural, unknown, whole
+from harness.checkers.outages import FEWEST, SLOWED, done_in, first_decided, judged_time
+from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
 from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
 from harness.history.calls import COMMAND, untold
-from harness.history.intervals import Interval, neat
+from harness.history.intervals import Interval, common, neat
 from harness.history.loads import SLOT, CountedCalls, Load, Tally, loads
+from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +38,9 @@ class LoadServed:
     """Of the calls that a command tells of, at least `share` went well, never for longer than `gap` none, and it ends by itself with `status`.
 
     Judged is what it told from the first fault's bite to the end of settling, or to its own end, if that comes after the last heal. A line counts for
-    all the time since the one before, so that a gap is only known where lines are dense. What it did not tell of convicts nobody; nor does what was
-    so before the first fault, or an early end.
+    all the time since the one before, so that a gap is only known where lines are dense. What it did not tell of convicts nobody; nor does an early
+    end, or what was so before the first fault: where no call went well just before that was decided, all is unknown. Its status speaks of the whole
+    run, so it convicts only where all calls before the first fault went well, and the machine was let run.
     """
 
     name: ClassVar[str] = COMMAND
@@ -69,7 +72,7 @@ class LoadServed:
             "ended": None if load.ended is None else neat(load.ended),
             "status": load.status,
         }
-        points, said = [], []
+        points, said = self._early(history, load), []
         if self.status is not None:
             points += self._ended(history, load, self.status, window)
             said.append(f"the command {self.called} ended with status {load.status}")
@@ -80,7 +83,7 @@ class LoadServed:
         return conclude(self.name, history, points, "; ".join(said), details)
 
     def _ended(self, history: History, load: Load, status: int, window: Interval) -> list[Point]:
-        """Judge how it ended."""
+        """Judge how it ended. A wrong status may be for any call since it was begun, and nobody knows by how much it missed what it asks for."""
         who = f"the command {self.called}"
         if not load.itself or load.ended is None or load.status is None:
             return [unknown(f"{who} did not end by itself while the run lasted, so its status is not its own", load.entry)]
@@ -91,23 +94,30 @@ class LoadServed:
             return []
         if load.status in NO_PROGRAM or load.status > _KILLED:
             return [unknown(f"{said}: it could not be run, or was killed", load.entry)]
-        when = Interval(window.start, load.ended)
-        return [missed(f"{said}, {status} was promised{done_in(history, [when])}", load.entry, over=watched(history, when))]
+        text = f"{said}, {status} was promised{done_in(history, [Interval(window.start, load.ended)])}"
+        life = Interval(load.begun, load.ended)
+        why = self._before(history, load, window) or self._failed_before(history, load, window) or not_let_run(history, life)
+        return [doubted(missed(text, load.entry, over=[life]), why)]
 
     def _told(self, history: History, load: Load, window: Interval, details: dict[str, Json]) -> tuple[list[Point], list[str]]:
         """Judge what it told of its calls, until its own end where that comes first."""
         who = f"the command {self.called}"
         window = Interval(window.start, max(window.start, min(window.end, load.over)))
         if void := self._before(history, load, window):
-            return void, []
+            return [unknown(f"{void}: then it shows nothing of it", load.entry)], []
         # From the decision on nobody knows whether it had bitten.
         pieces = [each for each in load.pieces if each.end > first_decided(history, window.start) and each.start < window.end]
-        inside = [each for each in pieces if window.start <= each.start and each.end <= window.end]
+        # What it told over a stall of ours may be so since we did not mend meanwhile.
+        inside = [
+            each
+            for each in pieces
+            if window.start <= each.start and each.end <= window.end and not common([Interval(each.start, each.end)], blind(history))
+        ]
         counts = sum((each.tally for each in inside), Tally())
-        calls = counts.ok + counts.failed
+        calls = counts.calls
         edges = sum((each.tally for each in pieces if each not in inside), Tally())
         details |= {"ok": counts.ok, "failed": counts.failed, "share": round(counts.ok / calls, 4) if calls else None}
-        points = self._early(history, load)
+        points = []
         missing = sum(each.key in {None, self.called} and window.holds(each.interval.start) for each in untold(history, COMMAND))
         if missing:
             points.append(unknown(f"of {who} {answers_missing(missing)}"))
@@ -116,8 +126,10 @@ class LoadServed:
             figures = f"{counts.ok / calls:.1%} of {plural(calls, 'call')}" if calls else "no call"
             said.append(f"{figures} of {who} went well from {at(window.start)} to {at(window.end)} (promised {self.share:.1%})")
             bad = [each.entry for each in inside if each.tally.failed]
+            due = _due(load.pieces, window, first_decided(history, window.start))
             points += [
-                replace(each, evidence=tuple(bad)) for each in _share(history, self.share, said[0], counts, edges, window, sure=not missing)
+                replace(each, evidence=tuple(bad))
+                for each in _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
             ]
         if self.gap is not None:
             longest, sure = _longest(load.pieces, window), _sure(load.pieces, window)
@@ -135,16 +147,35 @@ class LoadServed:
                 points.append(unknown(f"{said[-1]}; but {seen}: its lines are too far apart to tell"))
         return points, said
 
-    def _before(self, history: History, load: Load, window: Interval) -> list[Point]:
-        """Say that nothing went well before anything was broken, or that nobody knows."""
+    def _before(self, history: History, load: Load, window: Interval) -> str:
+        """Say that nothing went well just before anything was broken, or that nobody knows; nothing where something did.
+
+        The calls of a line over that moment are taken to lie evenly in its time: one in which none went well tells of before, too, if it is of any
+        call then.
+        """
+        who, decided = f"the command {self.called}", first_decided(history, window.start)
+        moment = f"the first fault was made (at {at(decided)})"
+        told = [each for each in load.pieces if each.start < decided]
+        last = next((each for each in reversed(told) if each.end <= decided), None)
+        if last is None:
+            return f"{who} told of no calls before {moment}"
+        newest = told[-1]
+        if newest.tally.ok and last.tally.ok:
+            return ""
+        early = newest.tally.failed * (decided - newest.start) / max(SLOT, newest.end - newest.start)
+        if not last.tally.ok or (newest is not last and early >= 1.0):
+            return f"no call of {who} went well just before {moment}"
+        usual = pace([each.end for each in load.pieces])
+        if decided - last.end > max(FRESH, (1 + SLOWED) * usual):
+            return f"{who} told of no good call from {at(last.end)} until {moment}"
+        return ""
+
+    def _failed_before(self, history: History, load: Load, window: Interval) -> str:
+        """Say that calls failed before anything was broken, or may have: a line that goes on from long before that moment may tell of those."""
         decided = first_decided(history, window.start)
-        earlier = [each for each in load.pieces if each.end <= decided]
-        if not earlier:
-            return [unknown(f"the command {self.called} told of no calls before the first fault was made (at {at(decided)})", load.entry)]
-        if not earlier[-1].tally.ok:
-            text = f"no call of the command {self.called} went well just before the first fault was made (at {at(decided)})"
-            return [unknown(f"{text}: then it shows nothing of it", earlier[-1].entry)]
-        return []
+        if not any(each.tally.failed and min(each.end, each.start + FRESH) <= decided for each in load.pieces):
+            return ""
+        return f"calls of the command {self.called} failed, or may have, before the first fault was made (at {at(decided)})"
 
     def _early(self, history: History, load: Load) -> list[Point]:
         """Say that it ended too early to tell of all that was broken, or badly, with no word of that in the promise."""
@@ -157,19 +188,42 @@ class LoadServed:
         return []
 
 
-def _share(history: History, share: float, figures: str, counts: Tally, edges: Tally, window: Interval, *, sure: bool) -> list[Point]:
-    """Judge the share. Of what was told over an edge of the time nobody knows what was in it: it turns nothing, and may turn all."""
-    calls = counts.ok + counts.failed
+def _share(
+    history: History, share: float, figures: str, counts: Tally, edges: Tally, due: float, window: Interval, *, sure: bool
+) -> list[Point]:
+    """Judge the share. What was told over an edge of the time, or over a stall, and what was `due`, turns nothing, and may turn all."""
+    calls = counts.calls
     if calls < FEWEST:
         return [unknown(f"{figures}: {FEWEST} calls are needed for a share")]
-    if counts.ok + edges.ok < share * (calls + edges.ok):
+    if counts.ok + edges.ok + due < share * (calls + edges.ok + due):
         if not (sure and whole(history)):
             return [unknown(f"{figures}; but more may have gone well than was told")]
         late = (share * calls - counts.ok) / calls * window.length
         return [missed(f"{figures}{done_in(history, [window])}", over=watched(history, window), by=late, spread=True)]
     if counts.ok < share * (calls + edges.failed):
-        return [unknown(f"{figures}; but of {plural(edges.ok + edges.failed, 'call')} more it is not known whether they were in that time")]
+        return [unknown(f"{figures}; but of {plural(edges.calls, 'call')} more it is not known whether they count")]
+    if counts.ok < share * (calls + edges.failed + due):
+        return [unknown(f"{figures}; but of some {due:.0f} more that were due it told nothing")]
     return []
+
+
+def _due(pieces: Sequence[CountedCalls], window: Interval, decided: float) -> float:
+    """Return how many calls were due in some time, by the pace of before the first fault was decided, of which nothing was told.
+
+    Those due while nothing was told of any calls for as long as nobody is silent (`FEWEST_PACES`), and those after the last line.
+    """
+    before = [each for each in pieces if each.end <= decided]
+    if not before:
+        return 0.0
+    rate = sum(each.tally.calls for each in before) / max(SLOT, before[-1].end - before[0].start)
+    bearable = max(SHORTEST_SILENCE, FEWEST_PACES * median(each.end - each.start for each in before))
+    due, early = 0.0, window.start
+    for each in pieces:
+        late = min(each.end, window.end)
+        if each.tally.calls and late > early:
+            due += max(0.0, rate * (late - early) - each.tally.calls) if late - early > bearable else 0.0
+            early = late
+    return due + rate * max(0.0, window.end - early)
 
 
 def _longest(pieces: Sequence[CountedCalls], window: Interval) -> Interval:

@@ -342,6 +342,17 @@ def by_itself(history: History, when: Interval, election: float, *, seen: bool =
     return "" if excuse is None else excuse.text
 
 
+def not_let_run(history: History, when: Interval) -> str:
+    """Say that we, or this machine, stood still in some time, however shortly, or that it had too much to do then; nothing where neither was so.
+
+    That is enough to doubt what may have missed its mark by anything: of how much nobody knows. Too much to do is `WORTH_A_LINE` at the mean.
+    """
+    still = next((each for each in stalls(history) if each.who in {HARNESS, MACHINE} and common([when], [_wide(each.interval)])), None)
+    if still is not None:
+        return still.text
+    return BUSY if slowness(history, [when]).factor >= WORTH_A_LINE else ""
+
+
 def _too_slow(able: Endurance, seconds: float) -> str:
     """Say which timer does not stand that, and what would."""
     first = able.shortest

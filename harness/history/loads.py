@@ -38,6 +38,11 @@ class Tally:
         return Tally(self.ok + other.ok, self.failed + other.failed)
 
     @property
+    def calls(self) -> int:
+        """How many were made."""
+        return self.ok + self.failed
+
+    @property
     def outcome(self) -> Outcome:
         """Whether any went well, or none of those that were made; unknown where none was made."""
         return Outcome.OK if self.ok else Outcome.FAIL if self.failed else Outcome.UNKNOWN

@@ -309,6 +309,19 @@ def without(history: History, time: float) -> History:
     return History([each for each in history.entries if each is not entry])
 
 
+def lines(*said: tuple[float, float, int, int], bad: float = 0.0, status: int | None = None) -> Story:
+    """Return the good run, with a command that tells these lines, each of the calls from when to when; then each second until 60 s, when it ends.
+
+    For so many seconds none of those goes well.
+    """
+    begun = said[-1][1]
+    later = [(begun + n, begun + n + 1.0, Tally(0, 10) if n < bad else Tally(10, 0)) for n in range(int(60.0 - begun))]
+    story = node_kill().endures(recovery=16.5, beats="n1 n2 n3")
+    return story.told_by(
+        "load", 2.0, 60.0, [*((early, late, Tally(ok, failed)) for early, late, ok, failed in said), *later], status=status
+    )
+
+
 def good(_: float) -> tuple[int, int]:
     """Ten calls went well."""
     return 10, 0
@@ -357,10 +370,74 @@ JUDGED: dict[str, tuple[LoadServed, Callable[[], History], Verdict, str]] = {
         LoadServed("load", 0.9),
         lambda: told(lambda time: (1000, 0) if time == 12 else (8, 2), every=5.0),
         Verdict.UNKNOWN,
-        "it is not known whether they were in that time",
+        "it is not known whether they count",
+    ),
+    "silent, where calls were due that would have turned it": (
+        LoadServed("load", 0.9),
+        lambda: told(lambda time: (10, 0) if time <= 14 else None),
+        Verdict.UNKNOWN,
+        "some 5",
+    ),
+    "no calls, where some were due that would have turned it": (
+        LoadServed("load", 0.9),
+        lambda: told(but(14, 66, (0, 0))),
+        Verdict.UNKNOWN,
+        "that were due",
+    ),
+    "one line for a long time, in which more calls were due": (
+        LoadServed("load", 0.9),
+        lambda: told(lambda time: (10, 0) if time <= 14 or time > 66 else None),
+        Verdict.UNKNOWN,
+        "that were due",
+    ),
+    "silent for a while that turns nothing": (LoadServed("load", 0.6), lambda: told(but(20, 40, None)), Verdict.HELD, "100.0% of"),
+    "slower, and told of all along": (LoadServed("load", 0.9), lambda: told(but(20, 60, (1, 0))), Verdict.HELD, "100.0% of"),
+    "silent, and bad enough without that": (
+        LoadServed("load", 0.9),
+        lambda: told(lambda time: None if 20 < time <= 30 else (0, 10) if 30 < time <= 60 else (10, 0)),
+        Verdict.BROKEN,
+        "calls of the command load went well",
+    ),
+    "bad over a stall of ours": (
+        LoadServed("load", 0.7),
+        lambda: (
+            lines(*((2.0 + n, 3.0 + n, *((10, 0) if n < 8 else (0, 10))) for n in range(18)), (20, 35, 0, 150))
+            .stalled(20.0, 35.0, "harness")
+            .history()
+        ),
+        Verdict.UNKNOWN,
+        "it is not known whether they count",
+    ),
+    "bad without that": (
+        LoadServed("load", 0.9),
+        lambda: (
+            lines(*((2.0 + n, 3.0 + n, *((10, 0) if n < 8 else (0, 10))) for n in range(18)), (20, 35, 150, 0))
+            .stalled(20.0, 35.0, "harness")
+            .history()
+        ),
+        Verdict.BROKEN,
+        "calls of the command load went well",
     ),
     "never begun": (ALL, lambda: node_kill().history(), Verdict.UNKNOWN, "was never begun"),
     "nothing before": (ALL, lambda: told(good, start=12.0), Verdict.UNKNOWN, "told of no calls before the first fault"),
+    "none over the decision, as before": (
+        LoadServed("load", gap=5.0),
+        lambda: lines((2, 3, 10, 0), (3, 10.5, 0, 75), bad=10).history(),
+        Verdict.UNKNOWN,
+        "no call of the command load went well just before the first fault",
+    ),
+    "none over the decision, as after": (
+        LoadServed("load", gap=5.0),
+        lambda: lines((2, 9.5, 75, 0), (9.5, 10.5, 0, 1), bad=10).history(),
+        Verdict.BROKEN,
+        "went well for 10.2 s",
+    ),
+    "none was made for long before": (
+        LoadServed("load", gap=5.0),
+        lambda: lines((2, 3, 10, 0), (3, 10.5, 0, 0), bad=10).history(),
+        Verdict.UNKNOWN,
+        "told of no good call from 3.0 s until the first fault",
+    ),
     "bad already before": (ALL, lambda: told(but(5, 28, (0, 10))), Verdict.UNKNOWN, "then it shows nothing of it"),
     "ended before it was mended": (ALL, lambda: told(good, end=40.0, status=0), Verdict.UNKNOWN, "before the last fault was mended"),
     "ended after that": (ALL, lambda: told(good, end=60.0, status=0), Verdict.HELD, "100.0% of"),
@@ -377,6 +454,60 @@ JUDGED: dict[str, tuple[LoadServed, Callable[[], History], Verdict, str]] = {
         lambda: told(good, end=60.0, status=99),
         Verdict.BROKEN,
         "status 99 at 60.0 s, 0 was promised",
+    ),
+    "another status, for what was before": (
+        LoadServed("load", status=0),
+        lambda: told(but(3, 8, (9, 1)), end=60.0, status=99),
+        Verdict.UNKNOWN,
+        "calls of the command load failed, or may have, before the first fault",
+    ),
+    "another status, for what was after": (
+        LoadServed("load", status=0),
+        lambda: told(but(20, 28, (9, 1)), end=60.0, status=99),
+        Verdict.BROKEN,
+        "0 was promised",
+    ),
+    "another status, for what was before or after": (
+        LoadServed("load", status=0),
+        lambda: lines((2, 6, 40, 0), (6, 14, 40, 40), status=99).history(),
+        Verdict.UNKNOWN,
+        "failed, or may have, before the first fault",
+    ),
+    "another status, for what was just before or after": (
+        LoadServed("load", status=0),
+        lambda: lines((2, 9.5, 75, 0), (9.5, 10.5, 5, 5), status=99).history(),
+        Verdict.BROKEN,
+        "0 was promised",
+    ),
+    "another status, and nothing was told": (
+        LoadServed("load", status=0),
+        lambda: told(lambda _: None, end=60.0, status=99),
+        Verdict.UNKNOWN,
+        "told of no calls before the first fault",
+    ),
+    "another status of a machine with too much to do": (
+        LoadServed("load", status=0),
+        lambda: lines((2, 9.5, 75, 0), status=99).pressed(8.0, 60.0, 40.0).history(),
+        Verdict.UNKNOWN,
+        "this machine was too busy then",
+    ),
+    "another status of a machine with enough to do": (
+        LoadServed("load", status=0),
+        lambda: lines((2, 9.5, 75, 0), status=99).pressed(8.0, 60.0, 2.2).history(),
+        Verdict.BROKEN,
+        "0 was promised",
+    ),
+    "another status of one that stood still for a moment": (
+        LoadServed("load", status=0),
+        lambda: lines((2, 9.5, 75, 0), status=99).stalled(20.0, 20.9, "machine").history(),
+        Verdict.UNKNOWN,
+        "the whole machine stood still for 0.90 s",
+    ),
+    "the status that was promised, too early": (
+        LoadServed("load", status=0),
+        lambda: told(good, end=12.0, status=0),
+        Verdict.UNKNOWN,
+        "before the last fault was mended",
     ),
     "killed": (LoadServed("load", status=0), lambda: told(good, end=60.0, status=137), Verdict.UNKNOWN, "could not be run, or was killed"),
     "not there": (LoadServed("load", status=0), lambda: told(lambda _: None, end=12.0, status=127), Verdict.UNKNOWN, "could not be run"),
