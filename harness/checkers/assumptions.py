@@ -340,10 +340,10 @@ def explained(
     found = _power(history, bands, node, pieces, RETURN + slack)
     if observer in WITH_DOCKER:
         # What was stopped, and was started again, needs as long as after a boot until it answers.
-        there = [each for each in deeds(history) if node in each.targets or not each.targets]
+        there = [each for each in deeds(history) if each.reaches(node)]
         found += [Interval(each.start, each.end + RETURN + slack) for each in upset(there, history.end)]
     for band in bands:
-        if observer in band.traits.blinds and node in {*band.targets, *band.lost}:
+        if observer in band.traits.blinds and band.reaches(node):
             life = band.life(history.end)
             found.append(Interval(life.start, life.end + RETURN + slack))
     return united(found)

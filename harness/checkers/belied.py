@@ -78,12 +78,8 @@ class _Kept:
 def _left_alone(history: History, spans: Mapping[str, Sequence[Span]], time: Interval, voters: Voters | None) -> list[str]:
     """Return the nodes on which neither a fault nor an action can have kept the orchestrator from what it was told."""
     absence = Absence.of(history, voters)
-    hit = {
-        node
-        for band in fault_bands(history)
-        if band.was_there and common([band.life(history.end)], [time])
-        for node in (*band.targets, *band.lost)
-    }
+    there = [band for band in fault_bands(history) if band.was_there and common([band.life(history.end)], [time])]
+    hit = {node for node in spans if any(band.reaches(node) for band in there)}
     hit |= {node for (node, _), pieces in down(deeds(history), history.end).items() if common(pieces, [time])}
     return [node for node in spans if node not in hit and not common(absence.when(node), [time])]
 

@@ -14,7 +14,7 @@ from harness.checkers.troubles import died, endurance
 from harness.checkers.windows import Windows
 from harness.core.figures import at, lasted
 from harness.core.units import Names
-from harness.core.values import NodeState
+from harness.core.values import HERE, NodeState
 from harness.history.absence import Absence
 from harness.history.bands import OFF_LATE, fault_bands
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
@@ -62,7 +62,8 @@ class Bystanders:
     A cluster that loses one machine has no reason to touch what runs on the others: whoever stops, moves or restarts that makes a small outage a
     large one. Hit are a fault's targets and whoever it cuts off, from its decision until a recovery after it was mended; what ran there is a
     bystander of those before, and what runs there of those after. What comes to such a node later counts from the next fault on, as does what an
-    action took away and another asked for again. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
+    action took away and another asked for again. What an action takes away is not the cluster's doing, nor need be what stops while a fault made on
+    this machine is there, which hits no node and may be felt on any. Unknown where nothing ran on a node that
     no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's
     timers stand. So is what stopped where faults that hit others left it no majority, all of them together, or a recovery after that; and what was
     seen in another container from one look to the next: it was started anew. With `during` it is what ran there when a fault bit, and only until that
@@ -131,7 +132,8 @@ class Bystanders:
         over = Interval(max(one.decided, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
         voters = self.expected.voters
-        return doubted(point, _by_action(history, one, gap.start, voters) or _left_alone(history, one, gap.start, voters))
+        why = _by_action(history, one, gap.start, voters) or _from_here(history, gap.start) or _left_alone(history, one, gap.start, voters)
+        return doubted(point, why)
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
@@ -199,6 +201,15 @@ def _by_action(history: History, one: _Bystander, time: float, voters: Voters) -
     there += [replace(each, end=each.end + near) for each in alone]
     first = min((each.start for each in there if each.start <= time <= each.end), default=None)
     return "" if first is None else f"something was done from {at(first)} on that may have taken it"
+
+
+def _from_here(history: History, time: float) -> str:
+    """Say that a fault made on this machine was there, or had been just then: it hits no node, and may be felt on any. Nothing where none was."""
+    for band in fault_bands(history):
+        life = band.life(history.end)
+        if HERE in band.targets and life.start <= time <= life.end + endurance(history).recovery:
+            return f"{band.called} was made on this machine at {at(life.start)}, and may be felt on any node"
+    return ""
 
 
 def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:

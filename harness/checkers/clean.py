@@ -83,7 +83,7 @@ def _by_action(history: History, node: str) -> str:
     """Say which action may have changed anything on a node; nothing where none may: what only moves work, or starts it anew, makes nothing else."""
     for each in deeds(history):
         effect = each.effect
-        there = node in each.targets if each.targets else effect.disturbs
+        there = node in each.nodes if each.nodes else effect.disturbs
         work = bool(effect.runs or effect.renews or effect.moves or effect.opens or effect.alters)
         if there and each.outcome is not Outcome.FAIL and (effect.disturbs or effect.stops or effect.starts or not work):
             return f"action {each.name} was done from {at(each.begun)} on, which may have done that"

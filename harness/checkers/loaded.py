@@ -115,7 +115,7 @@ class LoadServed:
         ]
         counts = sum((each.tally for each in inside), Tally())
         calls = counts.calls
-        edges = sum((each.tally for each in pieces if each not in inside), Tally())
+        edges = sum((each.tally for each in pieces), Tally()) - counts
         details |= {"ok": counts.ok, "failed": counts.failed, "share": round(counts.ok / calls, 4) if calls else None}
         points = []
         missing = sum(each.key in {None, self.called} and window.holds(each.interval.start) for each in untold(history, COMMAND))

@@ -143,6 +143,6 @@ def acted(history: History, node: str, instance: str, around: Interval, *, here:
     """
     every = deeds(history)
     times = [*_kept(history, node), *renewed(every, history.end).get(app_of(instance), ())]
-    done = [each for each in every if each.effect.upsets and not (here and each.targets and node not in each.targets)]
+    done = [each for each in every if each.effect.upsets and (each.reaches(node) or not here)]
     times += [Interval(each.begun, each.over(history.end)) for each in done]
     return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.core.topology import SHAPES, cut_off
 from harness.core.traits import from_history
-from harness.core.values import Json, Loss, NodeState, Stage, Traits
+from harness.core.values import HERE, Json, Loss, NodeState, Stage, Traits
 from harness.history import older
 from harness.history.events import FaultStage, History, NodeSeen
 from harness.history.intervals import Interval, Span, common, total
@@ -57,6 +57,10 @@ class Band:
     def hit(self) -> frozenset[str]:
         """The nodes from which it may take work away: of a cut those that are cut off, of all else the targets."""
         return frozenset(self.lost if self.traits.loses is Loss.LINK else self.targets)
+
+    def reaches(self, node: str) -> bool:
+        """Whether it may be felt on a node: one that it hits, or that is lost to it; or any, where it is made on this machine."""
+        return HERE in self.targets or node in {*self.targets, *self.lost}
 
     @property
     def where(self) -> str:

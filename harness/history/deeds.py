@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.core.values import Effect, NodeState, Outcome
+from harness.core.values import HERE, Effect, NodeState, Outcome
 from harness.history.events import Acted, ApiSeen, MemberSeen, NodeSeen
 from harness.history.intervals import Interval, app_of, united
 
@@ -47,6 +47,15 @@ class Deed:
     detail: str
     entries: tuple[int, ...]
     again: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (node, daemon) that it stopped → when that was seen to run again
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The nodes that it was done on; none where it was done on none, or on this machine: then it may be felt on any."""
+        return frozenset(self.targets) - {HERE}
+
+    def reaches(self, node: str) -> bool:
+        """Whether it may be felt on a node by what it did there."""
+        return not self.nodes or node in self.nodes
 
     def over(self, end: float) -> float:
         """Return when it was over, or `end` where that was never told."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from harness.core.errors import BadInput, Problem
 from harness.core.traits import from_history
 from harness.core.values import (
+    HERE,
     Call,
     Container,
     Effect,
@@ -49,12 +50,15 @@ class Event:
 
     @property
     def nodes(self) -> frozenset[str]:
-        """The names of all nodes that it tells of: who speaks, whom it is about, and whom it names. None where it names none."""
+        """The names of all nodes that it tells of: who speaks, whom it is about, and whom it names. None where it names none.
+
+        This machine (`HERE`) is no node.
+        """
         return frozenset()
 
 
 def _names(*names: str | None) -> frozenset[str]:
-    return frozenset(name for name in names if name)
+    return frozenset(name for name in names if name and name != HERE)
 
 
 @dataclass(frozen=True, slots=True)

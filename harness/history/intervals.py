@@ -150,7 +150,7 @@ def never_seen(history: History) -> tuple[str, ...]:
     for _, watching in history.each(Watching):
         named.add(watching.node)
     for _, stage in history.each(FaultStage):
-        named.update(stage.targets)
+        named.update(stage.nodes)
     return tuple(sorted(named - {seen.node for _, seen in history.each(NodeSeen)}))
 
 

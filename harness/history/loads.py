@@ -37,6 +37,10 @@ class Tally:
         """Add them up."""
         return Tally(self.ok + other.ok, self.failed + other.failed)
 
+    def __sub__(self, other: Tally) -> Tally:
+        """Take some away."""
+        return Tally(self.ok - other.ok, self.failed - other.failed)
+
     @property
     def calls(self) -> int:
         """How many were made."""
