@@ -77,7 +77,7 @@ class Availability:
         if whole is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
-        return conclude(self.name, history, *windows.judged(self._judged(history, every, each) for each in windows.each))
+        return conclude(self.name, history, *windows.judged(lambda window: self._judged(history, every, window), since_decided=False))
 
     def _judged(self, history: History, every: Sequence[Op], window: Window) -> Report:
         """Judge the calls of one time."""

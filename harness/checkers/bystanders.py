@@ -16,7 +16,7 @@ from harness.core.figures import at, lasted
 from harness.core.units import Names
 from harness.core.values import HERE, NodeState
 from harness.history.absence import Absence
-from harness.history.bands import OFF_LATE, fault_bands
+from harness.history.bands import OFF_LATE, fault_bands, surely_since
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
@@ -82,7 +82,7 @@ class Bystanders:
     def _check(self, history: History) -> Finding:
         windows = Windows.of(history, self.during, (), self.expected.numbers, Interval(0.0, history.observed))
         every = list(_bystanders(history, node_spans(history), self.app))
-        points, held, details = windows.judged(self._within(history, each, every) for each in windows.each)
+        points, held, details = windows.judged(lambda window: self._within(history, window, every))
         if not any(band.in_force is not None for band in fault_bands(history)):
             points.append(unknown("no fault was ever in force"))
         if silent := sorted(never_seen(history)):
@@ -133,6 +133,7 @@ class Bystanders:
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
         voters = self.expected.voters
         why = _by_action(history, one, gap.start, voters) or _from_here(history, gap.start) or _left_alone(history, one, gap.start, voters)
+        why = why or _too_early(history, spans, gap.start)
         return doubted(point, why)
 
 
@@ -210,6 +211,12 @@ def _from_here(history: History, time: float) -> str:
         if HERE in band.targets and life.start <= time <= life.end + endurance(history).recovery:
             return f"{band.called} was made on this machine at {at(life.start)}, and may be felt on any node"
     return ""
+
+
+def _too_early(history: History, spans: Mapping[str, Sequence[Span]], time: float) -> str:
+    """Say that no fault is known to have bitten by some time; nothing where one had."""
+    since = min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=time)
+    return f"nobody knows whether a fault had bitten before {at(since)}" if time < since else ""
 
 
 def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:

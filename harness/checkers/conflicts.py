@@ -72,7 +72,7 @@ class Conflicts:
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
         windows = Windows.of(history, self.during, self.outside, self.expected.numbers, Interval(0.0, history.end))
-        points, held, details = windows.judged(self._within(history, each) for each in windows.each)
+        points, held, details = windows.judged(lambda window: self._within(history, window))
         return conclude(self.name, history, points, held, {**details, "resolution": RESOLUTION})
 
     def _within(self, history: History, window: Window) -> Report:

@@ -17,7 +17,7 @@ from harness.core.figures import at, lasted
 from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
-from harness.history.bands import Band, biting, fault_bands
+from harness.history.bands import OFF_LATE, Band, biting, fault_bands, surely_since
 from harness.history.deeds import deeds, down
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import Interval, Span, common, span_at, united, without
@@ -78,9 +78,8 @@ class _Bite:
 
     @property
     def moves(self) -> list[tuple[Reign, Reign]]:
-        """Who led, and who led next. What is so from the moment on in which healing began is not what the fault did."""
-        over = self.bitten
-        during = [each for each in self.every if each.end > self.band.begins and each.start < over.end and each.end >= over.start]
+        """Who led, and who led next, from its decision on. What is so from the moment on in which healing began is not what the fault did."""
+        during = [each for each in self.every if each.end > self.band.begins and each.start < self.bitten.end]
         led = [self.old, *(reign for reign in during if reign.leader is not None)]
         return [(early, late) for early, late in itertools.pairwise(led) if early.leader != late.leader]
 
@@ -164,7 +163,7 @@ def _leaderless_points(bite: _Bite) -> list[Point]:
 
 def _moved(bite: _Bite, points: list[Point], over_long: str) -> Report:
     """Judge a leadership that moved."""
-    others = [_set_off_by(bite, move) for move in bite.moves]
+    others = [_too_early(bite, move) or _set_off_by(bite, move) for move in bite.moves]
     # One that is surely its own is enough.
     (early, new), doubt = next((each for each in zip(bite.moves, others, strict=True) if not each[1]), (bite.moves[0], others[0]))
     if over_long:
@@ -172,7 +171,9 @@ def _moved(bite: _Bite, points: list[Point], over_long: str) -> Report:
     start = bite.bitten.start
     after = lasted(max(0.0, new.start - start))
     moved = f"leadership moved from {early.leader} to {new.leader} {after} after {bite.band.name} began to bite"
-    if doubt:
+    if _too_early(bite, (early, new)):
+        points.insert(0, unknown(doubt, new.entry))
+    elif doubt:
         points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
     elif bite.promised.leader == "stays":
         # Whom the fault takes has lost it to that, however slow the machine is.
@@ -201,6 +202,18 @@ def _unable_for_long(bite: _Bite) -> str:
     followed = next((each.leader for each in bite.every if each.end > longest.start and each.leader), None)
     told = f"nobody led for {lasted(longest.length)} from {at(longest.start)} while {bite.where}"
     return f"{told}, though {followed} was still followed: it could not lead"
+
+
+def _too_early(bite: _Bite, move: tuple[Reign, Reign]) -> str:
+    """Say of a leadership that moved, and was lost before the fault is known to have bitten, that it may not be the fault's doing; else nothing."""
+    old, new = move
+    since = surely_since(bite.band, bite.spans)
+    # That the leader's own machine is off node truth may say later than it is so.
+    machine = bite.band.traits.loses is Loss.NODE and old.leader in bite.band.lost
+    if old.end >= since - (OFF_LATE if machine else 0.0):
+        return ""
+    moved = f"leadership moved from {old.leader} to {new.leader} at {at(new.start)}"
+    return f"{moved}, and nobody knows whether {bite.band.name} had bitten before {at(since)}"
 
 
 def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:

@@ -54,7 +54,7 @@ class Single:
         ]
         windows = Windows.of(history, self.during, self.outside, self.expected.numbers, Interval(0.0, history.end))
         points, held, details = windows.judged(
-            self._within(history, each, within(each, [*doubles, *same]), seen=each.saw(ran)) for each in windows.each
+            lambda window: self._within(history, window, within(window, [*doubles, *same]), seen=window.saw(ran))
         )
         if silent := sorted(never_seen(history)):
             points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))

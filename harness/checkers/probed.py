@@ -70,7 +70,8 @@ class Probed:
         if not asked:
             return conclude(self.name, history, [unknown(f"the probe {self.called} was never asked")], "")
         windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
-        return conclude(self.name, history, *windows.judged(self._judged(history, asked, each, Window.of(whole)) for each in windows.each))
+        found = windows.judged(lambda window: self._judged(history, asked, window, Window.of(whole)), since_decided=False)
+        return conclude(self.name, history, *found)
 
     def _judged(self, history: History, asked: Sequence[Op], window: Window, whole: Window) -> Report:
         """Judge the answers of one time, of the `whole` that there is."""

@@ -11,7 +11,7 @@ from harness.history.bands import biting, fault_bands, not_surely
 from harness.history.intervals import Interval, common, neat, node_spans, total, united, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from harness.checkers.overlaps import Overlap
     from harness.core.values import Json
@@ -145,20 +145,32 @@ class Windows:
                 points.append(unknown(f"no time is left {said}", *band.entries))
         return cls(tuple(found), tuple(points))
 
-    def judged(self, reports: Iterable[Report]) -> tuple[list[Point], str, dict[str, Json]]:
-        """Return all points, the sentence for what held, and the details of what was found of each of these times, in order.
+    def judged(self, judge: Callable[[Window], Report], *, since_decided: bool = True) -> tuple[list[Point], str, dict[str, Json]]:
+        """Judge each of these times, and return all points, the sentence for what held, and the details, in order.
 
-        What was found in a time of which it is not known whether it was the fault's convicts nobody, and acquits nobody.
+        What was found in a time of which it is not known whether it was the fault's convicts nobody, and acquits nobody. So does, with
+        `since_decided`, what would convict if its time had begun with the decision of the fault.
         """
         points, held, details = list(self.points), [], []
-        for window, report in zip(self.each, reports, strict=True):
+        for window in self.each:
+            report = judge(window)
             points += [doubted(point, window.doubt) for point in report.points]
+            points += _before_the_bite(window, report, judge) if since_decided else []
             if window.doubt and not report.points:
                 points.append(unknown(f"{report.held}; but {window.doubt}"))
             held.append(report.held)
             details.append({**window.told(), **(report.details if isinstance(report.details, dict) else {})})
         several: dict[str, Json] = {"windows": [*details]}
         return points, "; ".join(held), details[0] if len(details) == 1 else several if details else {}
+
+
+def _before_the_bite(window: Window, report: Report, judge: Callable[[Window], Report]) -> list[Point]:
+    """Doubt what held since a fault had bitten, by what speaks against it since the fault was decided: it may have bitten then."""
+    if window.decided is None or window.decided >= window.start or report.points:
+        return []
+    since = replace(window, pieces=(Interval(window.decided, window.pieces[0].end), *window.pieces[1:]), decided=None)
+    why = f"nobody knows whether {window.whose} had bitten before {at(window.start)}"
+    return [doubted(each, why) for each in judge(since).points]
 
 
 def within(window: Window, found: Iterable[Overlap]) -> list[Overlap]:

@@ -172,6 +172,15 @@ def biting(band: Band, spans: Mapping[str, Sequence[Span]]) -> Interval:
     return Interval(min(times), max(times))
 
 
+def surely_since(band: Band, spans: Mapping[str, Sequence[Span]]) -> float:
+    """Return from when on a fault is known to have bitten: when it had been made, or before that when the first of its targets was taken away.
+
+    From its decision until then it may have bitten, or not.
+    """
+    start = biting(band, spans).start
+    return start if band.injected is None else min(start, band.injected)
+
+
 class Life:
     """One fault, folded from its stages as they come in: the only place that says which stage was reached when. Not safe for threads.
 

@@ -725,8 +725,41 @@ def test_leadership_that_stays() -> None:
 
 def test_leadership_that_moves_before_all_is_in_force_counts() -> None:
     """The election may be over before the last target confirms."""
-    story = Story().members(0, "n1 n2 n3", 2, "n1").fault("node.kill", "n1", decided=10, in_force=14, healing=60, healed=60)
+    story = Story().node(0, "n1").off(11, "n1").members(0, "n1 n2 n3", 2, "n1")
+    story.fault("node.kill", "n1", decided=10, in_force=14, healing=60, healed=60)
     assert judged(story.members(13, "n2 n3", 3, "n3").done(100), QuorumSurvived(leader="moves")).verdict is Verdict.HELD
+
+
+SINCE: dict[str, tuple[Callable[[Story], Story], Verdict, Verdict]] = {
+    "lost before it had bitten": (lambda story: story.members(12, "n1 n2 n3", 3, "n2"), Verdict.UNKNOWN, Verdict.UNKNOWN),
+    "lost, and back, before it had bitten": (
+        lambda story: story.members(12, "n1 n2 n3", 3, "n2").members(20, "n1 n2 n3", 4, "n1"),
+        Verdict.UNKNOWN,
+        Verdict.UNKNOWN,
+    ),
+    "lost when it had bitten": (lambda story: story.members(36, "n1 n2 n3", 3, "n2"), Verdict.HELD, Verdict.BROKEN),
+    "lost when it had been made": (
+        lambda story: story.tell(30, FaultStage(1, "command", ("n3",), Stage.INJECTED)).members(32, "n1 n2 n3", 3, "n2"),
+        Verdict.HELD,
+        Verdict.BROKEN,
+    ),
+    "lost before, and when it had bitten": (
+        lambda story: story.members(12, "n1 n2 n3", 3, "n2").members(40, "n1 n2 n3", 4, "n1"),
+        Verdict.HELD,
+        Verdict.BROKEN,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SINCE)
+def test_leadership_that_was_lost_before_a_fault_is_known_to_have_bitten_shows_nothing_of_it(case: str) -> None:
+    """It takes 25 s to be made: in that time it may have bitten, or not."""
+    then, moves, stays = SINCE[case]
+    story = Story().members(0, "n1 n2 n3", 2, "n1")
+    story.fault("command", "n3", decided=10, in_force=35, healing=60, healed=61, traits=Traits(Loss.NOTHING, ()))
+    history = then(story).watched(99, "n1 n2 n3").done(100).history()
+    assert QuorumSurvived(leader="moves").check(history).verdict is moves
+    assert QuorumSurvived(leader="stays").check(history).verdict is stays
 
 
 def test_leadership_that_moves_only_after_the_heal_does_not_count() -> None:

@@ -10,12 +10,14 @@ import pytest
 from harness.checkers import Availability, Bystanders, Conflicts, Probed, QuorumSurvived, Single
 from harness.checkers.expected import Expected
 from harness.checkers.windows import Windows
-from harness.core.values import Call, Outcome, Phase, Verdict
+from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.events import History
 from harness.history.intervals import Interval
 from harness.testing.histories import Story
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.core.values import Finding
     from harness.history.interfaces import Checker
 
@@ -292,6 +294,34 @@ def test_a_machine_that_went_off_before_its_fault_was_said_to_be_in_force_is_in_
     )
     found = Windows.of(story.done(60).history(), ("dead",), (), {"dead": (1,)}, Interval(0.0, 60.0))
     assert [each.pieces for each in found.each] == [(Interval(9.2, 30.0),)]
+
+
+def slowly(start: float, end: float, *then: str, node: str = "n3") -> Story:
+    """A fault that is decided at 10 s, and is known to be in force only at 35 s; from `start` to `end` a node runs other instances than it did."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2").node(0, "n3", "web@3").watched(89, "n1 n2 n3").endures()
+    kind = Traits(Loss.NOTHING, ())
+    story.fault("command", "n2", decided=10, in_force=35, healing=60, healed=61, traits=kind, number=2)
+    return story.node(start, node, *then).node(end, node, *(["web@3"] if node == "n3" else []))
+
+
+@pytest.mark.parametrize(
+    ("checker", "story"),
+    [
+        (Single("web", during=("cut",)), lambda start, end: slowly(start, end, "web@1", node="n2")),
+        (Conflicts(during=("cut",)), lambda start, end: slowly(start, end, "web@3", "web@1")),
+        (Bystanders(during=("cut",)), slowly),
+        (Bystanders(), slowly),
+    ],
+)
+def test_what_was_so_before_a_fault_is_known_to_have_bitten_convicts_nobody_and_acquits_nobody(
+    checker: Checker, story: Callable[[float, float], Story]
+) -> None:
+    """Before it was decided it is nothing of it; from then on it may be its doing."""
+    assert judged(checker, story(4, 9)).verdict is HELD
+    finding = judged(checker, story(12, 33))
+    assert finding.verdict is UNKNOWN
+    assert "had bitten before 35.0 s" in finding.summary
+    assert judged(checker, story(40, 50)).verdict is BROKEN
 
 
 def writes_of_two(*, go_on_in_cut: bool) -> Story:
