@@ -254,8 +254,11 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     return _begun(error, lines, where, file) or told
 
 
-_NO_SPACE = re.compile(r"(?:^|(?<=[:-])|(?<=[:-] ))[ ]*(?:- *)*([^\S \t\r\n]|[\u200b\u2060\ufeff])")
-"""At the beginning of a line, or after the sign of a key or an item: what looks like the space that belongs there."""
+_NO_SPACE = re.compile(r"(?<![ -])(?:(?:^|(?<=:))[ -]*+|[ ]*+-[ -]*+)([^\S \t\r\n]|[\u200b\u2060\ufeff])")
+"""At the beginning of a line, or after the sign of a key or an item: what looks like the space that belongs there.
+
+A run of spaces and dashes is looked at from its beginning alone, and once: a line may have any number of them.
+"""
 _NEAR = 3
 """Lines above the one in which the library noticed something wrong in which its cause is looked for."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.history.events import History
 
 _COUNTED = re.compile(r"\b([0-9]{1,9}) of ([0-9]{1,9}) instances of (\S+) run\b", re.ASCII)
-_INSTANCE = re.compile(r"[^\s,@]+@[0-9]{1,9}\b", re.ASCII)
+_INSTANCE = re.compile(r"(?<![^\s,@])[^\s,@]++@[0-9]{1,9}\b", re.ASCII)
 """How `harness.history.situation.Situation` tells what is missing."""
 
 

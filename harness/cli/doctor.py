@@ -245,7 +245,7 @@ def _tool(here: ThisMachine, tool: str, package: str, *, needed: bool) -> Diagno
 def _version(here: ThisMachine, path: str, tool: str) -> str:
     """Return the version as the tool itself says it."""
     said = here.run(path, VERSION_FLAGS.get(tool, "--version"))[1]
-    found = re.search(r"\d+(?:\.\d+)+|(?<=systemd )\d+|(?<=iproute2-)\S+", said)
+    found = re.search(r"(?<!\d)\d+(?:\.\d+)+|(?<=systemd )\d+|(?<=iproute2-)\S+", said)
     return found[0] if found else _first(said)
 
 

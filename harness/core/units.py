@@ -114,7 +114,7 @@ _OTHERS = {
     **dict.fromkeys(("rps", "qps", "hz", "ps", "tps"), "/s"),
 }
 """How others write our units."""
-_SEVERAL = re.compile(r"(?:([0-9]{1,6})h)?\s*(?:([0-9]{1,6})m)?\s*(?:([0-9]{1,6})s)?")
+_SEVERAL = re.compile(r"(?:([0-9]{1,6})h)?\s*+(?:([0-9]{1,6})m)?\s*+(?:([0-9]{1,6})s)?")
 """A duration as many programs write it: 1h30m, 1m 30s."""
 _OTHER = re.compile(rf"({_NUMBER})\s*(/|per )?\s*([a-z ]+)", re.IGNORECASE)
 

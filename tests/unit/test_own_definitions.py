@@ -71,6 +71,14 @@ def instance(names: TaskNames | None, called: str) -> str | None:
     return None if found is None else found.groupdict().get("number", "1")
 
 
+@pytest.mark.parametrize("port", ["9" * 5000, "\u0663000", "80x"], ids=["long", "other digits", "letters"])
+@pytest.mark.parametrize(("mode", "file", "text"), [(Fleet(), "web@.service", UNIT), (Swarm(), "stack.yml", STACK)], ids=["fleet", "swarm"])
+def test_what_is_no_number_of_a_port_is_refused_as_one(mode: Defining, file: str, text: str, port: str) -> None:
+    """However many digits it has: a few thousand are more than Python makes a number of."""
+    with pytest.raises(BadInput, match="a port"):
+        mode.define(OwnApp("web", file, text, 2, port=port))
+
+
 # ---------------------------------------------------------------- what follows
 
 

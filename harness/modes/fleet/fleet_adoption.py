@@ -48,7 +48,7 @@ _GONE = {204, 404}  # HTTP: done, and: there is no such unit
 _COMMAND_SECONDS = 30.0
 _FLEET_CONF = "/etc/fleet/fleet.conf"
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|us|µs|ns|s))+")
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|us|µs|ns|s)")
+_PART = re.compile(r"(?<![0-9])([0-9]+(?:\.[0-9]+)?)(h|ms|m|us|µs|ns|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 # Prints the repr of what the daemons of this node were started with, in so far as it is about timers: arguments and environments may hold secrets.

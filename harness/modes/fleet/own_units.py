@@ -26,7 +26,7 @@ _UNIT: Final = re.compile(r"(?P<prefix>[A-Za-z0-9:_.\\-]{1,128})(?P<at>@(?P<inst
 _CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.%-]{0,127}")
 _LABEL: Final = re.compile(r"[A-Za-z0-9._/-]{1,128}")
 _SAID: Final = re.compile(r"[A-Za-z0-9_.@/:%-]{1,200}")
-_PORT: Final = re.compile(r"[0-9]*%?[0-9]*")
+_PORT: Final = re.compile(r"[0-9]{0,5}%?[0-9]{0,5}")
 _SPECIFIER: Final = re.compile(r"%(.)|\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|%$", re.DOTALL)
 _FEW: Final = (2, 3, 10)
 """Numbers of instances by which it is told whether a pattern is about all others of them."""

@@ -294,7 +294,7 @@ class _Reading:
             why = "it publishes a port for all nodes alike (mode: host is a node's own), so any instance may answer there"
         fixed = any(host for host, _ in found)
         if self._wanted.port:
-            if not self._wanted.port.isdecimal():
+            if not _NUMBER.fullmatch(self._wanted.port):
                 self._ask(f"the port {shown(self._wanted.port)}", "a port, such as 8000")
             return self._wanted.port, "", 0, fixed
         if len(found) == 1:
