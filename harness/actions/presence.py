@@ -41,7 +41,7 @@ class RemoveApp:
 
 @dataclass(frozen=True, slots=True)
 class DeployApp:
-    """An app that was removed is deployed again, as it was, with so many instances. That they run is for others to see: await it, or promise it."""
+    """An app that has no instances yet, or that was removed, is deployed with so many. That they run is for others to see: await or promise it."""
 
     app: str
     instances: Instances

@@ -366,16 +366,19 @@ def blind_explained(
 def _calls(history: History, bands: Sequence[Band]) -> list[Point]:
     first = min((band.begins for band in bands), default=history.end)
     counts: dict[str, list[int]] = {}
+    apps: dict[str, set[str]] = {}
     for op in ops(history):
         if op.workload in OWN:  # its own promise judges what it says
             continue
         count = counts.setdefault(op.workload, [0, 0])
         count[0] += 1
         count[1] += op.ok and op.ended is not None and op.ended <= first
+        apps.setdefault(op.workload, set()).add(app_of(op.call.key))
+    wanted = Wanted.of(deeds(history))
     points = []
     for workload, (begun, good) in sorted(counts.items()):
         if begun < FEWEST:
             points.append(unknown(f"the {workload} workload made only {plural(begun, 'call')}; {FEWEST} are needed"))
-        elif not good:
+        elif not good and not all(wanted.not_yet(app, first) for app in apps[workload]):
             points.append(unknown(f"no call of the {workload} workload was answered well before the first fault"))
     return points

@@ -88,7 +88,10 @@ def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[S
             points += [unknown(f"the {observer} observer never spoke of {node}") for node in nodes if node not in spoken[observer]]
     points += _told_nothing(history, expected, spoken)
     called = {(op.workload, app) for op in ops(history) for app in ("", app_of(op.call.key))}
+    wanted = Wanted.of(deeds(history))
     for workload, app in expected.workloads:
+        if app in expected.later and not wanted.most(app, 0):
+            continue  # it never came, so there was nobody to call
         if (workload, app) not in called:
             points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
     return points
@@ -109,7 +112,7 @@ def _strangers(history: History, expected: Expected, spans: Mapping[str, Sequenc
             for fault, node in sorted(hit)
             if node not in {*expected.nodes, HERE}
         ]
-    if expected.instances and not expected.more:
+    if (expected.instances or expected.later) and not expected.more:
         ran: dict[str, Span] = {}
         wanted = Wanted.of(deeds(history))
         count = expected.count()

@@ -86,8 +86,12 @@ class Availability:
         # Where an action changed how many are to run, each is judged while it is to.
         wanted = Wanted.of(deeds(history))
         parts = {name: _due(wanted, name, window) for name in {op.call.key for op in every}}
-        if self.app in wanted.changes:
-            every = [op for op in every if op.begun < window.start or any(each.holds(op.begun) for each in parts[op.call.key])]
+        changed = {name for name in parts if wanted.due(name, window.end) is not None}
+        every = [
+            op
+            for op in every
+            if op.call.key not in changed or op.begun < window.start or any(each.holds(op.begun) for each in parts[op.call.key])
+        ]
         # Those of which lines are missing may have been good ones.
         missing = {each.op: each for each in untold(history, "http")}
         calls = [op for op in every if op.op not in missing]

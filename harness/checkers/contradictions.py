@@ -70,7 +70,7 @@ def not_recovered(history: History, asked: Interval, app: str, expected: Expecte
         return [f"by node truth no instance of {app} ran"]
     wanted = Wanted.of(deeds(history))
     if wanted.removed(app, asked.start, planned) and wanted.removed(app, asked.end, planned):
-        return [f"{app} had been removed, so that none of it was to run"]
+        return [f"none of {app} was to run"]
     away = _held(fault_bands(history), asked, history.end)
     lost = Absence.of(history, expected.voters)
     # Who has no majority for want of others is left all the same: it is lost to no fault.
@@ -101,7 +101,7 @@ def recovered_all_the_same(history: History, then: float, app: str, expected: Ex
     """Say what speaks against the word that an app had not recovered: all of it ran lately where no fault may be, and answered; nothing if not so."""
     spans, lately = node_spans(history), Interval(then - LATELY, then)
     planned = _planned(history, spans, expected).get(app)
-    if planned is None:
+    if planned is None or not Wanted.of(deeds(history)).most(app, planned):
         return ""
     lost = Absence.of(history, expected.voters)
     since: dict[str, float] = {}
@@ -143,7 +143,8 @@ def whole_all_the_same(history: History, then: float, expected: Expected) -> str
     if not spans or not {*expected.nodes} <= {*spans} or not up or _last_words(history, then):
         return ""
     counts = Counter(each.instance for pieces in here.values() for each in pieces[-1].containers)
-    apps = _planned(history, spans, expected)
+    wanted = Wanted.of(deeds(history))
+    apps = [app for app, planned in _planned(history, spans, expected).items() if wanted.most(app, planned)]
     recovered = all(recovered_all_the_same(history, then, app, expected) for app in apps)
     served = all(_served(history, name, lately) for name in counts)
     if not apps or not counts or max(counts.values()) > 1 or not recovered or not served or not led_all_the_same(history, then, expected):

@@ -38,7 +38,8 @@ class Expected:
     each workload may take at most, in seconds, each with the workload's name and the app that it calls. `awaits` is how many times steps wait until
     something is so, and `actions` are the names of those that are planned, in order. `rooms` says for how many instances of an app its rule leaves
     homes, if it has one. `capped` has each app of which workloads call so many instances at most, however many there are. `named` has each name that
-    faults have (`as`), with their numbers: several, where they are in a repeat.
+    faults have (`as`), with their numbers: several, where they are in a repeat. `later` are the apps that have no instances before an action deploys
+    them.
     """
 
     nodes: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Expected:
     rooms: tuple[tuple[str, int], ...] = ()
     capped: tuple[tuple[str, int], ...] = ()
     named: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    later: tuple[str, ...] = ()
 
     @property
     def members(self) -> frozenset[str]:
@@ -75,12 +77,12 @@ class Expected:
 
     def count(self) -> dict[str, int]:
         """How many instances each app has by the plan."""
-        return Counter(app_of(name) for name in self.instances)
+        return {**dict.fromkeys(self.later, 0), **Counter(app_of(name) for name in self.instances)}
 
     def calls(self, app: str, number: int) -> tuple[str, ...]:
         """Name the instances of an app that workloads call where so many are to run: each, unless they are `capped`, or call fewer by the plan."""
         called = Counter(app_of(name) for name in self.called)[app]
-        every = called and called == self.count().get(app, 0)
+        every = called == self.count().get(app, 0) if called else app in self.later and any(app == each for _, each in self.workloads)
         most = dict(self.capped).get(app, number if every else called)
         return tuple(f"{app}@{each}" for each in range(1, min(number, most, MOST) + 1))
 

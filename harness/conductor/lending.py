@@ -276,8 +276,10 @@ def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.
     """Start the apps. On a cluster that is not ours they are removed when the run leaves it, unless it is to be kept as it is."""
     mode = cluster.mode
     for app in plan.apps:
+        if not app.instances and isinstance(cluster.provider, Running):
+            continue  # it never comes: whoever could deploy it later is refused there (`harness.conductor.permission.too_lasting`)
         stops.go_on()
-        options.tell("deploy", f"deploying {app.name}")
+        options.tell("deploy", f"deploying {app.name}" if app.instances else f"making ready for {app.name}, which is deployed later")
         if isinstance(mode, Adopting) and isinstance(cluster.provider, Running) and not options.keep:
             leaving.callback(_withdraw, mode, cluster, app)
         stops.beside(lambda app=app: mode.deploy(cluster, app), "deploy")  # type: ignore[misc]  # mypy cannot infer a lambda with a default

@@ -117,7 +117,7 @@ def unmarked(
 def too_lasting(provider: Provider, action: Action) -> str:
     """Say that an action would change nodes of somebody else's, which nobody would undo; nothing where it would not."""
     effect = action.effect
-    stays = effect.upsets or effect.opens or effect.alters or 0 in effect.runs.values()
+    stays = effect.upsets or effect.opens or effect.alters or "Removing" in action.takes
     if not isinstance(provider, Running) or not stays:
         return ""
     why = f"{action.name} is refused on the hosts of {provider.name}: they outlive the run, and nothing would undo it if we were gone"

@@ -393,7 +393,10 @@ class Mode(Protocol):
         """Make a working cluster of created nodes. Returns when every node is listed and every container runtime answers."""
 
     def deploy(self, cluster: Cluster, app: App) -> None:
-        """Start an app. Returns when every instance that can have a home answers to be running."""
+        """Start an app. Returns when every instance that can have a home answers to be running.
+
+        Of an app without instances nothing is started: it is to come later (`Removing.launch`), and only its image is brought to the nodes.
+        """
 
     def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery may take, from the mode's own timers: it goes by what is lost and who is lost, not by the fault's name.
@@ -524,7 +527,7 @@ class Removing(Protocol):
         """
 
     def launch(self, cluster: Cluster, app: App) -> None:
-        """Have an app that is not there, with as many instances as `app` says; its image is on the nodes first. Where it is there it may stay so.
+        """Have an app that was removed, or that was deployed without instances, with as many as `app` says. Where it is there it may stay so.
 
         Returns when the orchestrator has taken it: not before they run, which may take long, or never come. Raises as `remove`.
         """
@@ -902,10 +905,10 @@ class Cluster:
         return tuple(each for each in found if each is not None)
 
     def app_there(self, name: str) -> App:
-        """Return the same of an app that is there. Raises `HarnessError` also for one that was removed: there is nothing to be done to it."""
+        """Return the same of an app that is there. Raises `HarnessError` also for one that was removed, or is yet to come."""
         app = self.app(name)
         if not app.instances:
-            raise HarnessError(f"{name} was removed, and none of it is to run; app.deploy brings it back")
+            raise HarnessError(f"none of {name} is to run now; app.deploy brings it")
         return app
 
     def network(self) -> AbstractContextManager[None]:

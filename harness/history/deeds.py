@@ -243,7 +243,9 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
         last, first = changes[-1].effect.runs[app], changes[0].was.get(app)
         if last != first:
             may = "" if sure[changes[-1].number] else "may have been "
-            done = f"scaled to {last}{'' if first is None else f' from {first}'}" if last else "removed"
+            done = (
+                f"scaled to {last}{'' if first is None else f' from {first}'}" if last and first != 0 else "deployed" if last else "removed"
+            )
             found.append(f"{app} {may or 'was '}{done}")
     found += [f"{app} may still be stopped and started anew" for app, pieces in renewed(every, end).items() if pieces[-1].end >= end]
     for app in dict.fromkeys(app for each in every if each.outcome is not Outcome.FAIL for app in each.effect.alters):
@@ -268,15 +270,20 @@ class Wanted:
     """How many instances of each app are to run when, as far as actions changed that; of all others the plan says it."""
 
     changes: Mapping[str, Sequence[Deed]]  # app → the actions that changed its number, in order; those that surely were not done left out
+    first: Mapping[str, int] = field(
+        default_factory=dict
+    )  # app → how many were to run before the first action of all, as far as that was told
 
     @classmethod
     def of(cls, every: Sequence[Deed]) -> Wanted:
         """Gather it from the actions of a history."""
         changes: dict[str, list[Deed]] = {}
+        first: dict[str, int] = {}
         for each in every:
             for app in each.effect.runs if each.outcome is not Outcome.FAIL else ():
                 changes.setdefault(app, []).append(each)
-        return cls(changes)
+            first |= {app: number for app, number in each.was.items() if app not in first}
+        return cls(changes, first)
 
     def least(self, app: str, time: float, planned: int) -> int:
         """Return how many instances of an app must run at a moment, at least; while a change is on its way, or in doubt, the lower number."""
@@ -294,14 +301,21 @@ class Wanted:
         """Whether surely none of an app was to run at a moment."""
         return self._numbers(app, time, planned) == {0}
 
+    def not_yet(self, app: str, time: float) -> bool:
+        """Whether surely none of an app was to run until a moment: it comes only later, or never."""
+        return self.first.get(app) == 0 and all(each.begun > time for each in self.changes.get(app, ()))
+
     def due(self, instance: str, end: float) -> list[Interval] | None:
         """Return when an instance must run; None where no action changed that: then it must all along.
 
-        From the end of the action that asked for it, until the beginning of the one that takes it away.
+        From the end of the action that asked for it, until the beginning of the one that takes it away. Never, where the only actions that asked for
+        it were surely not done.
         """
         app, number = app_of(instance), number_of(instance)
-        if not (changes := self.changes.get(app)) or number is None:
+        if number is None:
             return None
+        if not (changes := self.changes.get(app)):
+            return [] if number > self.first.get(app, number) else None
         found: list[Interval] = []
         since: float | None = -math.inf if number <= changes[0].was.get(app, 0) else None
         for each in changes:

@@ -418,7 +418,7 @@ def _named_from_json(body: Mapping[str, Any], classes: Mapping[str, Any]) -> Any
 
 def _fits(app: App) -> None:
     """Raise `ValueError` for an app that no scenario can ask for: its names and ports could not be written down."""
-    if not 1 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT:
+    if not 0 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT:
         raise ValueError(f"{app.instances} instances of {app.name} from port {app.port}")
     own = app.native
     if own is not None and (any(text.count(NUMBER) > 1 for text in (own.called, own.container)) or not _PORT.fullmatch(own.port)):

@@ -169,6 +169,7 @@ def expectations(
         tuple((app.name, room) for app in apps if (room := dataclasses.replace(app, instances=_ANY).homes(len(nodes))) < _ANY),
         tuple((app.name, most) for app in apps if (most := _cap(workloads, app))),
         tuple(faults_by_name(steps, faults).items()),
+        tuple(app.name for app in apps if not app.instances),
     )
 
 

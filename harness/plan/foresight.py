@@ -47,6 +47,11 @@ def warnings(made: Plan) -> list[str]:
                 f"{counted(count, 'node')}: when one is lost the others are full, so nothing promises that its work runs elsewhere: rescheduled will "
                 "be unknown"
             )
+    said += [
+        f"{app.name} has no instances, and no step deploys it: nothing of it will run, so what is promised of it will be unknown"
+        for app in made.apps
+        if made.steps and not most(app, made.steps)
+    ]
     said += _parts_left_out(made)
     for step in made.breaks:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
@@ -238,7 +243,7 @@ def _scaled(made: Plan) -> list[str]:
         if asked.instances > app.instances and lacking > 0 and made.control is None:
             pinned = f" and pinned to {app.pin}" if app.pin else ""
             said.append(
-                f"{app.name} is scaled to {counted(asked.instances, 'instance')}, never two on one node{pinned}, "
+                f"{app.name} is to have {counted(asked.instances, 'instance')}, never two on one node{pinned}, "
                 f"on {counted(count, 'node')}: there is no node for {lacking} of them, so a promise that all run is broken, and the "
                 "cluster is not whole"
             )

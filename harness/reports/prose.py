@@ -103,7 +103,8 @@ def _app_words(app: App) -> str:
     rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
     pinned = f", pinned to {app.pin}" if app.pin else ""
     labelled = f", labelled {' '.join(f'{name}={value}' for name, value in app.labels)}" if app.labels else ""
-    return f"{counted(app.instances, 'instance')} of {app.name} (image {app.image}{_own_words(app)}), {rule}{pinned}{labelled}"
+    many = counted(app.instances, "instance") if app.instances else "no instance yet"
+    return f"{many} of {app.name} (image {app.image}{_own_words(app)}), {rule}{pinned}{labelled}"
 
 
 def _own_words(app: App) -> str:

@@ -43,6 +43,7 @@ NODES: Final = f"a whole number from 1 to {MOST_NODES}"
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
+_INSTANCES = f"a whole number from 0 to {MOST_INSTANCES}; 0: it comes only with app.deploy"
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
 
 
@@ -65,7 +66,7 @@ class AppPart(Part):
     """An item of `apps`."""
 
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
-    instances: int = Field(ge=1, le=MOST_INSTANCES, description=f"a whole number from 1 to {MOST_INSTANCES}")
+    instances: int = Field(ge=0, le=MOST_INSTANCES, description=_INSTANCES)
     image: str = Field("web", pattern=_IMAGE, description="the name of a container image")
     port: int = Field(8000, ge=1024, le=65000, description="a port from 1024 to 65000; instance K answers on port + K")
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")
@@ -78,7 +79,7 @@ class OwnAppPart(Part):
 
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
     native: Any = Field(description="the app's own definition in the mode's words: the path of its file, or a mapping with file")
-    instances: int | None = Field(None, ge=1, le=MOST_INSTANCES, description=f"a whole number from 1 to {MOST_INSTANCES}")
+    instances: int | None = Field(None, ge=0, le=MOST_INSTANCES, description=_INSTANCES)
 
 
 class NativePart(Part):

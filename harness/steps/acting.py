@@ -171,7 +171,7 @@ def most(app: App, steps: Sequence[Step]) -> int:
 
 
 def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
-    """Say which actions and waits are about an app that an earlier action removed, and which actions deploy one that is there.
+    """Say which actions and waits are about an app that was removed before, or is yet to come, and which actions deploy one that is there.
 
     And which would have fewer instances of one where the mode itself chooses which of them stop; that none are left is fine.
     """
@@ -188,17 +188,17 @@ def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
 
 
 def there_or_not(step: Step, apps: Iterable[App]) -> Iterator[tuple[str, str, str]]:
-    """Say which of these apps, as they run now, a step is about although it was removed, or deploys although it is there: each name, and why not."""
+    """Say which of these apps, as they run now, a step is about although it is not there, or deploys although it is: each name, and why not."""
     action = step.action if isinstance(step, Do) else None
     now = {app.name: app.instances for app in apps}
     for name in named_apps(action or step):
         there = now.get(name)
         deploys = action is not None and "Removing" in action.takes and action.effect.runs.get(name, 0) > 0
         if deploys and there:
-            expected = "an app that an earlier step removes; app.scale changes how many instances there are"
+            expected = "an app that is not there: with `instances: 0`, or removed before; app.scale changes how many instances there are"
             yield name, f"{name}, which is there, with {counted(there, 'instance')}", expected
         elif not deploys and there == 0:
-            yield name, f"{name}, which an earlier step removes", "an app that is there; app.deploy brings it back"
+            yield name, f"{name}, of which none is to run by then", "an app that is there; app.deploy brings it"
 
 
 def fewer(action: Action, apps: Iterable[App], mode: Any) -> Iterator[tuple[str, str]]:

@@ -72,7 +72,8 @@ class WorkloadCase:
     @property
     def fitted(self) -> Workload:
         """The workload as it is run on that cluster."""
-        return self.workload.fitted(self.cluster) if isinstance(self.workload, Fitted) else self.workload
+        fitted = self.workload.fitted(self.cluster) if isinstance(self.workload, Fitted) else None
+        return fitted or self.workload
 
     @property
     def patient(self) -> WorkloadCase:

@@ -44,8 +44,8 @@ _BATCH = 5000
 class Fitted(Protocol):
     """A workload that must see the cluster before it can name its calls."""
 
-    def fitted(self, cluster: Cluster) -> Workload:
-        """Return the workload as it is to be run on this cluster."""
+    def fitted(self, cluster: Cluster) -> Workload | None:
+        """Return the workload as it is to be run on this cluster now; None while there is nobody to call."""
 
 
 @runtime_checkable
@@ -72,9 +72,11 @@ class Driver:
 
     def __init__(self, workload: Workload, cluster: Cluster, recorder: Recorder, rng: Random, ops: Ops) -> None:
         self._asked = workload
-        self.workload = workload.fitted(cluster) if isinstance(workload, Fitted) else workload
-        self._refitted = False
         self._cluster = cluster
+        self._nobody = False  # whether there is nobody to call at this time
+        self.workload = workload
+        self._fit()
+        self._refitted = False
         self._recorder = recorder
         self._rng = rng
         self._ops = ops
@@ -97,8 +99,15 @@ class Driver:
     def refit(self) -> None:
         """Have a workload that must see the cluster look at it again, and begin its calls anew; any other goes on as it is."""
         if isinstance(self._asked, Fitted):
-            self.workload = self._asked.fitted(self._cluster)
+            self._fit()
             self._refitted = True
+
+    def _fit(self) -> None:
+        """Have the workload look at the cluster. While there is nobody to call, it stays as it was, and makes no calls."""
+        if isinstance(self._asked, Fitted):
+            fitted = self._asked.fitted(self._cluster)
+            self._nobody = fitted is None
+            self.workload = fitted or self.workload
 
     def stop(self) -> None:
         """Make no more calls, and wait for those under way: at most their deadline and a second. Twice is fine.
@@ -173,6 +182,8 @@ class Driver:
             left = due - clock.now()
             if self._stop.is_set() or (left > 0 and clock.wait(self._stop, left)):
                 break
+            if self._nobody:
+                continue
             if self._due.qsize() >= self._most:
                 if not skipped:
                     self._recorder.record(

@@ -58,10 +58,10 @@ class Http:
         if parameters.fits(self) and self.instances < 0:
             raise ValueError(f"found instances {self.instances}, expected 0 or more")
 
-    def fitted(self, cluster: Cluster) -> Http:
-        """Return the workload with `instances` filled in from the cluster's app. Raises `HarnessError` if it has no such app."""
+    def fitted(self, cluster: Cluster) -> Http | None:
+        """Return the workload with `instances` filled in from the cluster's app; None while that has none. Raises `HarnessError` without the app."""
         count = _app(cluster, self.app).instances
-        return dataclasses.replace(self, instances=min(self.instances or count, count))
+        return dataclasses.replace(self, instances=min(self.instances or count, count)) if count else None
 
     def calls(self, rng: Random) -> Iterator[Call]:  # noqa: ARG002 - nothing is left to chance here
         """Yield ``get app@1``, ``get app@2`` … in turn, for ever; only the first one before the workload was `fitted`."""

@@ -214,17 +214,19 @@ BAD: dict[str, tuple[str, list[str]]] = {
             for each in ("{do: app.remove, with: {app: web}}", "{do: app.restart, with: {app: web}}", "{do: app.remove, with: {app: web}}")
         ),
         [
-            "s.yaml:8:35: web, which an earlier step removes; expected an app that is there; app.deploy brings it back",
-            "s.yaml:9:34: web, which an earlier step removes; expected an app that is there",
+            "s.yaml:8:35: web, of which none is to run by then; expected an app that is there; app.deploy brings it",
+            "s.yaml:9:34: web, of which none is to run by then; expected an app that is there",
         ],
     ),
     "what was removed, and is awaited": (
         "  - {do: app.remove, with: {app: web}}\n  - {await: {recovered: web}, at most: 20s}\n  - {await: {recovered: db}, at most: 20s}\n",
-        ["s.yaml:8:13: web, which an earlier step removes; expected an app that is there; app.deploy brings it back"],
+        ["s.yaml:8:13: web, of which none is to run by then; expected an app that is there; app.deploy brings it"],
     ),
     "what is there": (
         "  - {do: app.deploy, with: {app: web, instances: 3}}\n",
-        ["s.yaml:7:34: web, which is there, with 2 instances; expected an app that an earlier step removes; app.scale"],
+        [
+            "s.yaml:7:34: web, which is there, with 2 instances; expected an app that is not there: with `instances: 0`, or removed before; app.scale"
+        ],
     ),
     "no app to restart": ("  - {do: app.restart}\n", ["s.yaml:7:5: 'app' is missing"]),
     "no instances": (
@@ -463,8 +465,8 @@ def test_an_app_that_was_removed_is_not_to_run_and_comes_back_as_it_was(session:
 
 def test_what_a_file_is_refused_for_by_the_steps_before_is_refused_in_python_by_the_deeds_so_far(session: Session, act: type[Made]) -> None:
     """An app that was removed, or is there already; but where nobody knows whether it is."""
-    there = r"web, which is there, with 2 instances; expected an app that an earlier step removes"
-    gone = r"web, which an earlier step removes; expected an app that is there; app\.deploy brings it back"
+    there = r"web, which is there, with 2 instances; expected an app that is not there"
+    gone = r"web, of which none is to run by then; expected an app that is there; app\.deploy brings it"
     with pytest.raises(BadInput, match=f"the action app.deploy: {there}"):
         session.act(DeployApp("web", 2))
     assert session.act(RemoveApp("web")) is Outcome.OK
@@ -482,7 +484,7 @@ def test_what_a_file_is_refused_for_by_the_steps_before_is_refused_in_python_by_
             with pytest.raises(BadInput, match=gone):
                 session.act(RemoveApp("web"))
     assert session.act(RemoveApp("web")) is Outcome.FAIL
-    assert _told(session)[-1].detail == "web was removed, and none of it is to run; app.deploy brings it back"
+    assert _told(session)[-1].detail == "none of web is to run now; app.deploy brings it"
     assert session.act(DeployApp("web", 2)) is Outcome.OK
     with pytest.raises(BadInput, match=there):
         session.act(DeployApp("web", 2))
@@ -706,7 +708,7 @@ def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Ses
         (
             "{do: app.scale, with: {app: web, instances: 6}}",
             "conflicts",
-            "web is scaled to 6 instances, never two on one node, on 4 nodes: there is no node for 2 of",
+            "web is to have 6 instances, never two on one node, on 4 nodes: there is no node for 2 of",
         ),
         ("{do: app.scale, with: {app: web, instances: 4}}", "conflicts", ""),
         (
@@ -725,7 +727,7 @@ def test_a_plan_warns_of_actions_that_cannot_come_to_what_is_promised(steps: str
     text = HEAD.replace("promises: [conflicts]", f"promises: [{{{promises}}}]" if ":" in promises else "promises: [conflicts]")
     text = text.replace("nodes: 4", "mode: swarm, nodes: 4") + FAULT + f"  - {steps}\n"
     made = plan(loads(text, "s.yaml"), mode=Swarm.from_timers("default", {}), provider="nspawn", seed=1)
-    said = "\n".join(each for each in warnings(made) if any(word in each for word in ("web is scaled", "scaled of", "drain")))
+    said = "\n".join(each for each in warnings(made) if any(word in each for word in ("web is to have", "scaled of", "drain")))
     assert told in said if told else said == ""
 
 
@@ -783,7 +785,7 @@ def test_actions_that_upset_hosts_of_somebody_else_are_refused(session: Session)
     more = {name: getattr(provider, name) for name in ("create", "adopt", "destroy", "network")}
     cluster = dataclasses.replace(session.cluster, provider=type("Borrowed", (Theirs,), more)())
     upsetting = (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim"), RunCommand("reboot"))
-    for action in (*upsetting, UpdateApp("web", "web:2"), RemoveApp("web")):
+    for action in (*upsetting, UpdateApp("web", "web:2"), RemoveApp("web"), DeployApp("web", 2)):
         with pytest.raises(Unsupported, match=f"{action.name} is refused on the hosts of theirs"):
             permission.must_be_doable(cluster, action)
     permission.must_be_doable(cluster, Scale("web", 3))

@@ -324,11 +324,20 @@ def test_what_keeps_a_unit_file_from_being_followed_is_told_with_its_place(text:
 
 def test_how_many_of_a_template_only_a_scenario_can_say() -> None:
     """And of what is no template there is one."""
-    assert _slips(UNIT, instances=None) == [": no `instances` of web@.service; expected how many of this template are to run: 1 to 100"]
+    assert _slips(UNIT, instances=None) == [": no `instances` of web@.service; expected how many of this template are to run: 0 to 100"]
     assert ": 2 instances of web.service, which is one unit; expected 1, or a template: web@.service" in _slips(UNIT, "web.service")
     assert _slips(UNIT, "web.socket.txt") == [
         "units/web.socket.txt: the name 'web.socket.txt'; expected the name of a unit, such as web@.service or web.service"
     ]
+
+
+def test_an_app_of_ones_own_may_come_later() -> None:
+    """With no instances before it is deployed, of a template, of a single unit, and of a stack with replicas of its own."""
+    single = UNIT.replace("%i", "1")
+    for file, text in (("web@.service", UNIT), ("web.service", single)):
+        assert Fleet().define(OwnApp("web", file, text, 0)).instances == 0
+    later = Swarm().define(OwnApp("web", "stack.yml", STACK, 0))
+    assert (later.instances, later.names) == (0, ())
 
 
 def test_what_a_file_does_not_tell_a_scenario_can() -> None:
@@ -486,7 +495,10 @@ SCENARIO_SLIPS: dict[str, tuple[tuple[str, str], list[str]]] = {
     ),
     "how many": (("    instances: 2\n", ""), ["s.yaml:6:13: no `instances` of web@.service"]),
     "an app that is not the file's": (("name: web", "name: shop"), ["units/web@.service:7:6: WHALEFALL_INSTANCE=web@%i; expected shop@%i"]),
-    "more than there can be": (("instances: 2", "instances: 200"), ["s.yaml:7:16: 200; expected a whole number from 1 to 100"]),
+    "more than there can be": (
+        ("instances: 2", "instances: 200"),
+        ["s.yaml:7:16: 200; expected a whole number from 0 to 100; 0: it comes only with app.deploy"],
+    ),
     "an update": (
         ("steps: [", "steps: [{do: app.update, with: {app: web, image: web}}, "),
         ["app.update of web, whose definition is a file of its own; expected an app whose image the scenario names"],

@@ -627,7 +627,7 @@ def test_nothing_that_is_wrong_with_the_cluster_hides_what_is_wrong_elsewhere() 
     text = """scenario: sample
 why: so
 cluster: {mode: feet, provider: nspwn, profile: slow, nodes: %s, timers: {agent_tl: 5s}}
-apps: [{name: web, instances: 0}]
+apps: [{name: web, instances: -1}]
 steps: [{fault: node.kil, on: any, hold: 1x}, {fault: node.kill, on: leadr & n9, hold: 1s}]
 promises: [conflict]
 """
@@ -636,7 +636,7 @@ promises: [conflict]
         "3:33: an unknown provider 'nspwn'",
         "3:49: an unknown profile 'slow'",
         "3:%d: a timer 'agent_tl'",
-        "4:31: 0",
+        "4:31: -1",
         "5:17: an unknown fault 'node.kil'",
         "5:42: '1x'",
         "6:12: an unknown promise 'conflict'",

@@ -274,7 +274,8 @@ def test_a_workload_with_a_value_that_no_file_could_give_is_told_at_once(workloa
     [
         (0, [App("web", 2)], "nodes 0; expected a whole number from 1 to"),
         ("3", [App("web", 2)], "nodes '3'; expected a whole number from 1 to"),
-        (3, [App("web", 0)], "the app web: instances 0; expected a whole number from 1 to 100"),
+        (3, [App("web", -1)], "the app web: instances -1; expected a whole number from 0 to 100; 0: it comes only with app.deploy"),
+        (3, [App("web", 0)], ""),
         (3, [App("Web!", 2)], "the app Web!: name 'Web!'; expected a name of lower-case letters"),
         (3, [App("web", 2, port=70000)], "the app web: port 70000; expected a port from 1024"),
         (3, ["web"], "the apps: 'web'; expected an App"),

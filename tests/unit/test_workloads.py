@@ -135,14 +135,32 @@ def asked(workload: Http, cluster: Cluster, key: str = "web@1") -> Reply:
 def test_http_calls_each_instance_in_turn() -> None:
     """The number of instances comes from the cluster's app."""
     workload = Http("web").fitted(cluster_of(["127.0.0.1"], App("web", 3)))
+    assert workload is not None
     assert [call.key for call in itertools.islice(workload.calls(seeded(1)), 5)] == ["web@1", "web@2", "web@3", "web@1", "web@2"]
 
 
 def test_http_calls_no_more_instances_than_asked_for() -> None:
     """`instances` narrows, and never invents."""
     cluster = cluster_of(["127.0.0.1"], App("web", 3))
-    assert Http("web", instances=2).fitted(cluster).instances == 2
-    assert Http("web", instances=9).fitted(cluster).instances == 3
+    assert Http("web", instances=2).fitted(cluster) == Http("web", instances=2)
+    assert Http("web", instances=9).fitted(cluster) == Http("web", instances=3)
+
+
+def test_nobody_calls_an_app_of_which_nothing_is_to_run(drive: Callable[..., Driven]) -> None:
+    """Before it is deployed, and after it was removed: its callers begin, and end, with it."""
+    cluster = cluster_of(["127.0.0.1"], App("web", 0))
+    assert Http("web").fitted(cluster) is None
+    driven = drive(Http("web", rate=10), cluster)
+    driven.slots(3)
+    cluster.apps = (App("web", 1),)
+    driven.driver.refit()
+    driven.slots(1)
+    driven.answered(1)
+    cluster.apps = (App("web", 0),)
+    driven.driver.refit()
+    driven.slots(3)
+    times = [round(entry.time, 3) for entry, _ in driven.history().each(Invoked)]
+    assert times == [0.4]
 
 
 def test_http_of_an_unknown_app_is_an_error_that_names_the_apps() -> None:

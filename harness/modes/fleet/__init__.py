@@ -117,8 +117,8 @@ class Fleet:
         """Start an app.
 
         Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
-        (of one node, where it is pinned); one with a definition of its own need not answer. Raises `Expired` with the last view, and what the units
-        said.
+        (of one node, where it is pinned); one with a definition of its own need not answer. Of an app without instances only the image is brought.
+        Raises `Expired` with the last view, and what the units said.
         """
         files = own_units.files(app)
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
@@ -132,6 +132,8 @@ class Fleet:
             on_nodes.on_each(cluster.nodes, image, stop)
             for file in files:
                 self._launch(cluster, file, deadline)
+            if not app.instances:
+                return
             on_nodes.until_serving(
                 cluster,
                 app,

@@ -245,7 +245,8 @@ class _Reading:
             most=MOST_INSTANCES if name.template else 1,
             body=self._wanted.text,
         )
-        return App(self._wanted.name, instances or 1, image, conflicts=self._own_rule(written), pin=self._pin(written), native=own)
+        many = 1 if instances is None else instances
+        return App(self._wanted.name, many, image, conflicts=self._own_rule(written), pin=self._pin(written), native=own)
 
     # -- what a scenario says
 
@@ -254,13 +255,13 @@ class _Reading:
         if self._name.template:
             if given is None:
                 self._ask(
-                    f"no `instances` of {PurePosixPath(self._file).name}", f"how many of this template are to run: 1 to {MOST_INSTANCES}"
+                    f"no `instances` of {PurePosixPath(self._file).name}", f"how many of this template are to run: 0 to {MOST_INSTANCES}"
                 )
             return given
-        if given not in {None, 1}:
+        if given not in {None, 0, 1}:
             what = f"{given} instances of {PurePosixPath(self._file).name}, which is one unit"
             self._ask(what, f"1, or a template: {self._name.prefix}@.service")
-        return 1
+        return 0 if given == 0 else 1
 
     def _ask(self, found: str, expected: str) -> None:
         self.problems.append(Problem("", 0, 0, found, expected))

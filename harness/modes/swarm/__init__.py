@@ -133,13 +133,16 @@ class Swarm:
         """Start an app as one replicated service; one of its user's own by the stack file as it stands.
 
         Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
-        (of one node, where it is pinned). Raises `HarnessError` where swarm refuses the service, and `Expired` with the last view and tasks' errors.
+        (of one node, where it is pinned). Of an app without instances only the image is brought. Raises `HarnessError` where swarm refuses the
+        service, and `Expired` with the last view and tasks' errors.
         """
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         stop = threading.Event()
         with cluster.network():
             lacked = adoption.lacking(cluster, app)
             on_nodes.on_each(cluster.nodes, lambda node: on_nodes.image(node, app, deadline), stop)
+            if not app.instances:
+                return
             self._create(cluster, app, lacked, deadline)
             on_nodes.until_serving(
                 cluster,

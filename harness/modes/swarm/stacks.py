@@ -225,12 +225,12 @@ class _Reading:
         if type(said) is not int or not 1 <= said <= _MOST_REPLICAS:
             self._add((*place, "replicas"), f"replicas {shown(said)}", f"a whole number from 1 to {_MOST_REPLICAS}")
             return 1
-        if self._wanted.instances not in {None, said}:
+        if self._wanted.instances not in {None, 0, said}:
             self._ask(
                 f"{self._wanted.instances} instances, where {PurePosixPath(self._wanted.file).name} says replicas: {said}",
                 f"{said}, or none: the file says it",
             )
-        return said
+        return 0 if self._wanted.instances == 0 else said
 
     def _note_delay(self, deploy: Mapping[str, Json], place: Place) -> None:
         policy = deploy.get("restart_policy") or {}
