@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from harness.actions.scaling import Instances, must_be_a_number_of_instances
-from harness.core import parameters
+from harness.actions.scaling import ForInstances
 from harness.core.protocols import Cluster, Node, Removing
 from harness.core.units import counted
 from harness.core.values import Effect
@@ -40,26 +39,12 @@ class RemoveApp:
 
 
 @dataclass(frozen=True, slots=True)
-class DeployApp:
+class DeployApp(ForInstances):
     """An app that has no instances yet, or that was removed, is deployed with so many. That they run is for others to see: await or promise it."""
 
-    app: str
-    instances: Instances
-
     name: ClassVar[str] = "app.deploy"
-    aims: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ("Removing",)
     longest: ClassVar[float] = LONGEST
-
-    def __post_init__(self) -> None:
-        """Raise `ValueError` for a number of instances that no app can have."""
-        if parameters.fits(self):
-            must_be_a_number_of_instances(self.instances)
-
-    @property
-    def effect(self) -> Effect:
-        """From then on so many are to run."""
-        return Effect(runs={self.app: self.instances})
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Have it done, and return when the orchestrator has taken it. Raises `HarnessError` where there is no such app, or it refuses."""

@@ -17,33 +17,33 @@ Instances: TypeAlias = Annotated[int, Field(ge=1, le=MOST_INSTANCES, description
 """How many instances an action may ask for, as a parameter."""
 
 
-def must_be_a_number_of_instances(number: int) -> None:
-    """Raise `ValueError` for a number of instances that no app can have."""
-    if not 1 <= number <= MOST_INSTANCES:
-        raise ValueError(f"an app has 1 to {MOST_INSTANCES} instances, not {number}")
-
-
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """The orchestrator is told how many instances of an app are to run from now on. That they do is for others to see: await it, or promise it."""
+class ForInstances:
+    """What every action is that asks for so many instances of an app: it is done to no node, and tells how many are to run from then on."""
 
     app: str
     instances: Instances
 
-    name: ClassVar[str] = "app.scale"
     aims: ClassVar[bool] = False
-    takes: ClassVar[tuple[str, ...]] = ("Scaling",)
-    longest: ClassVar[float] = 60.0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a number of instances that no app can have."""
-        if parameters.fits(self):
-            must_be_a_number_of_instances(self.instances)
+        if parameters.fits(self) and not 1 <= self.instances <= MOST_INSTANCES:
+            raise ValueError(f"an app has 1 to {MOST_INSTANCES} instances, not {self.instances}")
 
     @property
     def effect(self) -> Effect:
         """From then on so many are to run."""
         return Effect(runs={self.app: self.instances})
+
+
+@dataclass(frozen=True, slots=True)
+class Scale(ForInstances):
+    """The orchestrator is told how many instances of an app are to run from now on. That they do is for others to see: await it, or promise it."""
+
+    name: ClassVar[str] = "app.scale"
+    takes: ClassVar[tuple[str, ...]] = ("Scaling",)
+    longest: ClassVar[float] = 60.0
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Tell the orchestrator, and return when it has taken it. Raises `HarnessError` where there is no such app, or it refuses."""

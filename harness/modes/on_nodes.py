@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.core.values import App, Placement
 
 _IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
+_SYSTEMD = (Path(__file__).parent / "systemd.sh").read_text(encoding="utf-8")
 _CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
 _NOT_PULLED = 3  # how the script ends where a registry did not give the image
 _HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
@@ -34,7 +35,7 @@ BOOT_SECONDS = 30.0
 REST = 4.0
 """How many times as long as an answer took an API is left alone before it is asked again. Each ask of fleet's is several quorum reads of etcd's."""
 POLL_SECONDS = 0.05
-"""How often a script looks for that, as the scripts have it."""
+"""How often a script looks for that, as `systemd.sh` has it."""
 JOURNAL = ("journalctl", "--no-pager", "-q", "-o", "short-precise", "-n", "8000")
 """Reads a node's journal for `gather`: the last lines."""
 
@@ -75,6 +76,12 @@ def script(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
         # The script itself and whole files are no help in an error.
         shown = ["sh", "-c", "…", *(each if "\n" not in each else "…" for each in arguments)]
         raise CommandFailed(node.name, shown, result.exit, (result.err or result.out).decode(errors="replace"))
+
+
+def forming(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
+    """Run a script that forms a node, which may still be booting: `await_systemd` in it waits until systemd takes orders. Raises as `script`."""
+    polls = str(int(pace.limit(BOOT_SECONDS) / POLL_SECONDS))
+    script(node, f"{_SYSTEMD}\n{text}", polls, *arguments, deadline=deadline)
 
 
 def unit_among(units: Mapping[str, str], process: str) -> str | None:

@@ -71,7 +71,7 @@ class Registry:
     def configured(self, name: str) -> tuple[str, str, str]:
         """Return whether a node was made an etcd member ("1", "0"), and its configurations of etcd and of fleet."""
         (call,) = [each for each in self.node(name).calls if each[0] == "sh"]
-        return call[4], call[5], call[6]
+        return call[5], call[6], call[7]
 
 
 def state(unit: str, number: int, active: str = "active", sub: str = "running") -> dict[str, Any]:

@@ -354,9 +354,8 @@ class Fleet:
         """Write the configuration of one node and start its daemons."""
         members = on_nodes.voters(cluster.nodes)
         member = node.name in {each.name for each in members}
-        polls = str(int(pace.limit(on_nodes.BOOT_SECONDS) / on_nodes.POLL_SECONDS))
         etcd = self._etcd_conf(cluster.run_id, node, members)
-        on_nodes.script(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), polls, deadline=deadline)
+        on_nodes.forming(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), deadline=deadline)
 
     def _etcd_conf(self, run_id: str, node: Node, members: Sequence[Node]) -> str:
         """Give /etc/default/etcd."""

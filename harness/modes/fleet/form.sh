@@ -1,8 +1,8 @@
-# Makes one node a machine of a fleet cluster, and an etcd member where it is one. Run on the node by `Fleet.form` as:
-#   sh -c THIS sh MEMBER ETCD_CONF FLEET_CONF POLLS
-# MEMBER is 1 or 0; ETCD_CONF and FLEET_CONF are whole files; POLLS is how often to look, 50 ms apart, for a systemd that takes orders.
+# Makes one node a machine of a fleet cluster, and an etcd member where it is one. Run on the node by `Fleet.form`, after `systemd.sh`, with
+#   MEMBER ETCD_CONF FLEET_CONF
+# MEMBER is 1 or 0; ETCD_CONF and FLEET_CONF are whole files.
 set -eu
-member=$1 etcd_conf=$2 fleet_conf=$3 polls=$4
+member=$1 etcd_conf=$2 fleet_conf=$3
 
 mkdir -p /etc/fleet /etc/systemd/system/multi-user.target.wants /etc/systemd/system/sockets.target.wants
 printf '%s' "$fleet_conf" >/etc/fleet/fleet.conf
@@ -28,15 +28,7 @@ if [ "$member" = 1 ]; then
     units="etcd.service $units"
 fi
 
-# Right after power-on there is no systemd yet to give orders to.
-until [ -S /run/systemd/private ]; do
-    polls=$((polls - 1))
-    if [ "$polls" -le 0 ]; then
-        echo "systemd does not take orders: there is no /run/systemd/private" >&2
-        exit 1
-    fi
-    sleep 0.05
-done
+await_systemd
 # Not waited for: etcd is only ready when a majority is, and fleet.service waits for it by itself.
 # shellcheck disable=SC2086  # one word a unit
 exec systemctl start --no-block $units

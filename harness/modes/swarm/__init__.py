@@ -110,10 +110,9 @@ class Swarm:
         managers = [cluster.node(name) for name in self.members(cluster)]
         workers = [node for node in cluster.nodes if node not in managers]
         stop = threading.Event()
-        polls = str(int(pace.limit(on_nodes.BOOT_SECONDS) / on_nodes.POLL_SECONDS))
 
         def start(node: Node) -> None:
-            on_nodes.script(node, _START, polls, deadline=deadline)
+            on_nodes.forming(node, _START, deadline=deadline)
 
         with cluster.network():
             on_nodes.on_each(cluster.nodes, start, stop)
