@@ -12,14 +12,29 @@ What a mode says of itself before that is in `harness.testing.mode_contract`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
 from harness.core.clock import wait_until
 from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable, in_words
-from harness.core.protocols import Adopting, Cluster, LogFiles, Mode, Node, Power, Quorum, Registers, Viewing
+from harness.core.protocols import (
+    Adopting,
+    Cluster,
+    LogFiles,
+    Mode,
+    Node,
+    Power,
+    Quorum,
+    Registers,
+    Removing,
+    Restarting,
+    Updating,
+    Viewing,
+)
 from harness.core.values import App, View
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.store_contract import STORE, StoreCase
@@ -45,6 +60,14 @@ if command -v docker >/dev/null; then
     docker network ls --format "network {{.Name}}"
 fi
 """
+# Containers of the app $1 that run, each with its environment; one that ends meanwhile is left out.
+_CONTAINERS = r"""
+set -eu
+ids=$(docker ps --quiet --no-trunc --filter "label=whalefall.app=$1")
+for each in $ids; do
+    docker inspect --format "{{.Id}} {{json .Config.Env}}" "$each" 2>/dev/null || :
+done
+"""
 SHOWN = 5
 """Things that were left on a node and that are named."""
 
@@ -56,12 +79,20 @@ def held(node: Node) -> frozenset[str]:
     return frozenset(result.text.splitlines())
 
 
+def containers(node: Node, app: App) -> Mapping[str, frozenset[str]]:
+    """Return the containers of an app that run on a node, by the node's own Docker, each by its id with its environment: ``NAME=value``."""
+    result = node.run("sh", "-c", _CONTAINERS, "sh", app.name, timeout=READY_SECONDS)
+    require(result.ok, f"{node.name} tells its containers", f"status {result.exit}: {result.err.decode(errors='replace')}")
+    told = (line.partition(" ") for line in result.text.splitlines())
+    return {number: frozenset(json.loads(environment) or ()) for number, _, environment in told}
+
+
 @dataclass(frozen=True)
 class FormedCase:
     """A cluster of a mode that was formed, with `app` on it, and `spare` as an app that is not there yet.
 
     `make` gives the mode anew, as another process has it. Its provider can cut power. `runs` says which instances run on a node, by the node itself,
-    and `holds` what it has that an app may leave there.
+    `holds` what it has that an app may leave there, and `made` which containers of an app run there, each with its environment.
     """
 
     cluster: Cluster
@@ -70,6 +101,7 @@ class FormedCase:
     make: Callable[[], Mode]
     runs: Callable[[Node], set[str]]
     holds: Callable[[Node], frozenset[str]] = held
+    made: Callable[[Node, App], Mapping[str, frozenset[str]]] = containers
 
     @property
     def mode(self) -> Mode:
@@ -200,7 +232,7 @@ def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
     before = {node.name: fingerprint(node) for node in case.cluster.nodes}
     had = {node.name: case.holds(node) for node in case.cluster.nodes}
     _asked(lambda: other.withdraw(cluster, case.spare), "withdraw where nothing was deployed")
-    _asked(lambda: case.mode.deploy(cluster, case.spare), "deploy")
+    _deployed(cluster, case.spare)
     try:
         told = _told(case, case.cluster.nodes[0]) & {*case.spare.names}
         homes = case.spare.homes(len(case.cluster.nodes))
@@ -214,6 +246,54 @@ def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
         left += sorted(case.holds(node) - had[node.name])[:SHOWN]
         require(not left, f"{node.name} is as it was before {case.spare.name} was deployed", "; ".join(left))
         _whole(case, node)
+
+
+def an_app_is_started_anew(case: FormedCase) -> None:
+    """All of it runs when `restart` returns, by the orchestrator's word, and in other containers, by the nodes' own. Only with `Restarting`."""
+    mode = case.mode
+    if not isinstance(mode, Restarting):
+        return
+    nodes_run_what_is_told(case)
+    before = _made(case, case.app)
+    _asked(lambda: mode.restart(case.cluster, case.app), "restart")
+    _runs(case, case.app, "restart")
+    _await_anew(case, case.app, {*before})
+
+
+def an_app_is_made_anew(case: FormedCase) -> None:
+    """As it is to be from `update` on: all of it runs when that returns, in other containers, which have its environment. Only with `Updating`."""
+    mode = case.mode
+    if not isinstance(mode, Updating):
+        return
+    one = replace(case.spare, instances=1)
+    new = replace(one, environment=(("CONTRACT", "kept"),))
+    with _beside(case, one) as cluster:
+        _deployed(cluster, one)
+        before = _made(case, one)
+        _asked(lambda: mode.update(cluster, new), "update")
+        _runs(case, new, "update")
+        _await_anew(case, new, {*before}, "CONTRACT=kept")
+
+
+def an_app_comes_later_and_is_removed(case: FormedCase) -> None:
+    """Nothing of it runs where it is deployed without instances; it does after `launch`, and is told no more when `remove` returns, and again.
+
+    Only with `Removing`.
+    """
+    mode = case.mode
+    if not isinstance(mode, Removing):
+        return
+    one = replace(case.spare, instances=1)
+    with _beside(case, one) as cluster:
+        _deployed(cluster, replace(one, instances=0))
+        require(all(_gone(case, node) for node in cluster.nodes), f"nothing of {one.name} runs before launch", "some does")
+        _asked(lambda: mode.launch(cluster, one), "launch")
+        _await(case, lambda: len(_made(case, one)) == 1 and _told(case, cluster.nodes[0]) >= {*one.names}, f"{one.names[0]} to run")
+        for which in ("remove", "remove, twice"):
+            _asked(lambda: mode.remove(cluster, one), which)
+            told = _told(case, cluster.nodes[0]) & {*one.names} if case.views else set[str]()
+            require(not told, f"nothing of {one.name} is told after {which}", ", ".join(told))
+        _await(case, lambda: all(_gone(case, node) for node in cluster.nodes), f"nothing of {one.name} to run")
 
 
 def what_is_off_is_unreachable(case: FormedCase) -> None:
@@ -249,10 +329,52 @@ FORMED: Mapping[str, Callable[[FormedCase], None]] = {
         logs_are_to_be_had,
         what_runs_is_taken_over_unchanged,
         an_app_is_withdrawn_without_a_trace,
+        an_app_is_started_anew,
+        an_app_is_made_anew,
+        an_app_comes_later_and_is_removed,
         what_is_off_is_unreachable,
     )
 }
 """What every mode must do with a cluster of its own, in an order in which each leaves it whole."""
+
+
+@contextlib.contextmanager
+def _beside(case: FormedCase, app: App) -> Iterator[Cluster]:
+    """Give the cluster with an app beside its own, which is taken away in the end where the mode can do that."""
+    cluster = replace(case.cluster, apps=(*case.cluster.apps, app))
+    try:
+        yield cluster
+    finally:
+        if isinstance(case.mode, Adopting):
+            with contextlib.suppress(HarnessError):  # who cannot is convicted by the promise that is about it
+                case.mode.withdraw(cluster, app)
+
+
+def _deployed(cluster: Cluster, app: App) -> None:
+    _asked(lambda: cluster.mode.deploy(cluster, app), "deploy")
+
+
+def _made(case: FormedCase, app: App) -> dict[str, frozenset[str]]:
+    """Return the containers of an app that run anywhere, each with its environment, by the nodes themselves."""
+    return {number: environment for node in case.cluster.nodes for number, environment in case.made(node, app).items()}
+
+
+def _runs(case: FormedCase, app: App, what: str) -> None:
+    """See that all of an app that can have a home runs when something returns, by the orchestrator's word."""
+    told, homes = _told(case, case.cluster.nodes[0]) & {*app.names}, app.homes(len(case.cluster.nodes))
+    require(len(told) >= homes, f"{homes} instances of {app.name} run when {what} returns", ", ".join(sorted(told)) or "none")
+
+
+def _await_anew(case: FormedCase, app: App, before: set[str], variable: str = "") -> None:
+    """Wait until as many containers of an app run as can have a home, none of which is one from `before`, and each with a variable."""
+    homes = app.homes(len(case.cluster.nodes))
+
+    def anew() -> bool:
+        now = _made(case, app)
+        return len(now) == homes and before.isdisjoint(now) and all(not variable or variable in each for each in now.values())
+
+    has = f" with {variable}" if variable else ""
+    _await(case, anew, f"{homes} containers of {app.name}{has}, and none from before")
 
 
 def _told(case: FormedCase, node: Node) -> set[str]:

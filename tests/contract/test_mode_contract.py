@@ -141,6 +141,8 @@ class _World:
     placed: dict[str, str] = field(default_factory=dict)  # instance → node
     values: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)  # what runs although nobody tells of it
+    made: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)  # instance → its container, with its environment
+    count: int = 0  # of containers that were ever made
     withdrawn: bool = False
     formed: bool = False
 
@@ -270,8 +272,45 @@ class _Memory:
             raise HarnessError("there is an app already")
         if self.wrong == "deploys nothing more" and self.world.placed:
             return
+        self._start(cluster, dataclasses.replace(app, instances=1) if self.wrong == "deploys what is to come later" else app)
+
+    def _start(self, cluster: Cluster, app: App) -> None:
         for number, instance in enumerate(app.names[: app.homes(len(cluster.nodes))]):
             self.world.placed[instance] = cluster.nodes[number % len(cluster.nodes)].name
+            self._make(app, instance)
+
+    def _make(self, app: App, instance: str) -> None:
+        self.world.count += 1
+        self.world.made[instance] = (f"{self.world.count:064x}", frozenset(f"{name}={value}" for name, value in app.environment))
+
+    def restart(self, cluster: Cluster, app: App) -> None:
+        self._renew(app, "restart")
+
+    def update(self, cluster: Cluster, app: App) -> None:
+        self._renew(dataclasses.replace(app, environment=()) if self.wrong == "updates to what was there" else app, "update")
+
+    def _renew(self, app: App, what: str) -> None:
+        if self.wrong == f"cannot {what}":
+            raise HarnessError("no")
+        for instance in [each for each in app.names if each in self.world.placed and self.wrong != f"{what}s nothing"]:
+            self._make(app, instance)
+            if self.wrong == f"loses what it {what}s":
+                del self.world.placed[instance]
+
+    def launch(self, cluster: Cluster, app: App) -> None:
+        if self.wrong == "cannot launch":
+            raise HarnessError("no")
+        if self.wrong != "launches nothing":
+            self._start(cluster, app)
+
+    def remove(self, cluster: Cluster, app: App) -> None:
+        there = [each for each in app.names if each in self.world.placed]
+        if self.wrong == "cannot remove" or (not there and self.wrong == "removes only what is there"):
+            raise HarnessError("nothing is there")
+        if self.wrong == "forgets what it removes":
+            self.world.left |= {each: self.world.placed[each] for each in there}
+        for each in [] if self.wrong == "removes nothing" else there:
+            del self.world.placed[each]
 
     def _listed(self, cluster: Cluster) -> list[str]:
         names = sorted(each.name for each in cluster.nodes if cast("MemoryNode", each).on)
@@ -530,6 +569,20 @@ FORMED_HOWS: dict[str, tuple[str, str]] = {
     "only forgets": ("an_app_is_withdrawn_without_a_trace", "or to run there"),
     "leaves a mark": ("an_app_is_withdrawn_without_a_trace", "n1 is as it was before spare was deployed"),
     "leaves a file": ("an_app_is_withdrawn_without_a_trace", "saw: /etc/systemd/system/spare@.service"),
+    "cannot restart": ("an_app_is_started_anew", "restart goes well"),
+    "restarts nothing": ("an_app_is_started_anew", "2 containers of web, and none from before"),
+    "loses what it restarts": ("an_app_is_started_anew", "2 instances of web run when restart returns"),
+    "cannot update": ("an_app_is_made_anew", "update goes well"),
+    "updates nothing": ("an_app_is_made_anew", "1 containers of spare with CONTRACT=kept, and none from before"),
+    "updates to what was there": ("an_app_is_made_anew", "1 containers of spare with CONTRACT=kept, and none from before"),
+    "loses what it updates": ("an_app_is_made_anew", "1 instances of spare run when update returns"),
+    "deploys what is to come later": ("an_app_comes_later_and_is_removed", "nothing of spare runs before launch"),
+    "cannot launch": ("an_app_comes_later_and_is_removed", "launch goes well"),
+    "launches nothing": ("an_app_comes_later_and_is_removed", "spare@1 to run"),
+    "cannot remove": ("an_app_comes_later_and_is_removed", "remove goes well"),
+    "removes only what is there": ("an_app_comes_later_and_is_removed", "remove, twice goes well"),
+    "removes nothing": ("an_app_comes_later_and_is_removed", "nothing of spare is told after remove"),
+    "forgets what it removes": ("an_app_comes_later_and_is_removed", "nothing of spare to run"),
     "is known to its maker alone": ("every_node_lists_every_node", "asked by another process"),
     "lists another in its place": ("every_node_lists_every_node", "n1 to list every node"),
     "withdraws nothing": ("an_app_is_withdrawn_without_a_trace", "nothing of spare to be told"),
@@ -562,6 +615,9 @@ def _in_memory(wrong: str) -> FormedCase:
         lambda: cast("Mode", kind.from_timers("default", {})),
         runs,
         lambda node: frozenset(cast("MemoryNode", node).files),
+        lambda node, app: dict(
+            kind.world.made[each] for each in app.names if {**kind.world.left, **kind.world.placed}.get(each) == node.name
+        ),
     )
 
 
@@ -588,13 +644,16 @@ def test_a_mode_that_misbehaves_on_a_cluster_is_convicted(how: str) -> None:
 def test_every_line_of_the_contract_convicts_somebody() -> None:
     """Not every function alone: one that asks for three things needs three doubles."""
     assert missed(mode_contract, map(_misstated, STATED_HOWS)) == []
-    assert missed(formed_contract, [*map(_misformed, FORMED_HOWS), _untold()], "_await", "_asked", "_silent") == []
+    assert missed(formed_contract, [*map(_misformed, FORMED_HOWS), *_untold()], "_await", "_asked", "_silent") == []
 
 
-def _untold() -> ContractBroken:
-    with pytest.raises(ContractBroken, match="n1 tells what it has; saw: status 127") as raised:
-        formed_contract.held(MemoryNode("n1", "10.77.0.11"))
-    return raised.value
+def _untold() -> list[ContractBroken]:
+    node = MemoryNode("n1", "10.77.0.11")
+    with pytest.raises(ContractBroken, match="n1 tells what it has; saw: status 127") as of_all:
+        formed_contract.held(node)
+    with pytest.raises(ContractBroken, match="n1 tells its containers; saw: status 127") as of_some:
+        formed_contract.containers(node, APP)
+    return [of_all.value, of_some.value]
 
 
 def test_what_a_node_does_not_tell_is_not_nothing() -> None:
