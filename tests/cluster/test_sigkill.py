@@ -7,9 +7,11 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,9 @@ SPREAD = 25.0
 """Seconds over which the moments are spread: a run with fast timers forms in about 4 s and breaks a node a few seconds later."""
 SECONDS = 10.0
 """Within which everything must be gone."""
+ACTING = Path(__file__).parent / "acting_session.py"
+AT_ONCE = 3
+"""Harnesses with a node of its own each, which are killed beside each other."""
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -67,10 +72,17 @@ def _run_ids(results: Path) -> list[str]:
 
 def _killed_at(moment: float, scenario: str) -> int:
     """Kill a run after `moment` seconds; see `_killed`."""
-    return _killed(lambda _: threading.Event().wait(moment), scenario, f"after {moment:.2f} s")  # the moment is the point of the test
+    return _killed(
+        lambda _: threading.Event().wait(moment), _running(scenario), f"after {moment:.2f} s"
+    )  # the moment is the point of the test
 
 
-def _killed(until: Callable[[Path], object], scenario: str, when: str) -> int:
+def _running(scenario: str) -> Callable[[Path], list[str]]:
+    """Return what gives the command that runs a scenario, by the folder that it is to be run in."""
+    return lambda folder: run_argv(scenario, folder / "results", *FAST)
+
+
+def _killed(until: Callable[[Path], object], argv: Callable[[Path], list[str]], when: str) -> int:
     """Start a run in a process of its own and kill it with SIGKILL when `until`, which is given the run's folder, returns.
 
     Raises `Expired` if anything is left 10 s later. Returns how many things of it were there just before: the same look that must find nothing
@@ -80,7 +92,7 @@ def _killed(until: Callable[[Path], object], scenario: str, when: str) -> int:
     results = folder / "results"
     try:
         with subprocess.Popen(
-            run_argv(scenario, results, *FAST),
+            argv(folder),
             env=environ(WHALEFALL_STATE=str(folder / "state")),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -145,5 +157,47 @@ def test_a_harness_killed_while_machines_boot_leaves_nothing(when: str) -> None:
             lambda: any((folder / "state").glob(BOOTING[when])), awaited=f"a moment {when}", seconds=60.0, clock=SystemClock(), every=0.002
         )
 
-    there = _killed(booting, "slow-disk-leader.yaml", when)
+    there = _killed(booting, _running("slow-disk-leader.yaml"), when)
     assert there > 0
+
+
+ACTED = {
+    "fleet": (
+        "app.scale, with: {app: web, instances: 2}",
+        "app.restart, with: {app: web}",
+        "app.update, with: {app: web, environment: {MODE: new}}",
+        "app.remove, with: {app: web}",
+        "app.deploy, with: {app: api, instances: 2}",
+        "service.stop, with: {service: docker}, on: n1",
+    ),
+    "swarm": ("node.drain, on: n1",),
+}
+"""What is done in which mode, to one node."""
+SCENARIO = """\
+scenario: killed
+why: the harness is killed in the middle of an action
+cluster: {mode: %s, nodes: 1, profile: fast}
+apps: [{name: web, instances: 1, conflicts: false}, {name: api, instances: 0, port: 8100, conflicts: false}]
+steps: [{do: %s}, {fault: node.kill, on: n1, hold: 1s}]
+promises: [conflicts]
+"""
+
+
+def test_a_harness_killed_in_the_middle_of_an_action_leaves_nothing() -> None:
+    """When the orchestrator has taken the first change, or a node is at it: what is half done goes with the nodes, and these go."""
+
+    def killed(mode: str, action: str) -> int:
+        def acting(folder: Path) -> list[str]:
+            scenario = folder / "killed.yaml"
+            scenario.write_text(SCENARIO % (mode, action))
+            return [sys.executable, str(ACTING), str(scenario), str(folder / "results"), str(folder / "middle")]
+
+        def in_the_middle(folder: Path) -> None:
+            wait_until((folder / "middle").exists, awaited=f"the middle of {action}", seconds=60.0, clock=SystemClock(), every=0.01)
+
+        return _killed(in_the_middle, acting, f"in the middle of {action}")
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        doing = {action: pool.submit(killed, mode, action) for mode, every in ACTED.items() for action in every}
+    there = {action: each.result() for action, each in doing.items()}
+    assert min(there.values()) > 0, there
