@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, answers_missing, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
+from harness.checkers.outages import SLOWED
 from harness.checkers.slowness import slowness
-from harness.checkers.troubles import asked_through, by_itself, until_late, watched
+from harness.checkers.troubles import asked_through, by_itself, pace, until_late, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting
-from harness.history.calls import Op, ended, untold
+from harness.history.calls import Op, ended, served, untold
 from harness.history.intervals import Interval, Span, common, neat, without
+from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.checkers.disturbance import Disturbance
+    from harness.checkers.disturbance import Disturbance, Electorate
     from harness.checkers.mandate import Impossible
     from harness.history.events import History
 
@@ -48,8 +50,45 @@ class _Alone:
     """What else than one fault may be why writes are not acknowledged while it is there: other faults, and machines that ail."""
 
     disturbed: Disturbance
-    nobody: Sequence[Interval]  # when surely no member had a majority
+    electorate: Electorate
     election: float
+
+    @property
+    def nobody(self) -> Sequence[Interval]:
+        """When surely no member had a majority."""
+        return self.electorate.absence.nobody
+
+    def there(self, op: Op) -> frozenset[str]:
+        """The members that were lost to no fault when a write was made."""
+        return self.electorate.members - self.electorate.absence.at(op.begun)
+
+    def few_asked(self, unanswered: Sequence[Op]) -> str:
+        """Say whom these writes asked in vain, where that shows nothing of a quorum; nothing where it does.
+
+        It takes two of them at members that are lost to no fault, where there are any, or as many members as have a majority: what one that is lost
+        refuses, the others may take. A write that does not say whom it asked is taken to have asked one that is not lost.
+        """
+        able = [op for op in unanswered if not op.by or op.by in self.there(op) or not self.there(op)]
+        named = sorted({op.by for op in unanswered if op.by})
+        if len(able) > 1 or 2 * len(named) > len(self.electorate.members):
+            return ""
+        return f"nobody but {' and '.join(named) or 'one member'} was asked, {'once' if able else 'which was lost'}"
+
+    def not_before(self, band: Band, writes: Sequence[Op]) -> str:
+        """Say that writes were not acknowledged just before a fault was decided, or that nobody knows; nothing where they were.
+
+        Where others were there, or had just been, it is before those: what they stopped, and this one keeps from returning, is stopped by it as well.
+        """
+        calm = self.disturbed.alone(Interval(0.0, band.begins))
+        if not calm:
+            return ""
+        moment = calm[-1].end
+        last = served(writes, moment)
+        if last.good is None:
+            return f"no write was acknowledged before {at(moment)}, when no fault was there yet"
+        if moment - last.at > max(FRESH, (1 + SLOWED) * pace([op.begun for op in writes])):
+            return f"no write was acknowledged from {at(last.at)} to {at(moment)}, when no fault was there yet"
+        return ""
 
     def of_others(self, held: Interval, tried: Sequence[Op]) -> str:
         """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
@@ -82,13 +121,14 @@ def judge_writes(
     spans: Mapping[str, Sequence[Span]],
     stray: Sequence[Impossible],
     disturbed: Disturbance,
-    nobody: Sequence[Interval] = (),
+    electorate: Electorate,
 ) -> Report:
     """Judge what became of writes under one fault: ``go on``, ``stop`` or ``slow``.
 
-    `stray` are answers that nobody can have given. `nobody` are the times in which surely no member had a majority: what was not acknowledged then
-    was not kept from it by slowness, for which there are excuses.
+    `stray` are answers that nobody can have given. What was not acknowledged while surely no member of the `electorate` had a majority was not kept
+    from it by slowness, for which there are excuses.
     """
+    nobody = electorate.absence.nobody
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
     writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
@@ -102,13 +142,12 @@ def judge_writes(
     borne_out = [op for op in writes if op.op not in numbers]
     if promised == "go on":
         report = _go_on(history, band, held, borne_out, election, disturbed, nobody)
-        made = held.start if band.injected is None else min(band.injected, held.start)
-        if not report.points and made < held.start:
-            # It may have bitten when it was made, which is before it was seen to be in force: then an election had longer than it says.
-            early = _go_on(history, band, Interval(made, held.end), borne_out, election, disturbed, nobody).points
-            report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
+        if not report.points and band.begins < held.start:
+            # It may have bitten since it was decided, which is before it was seen to be in force: then an election had longer than it says.
+            early = _go_on(history, band, Interval(band.begins, held.end), borne_out, election, disturbed, nobody).points
+            report.points.extend(doubted(point, f"counted from when {band.name} was decided") for point in early)
     else:
-        alone = _Alone(disturbed, nobody, election)
+        alone = _Alone(disturbed, electorate, election)
         report = _stop(history, band, held, borne_out, alone) if promised == "stop" else _slow(history, band, held, borne_out, alone)
         report.points.extend(_return(history, band, writes, election, disturbed))
     if not now:
@@ -290,6 +329,8 @@ def _stop(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     text = f"none of {plural(len(tried), 'write')} begun later than {given(ON_ITS_WAY)} after {_bitten(band)} was acknowledged"
     if doubt := alone.doubt(history, held, refused):
         return Report([unknown(f"{text}; but {doubt}, which may have stopped them", *band.entries)], details=details)
+    if why := alone.few_asked(refused) or alone.not_before(band, writes):
+        return Report([unknown(f"{text}; but {why}", *band.entries)], details=details)
     return Report([], f"{text}, and writes returned", details)
 
 
@@ -333,6 +374,9 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         return Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
     doubt = alone.doubt(history, held, tried) if not during else alone.of_others(held, tried)
+    doubt = f"{doubt}, which may have slowed them" if doubt else ""
+    if not during:
+        doubt = doubt or alone.few_asked(tried) or alone.not_before(band, writes)
     # What was still under way then counts for nothing where far more had been refused.
     if least is None or most is None or (not during and len(tried) > 2 * len(pending)):
         return _held_unless(doubt, none, band, details)
@@ -346,18 +390,20 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         # On a machine that was slower then than before, they may have been slow by that.
         meanwhile = slowness(history, [held])
         by_load = during and least < SLOWER * usual * max(1.0, meanwhile.factor / before_it.factor)
-        doubt = doubt or (f"{meanwhile.text} while it was in force" if by_load else "")
+        doubt = doubt or (f"{meanwhile.text} while it was in force, which may have slowed them" if by_load else "")
         doubt = doubt or (_quick_alone(alone.disturbed, held, tried, SLOWER * usual) if during else "")
+        newest = median(before[-ENOUGH:])
+        doubt = doubt or (f"they took {quick(newest)} at the median just before it, too" if newest >= SLOWER * usual else "")
         return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
-    # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
+    text = f"writes were not slow: {times}"
     if most < SLOWER * usual:
-        text = f"writes were not slow: {times}"
-        by_itself = most * before_it.factor < SLOWER * usual
-        point = missed(text, *band.entries, over=watched(history, held)) if by_itself else unknown(f"{text}; but before, {before_it.text}")
-        return Report([point], details=details)
+        count = len(during) + len(pending)
+        few = f"that were {plural(count, 'write')}, and {ENOUGH} are needed" if count < ENOUGH else ""
+        # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
+        why = few or ("" if most * before_it.factor < SLOWER * usual else f"before, {before_it.text}")
+        return Report([doubted(missed(text, *band.entries, over=watched(history, held)), why)], details=details)
     way = f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {too_short(LONG_ENOUGH * SLOWER * usual)}"
-    text = f"writes were not slow: {times}; but {answers_missing(missing)}" if missing else way
-    return Report([unknown(text)], details=details)
+    return Report([unknown(f"{text}; but {answers_missing(missing)}" if missing else way)], details=details)
 
 
 def _quick_alone(disturbed: Disturbance, held: Interval, tried: Sequence[Op], slow: float) -> str:
@@ -370,12 +416,13 @@ def _quick_alone(disturbed: Disturbance, held: Interval, tried: Sequence[Op], sl
     took = [end - begun for begun, end in ends for each in clear if each.start <= begun and end <= each.end]
     if not took or median(took) >= slow:
         return ""
-    return f"something else was there, too (without it {plural(len(took), 'write')} took {quick(median(took))} at the median)"
+    few = f"without it {plural(len(took), 'write')} took {quick(median(took))} at the median"
+    return f"something else was there, too ({few}), which may have slowed them"
 
 
 def _held_unless(doubt: str, text: str, band: Band, details: Json) -> Report:
-    """Report slow writes as held, or as unknown where they may be another fault's doing."""
-    return Report([unknown(f"{text}; but {doubt}, which may have slowed them", *band.entries)] if doubt else [], text, details)
+    """Report slow writes as held, or as unknown where that is in doubt."""
+    return Report([unknown(f"{text}; but {doubt}", *band.entries)] if doubt else [], text, details)
 
 
 def _return(history: History, band: Band, writes: Sequence[Op], election: float, disturbed: Disturbance) -> list[Point]:

@@ -101,7 +101,7 @@ class QuorumSurvived:
             over = not_surely(band, spans, history.end)
             disturbed = disturbance(history, band, faults, spans, self.election, electorate)
             if self.writes:
-                report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed, absence.nobody)
+                report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed, electorate)
                 found += [doubted(point, over) for point in report.points]
                 said.append(f"{called}{report.held}")
                 details[f"writes_fault_{band.fault}"] = report.details

@@ -276,20 +276,16 @@ def _when(one: Displaced, history: History) -> str:
 
 
 def _since_made(one: Displaced, limit: float, history: History) -> str:
-    """Say that it would be too late if its home was lost before that was seen; nothing where it would be in time all the same.
-
-    Not before the fault was made, which is told at once; and not before it was decided, where the loss was seen late.
-    """
+    """Say that it would be too late if its home was lost before that was seen, which may be since the decision of the fault; else nothing."""
     if one.band.in_force is not None and one.at > one.band.in_force:
         return ""  # it ran on until then, and was lost when it stopped
-    late = _seen_late(one, history)
-    made = one.band.begins if late else one.band.injected
+    made = one.band.begins
     ran = one.at + (one.running or 0.0) - one.early
-    if made is None or ran - made <= limit:
+    if ran - made <= limit:
         return ""
-    if late:
+    if _seen_late(one, history):
         return f"{one.home} may have been lost since then, {lasted(one.at - made)} before that was seen, which would be too late"
-    return f"{lasted(ran - made)} after {one.band.name} was made ({lasted(one.at - made)} before it was seen to be in force)"
+    return f"{lasted(ran - made)} after {one.band.name} was decided ({lasted(one.at - made)} before it was seen to be in force)"
 
 
 def _held(history: History, lost: Sequence[Displaced], limits: Mapping[str, Allowance]) -> str:

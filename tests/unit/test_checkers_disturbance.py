@@ -250,7 +250,8 @@ def test_a_fault_that_takes_the_leader_moves_leadership_whatever_was_healed_befo
     story = _cut(_five(), "n1", 10, 39.4, number=1).members(12, NODES, 3, "n2").members(30, NODES, 4, "n3")
     story.fault("their.own", "n3", decided=40, in_force=41, healing=70, healed=70, number=2, traits=takes, lost="n3")
     found, said = _judge(story.members(lost, NODES, 4, None).members(43, NODES, 5, "n4"), leader="moves")
-    assert (found, "which may have moved it" in said) == (verdict, verdict is UNKNOWN), said
+    doubted = "which may have moved it" in said or "nobody knows whether their.own had bitten before 41.0 s" in said
+    assert (found, doubted) == (verdict, verdict is UNKNOWN), said
 
 
 def test_leadership_that_stayed_is_held_against_a_fault_only_with_an_election_s_time_of_its_own() -> None:

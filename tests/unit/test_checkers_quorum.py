@@ -329,12 +329,87 @@ WINDOWS: dict[str, tuple[Story, QuorumSurvived, Verdict, str]] = {
         Verdict.HELD,
         "was acknowledged, and writes returned",
     ),
-    # slow: what healing made quick is not measured by it
-    "slow, under way when healing began": (
-        cut(healing=10.6).writes(0, 10).writes(10, 10.5, took=0.7).writes(11, 98),
+    # stop and slow: asked of whom, and was it so before?
+    "stop, asked once of who was lost": (
+        cut(healing=13).writes(0, 10).write(11.5, "a", "1", Outcome.FAIL, by="n1").writes(14, 98),
+        QuorumSurvived("stop"),
+        Verdict.UNKNOWN,
+        "nobody but n1 was asked, which was lost",
+    ),
+    "stop, asked once of who was not": (
+        cut(healing=13).writes(0, 10).write(11.5, "a", "1", Outcome.FAIL, by="n2").writes(14, 98),
+        QuorumSurvived("stop"),
+        Verdict.UNKNOWN,
+        "nobody but n2 was asked, once",
+    ),
+    "stop, asked of a majority": (
+        cut(healing=13)
+        .writes(0, 10)
+        .write(11.5, "a", "1", Outcome.FAIL, by="n1")
+        .write(11.6, "b", "1", Outcome.FAIL, by="n2")
+        .writes(14, 98),
+        QuorumSurvived("stop"),
+        Verdict.HELD,
+        "none of 2 writes",
+    ),
+    "stop, asked twice of who was not lost": (
+        cut(healing=13)
+        .writes(0, 10)
+        .write(11.5, "a", "1", Outcome.FAIL, by="n2")
+        .write(11.6, "b", "1", Outcome.FAIL, by="n2")
+        .writes(14, 98),
+        QuorumSurvived("stop"),
+        Verdict.HELD,
+        "none of 2 writes",
+    ),
+    "stop, stopped before": (
+        cut().writes(0, 7).writes(7, 60, Outcome.FAIL).writes(61, 98),
+        QuorumSurvived("stop"),
+        Verdict.UNKNOWN,
+        "no write was acknowledged from 6.5 s to 10.0 s, when no fault was there yet",
+    ),
+    "stop, never acknowledged before": (
+        cut().writes(0, 60, Outcome.FAIL).writes(61, 98),
+        QuorumSurvived("stop"),
+        Verdict.UNKNOWN,
+        "no write was acknowledged before 10.0 s",
+    ),
+    "slow, stopped before": (
+        cut().writes(0, 7).writes(7, 60, Outcome.FAIL).writes(61, 98),
+        QuorumSurvived("slow"),
+        Verdict.UNKNOWN,
+        "no write was acknowledged from 6.5 s to 10.0 s, when no fault was there yet",
+    ),
+    "slow, slow before": (
+        cut().writes(0, 7).writes(7, 60, took=0.5).writes(61, 98),
+        QuorumSurvived("slow"),
+        Verdict.UNKNOWN,
+        "they took 500 ms at the median just before it, too",
+    ),
+    "slow, slow since": (
+        cut().writes(0, 10).writes(10, 60, took=0.5).writes(61, 98),
         QuorumSurvived("slow"),
         Verdict.HELD,
-        "none of 1 write begun while net.partition was in force on n1 was acknowledged",
+        "writes were slow (500 ms",
+    ),
+    "slow, a few that were not": (
+        cut(healing=12).writes(0, 12).writes(13, 98),
+        QuorumSurvived("slow"),
+        Verdict.UNKNOWN,
+        "that were 4 writes, and 5 are needed",
+    ),
+    "slow, enough that were not": (
+        cut(healing=13).writes(0, 13).writes(14, 98),
+        QuorumSurvived("slow"),
+        Verdict.BROKEN,
+        "writes were not slow",
+    ),
+    # slow: what healing made quick is not measured by it
+    "slow, under way when healing began": (
+        cut(healing=10.6).writes(0, 10).writes(10, 10.5, took=0.7).write(10.1, "p", "1", took=0.7).writes(11, 98),
+        QuorumSurvived("slow"),
+        Verdict.HELD,
+        "none of 2 writes begun while net.partition was in force on n1 was acknowledged",
     ),
     "slow, no time to show it": (
         cut(healing=10.03).writes(0, 10).writes(10, 10.5, took=0.7).writes(11, 98),
@@ -959,13 +1034,13 @@ def test_promises_about_a_fault_need_one() -> None:
     assert judged(story, QuorumSurvived()).verdict is Verdict.HELD
 
 
-@pytest.mark.parametrize(("made", "verdict"), [(1.0, Verdict.UNKNOWN), (9.9, Verdict.HELD)])
-def test_an_election_counts_from_when_a_fault_was_made_where_that_may_have_been_its_bite(made: float, verdict: Verdict) -> None:
-    """No write was acknowledged from 2 s to 25 s: too long, if it bit at once."""
+@pytest.mark.parametrize(("decided", "verdict"), [(1.0, Verdict.UNKNOWN), (9.9, Verdict.HELD)])
+def test_an_election_counts_from_when_a_fault_was_decided_since_that_may_have_been_its_bite(decided: float, verdict: Verdict) -> None:
+    """No write was acknowledged from 2 s to 25 s: too long, if it bit at once, however long it took until it was made."""
     story = Story().members(0, "n1 n2 n3", 2, "n1").watched(99, "n1 n2 n3").writes(0, 2).writes(2, 25, Outcome.UNKNOWN).writes(25, 99)
-    story.fault("net.partition", "n3", decided=0.9, in_force=10, healing=60, healed=60)
-    finding = judged(story.tell(made, FaultStage(1, "net.partition", ("n3",), Stage.INJECTED)).done(100), QuorumSurvived("go on"))
-    assert (finding.verdict, verdict is Verdict.HELD or "counted from when net.partition was made" in finding.summary) == (verdict, True)
+    story.fault("net.partition", "n3", decided=decided, in_force=10, healing=60, healed=60)
+    finding = judged(story.tell(9.95, FaultStage(1, "net.partition", ("n3",), Stage.INJECTED)).done(100), QuorumSurvived("go on"))
+    assert (finding.verdict, verdict is Verdict.HELD or "counted from when net.partition was decided" in finding.summary) == (verdict, True)
 
 
 def test_a_member_that_forgot_is_told_once() -> None:

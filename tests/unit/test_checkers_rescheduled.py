@@ -970,23 +970,23 @@ def test_a_machine_that_was_off_before_the_fault_was_decided_is_not_lost_to_it()
 
 
 MADE: dict[str, tuple[float, float, Verdict]] = {
-    # when it was made, when the work ran again, and what that is
-    "in time from either": (10.1, 38.0, Verdict.HELD),
-    "in time only from when it was seen to be in force": (10.1, 48.0, Verdict.UNKNOWN),
-    "too late from either": (10.1, 55.0, Verdict.BROKEN),
-    "made when it was seen to be": (19.9, 48.0, Verdict.HELD),
+    # when it was decided, when the work ran again, and what that is
+    "in time from either": (10.0, 38.0, Verdict.HELD),
+    "in time only from when it was seen to be in force": (10.0, 48.0, Verdict.UNKNOWN),
+    "too late from either": (10.0, 55.0, Verdict.BROKEN),
+    "decided when it was seen to be": (19.8, 48.0, Verdict.HELD),
 }
 
 
 @pytest.mark.parametrize("case", MADE)
-def test_a_fault_may_bite_from_when_it_was_made_though_it_was_seen_to_be_in_force_only_later(case: str) -> None:
+def test_a_fault_may_bite_from_when_it_was_decided_though_it_was_made_and_seen_to_be_in_force_only_later(case: str) -> None:
     """Cut off 10 s after it was decided, or at once, within 30 s: only what is so by both is known."""
-    made, running, verdict = MADE[case]
+    decided, running, verdict = MADE[case]
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(running, "n2", "web@1")
-    story.fault("net.partition", "n1", decided=10, in_force=19.9, healing=60, healed=62)
-    story.tell(made, FaultStage(1, "net.partition", ("n1",), Stage.INJECTED))
+    story.fault("net.partition", "n1", decided=decided, in_force=19.9, healing=60, healed=62)
+    story.tell(19.85, FaultStage(1, "net.partition", ("n1",), Stage.INJECTED))
     finding = judged(story.done(80))
-    assert (finding.verdict, verdict is not Verdict.UNKNOWN or "after net.partition was made (9.8 s before" in finding.summary) == (
+    assert (finding.verdict, verdict is not Verdict.UNKNOWN or "after net.partition was decided (9.9 s before" in finding.summary) == (
         verdict,
         True,
     )
