@@ -132,8 +132,8 @@ class LastAnswer:
 
 
 def served(calls: Iterable[Op], moment: float) -> LastAnswer:
-    """Return how the caller of these calls was served up to a moment; what ended at that very moment does not count."""
-    over = [op for op in calls if op.ended is not None and op.ended < moment]
+    """Return how the caller of these calls was served up to a moment; what ended at that moment does not count, nor what asked nobody (`ours`)."""
+    over = [op for op in calls if op.ended is not None and op.ended < moment and not op.ours]
     good = max((op for op in over if op.ok), key=lambda op: op.ended or 0.0, default=None)
     last = LastAnswer(good, refused=False)
     return LastAnswer(good, refused=any(not op.ok and op.begun >= last.at for op in over))

@@ -143,6 +143,11 @@ class Situation:
             latest = max(begun, asking.asked)
             self._asked[key] = dataclasses.replace(self._never(key), good=time, by=event.by, asked=latest, refused=asking.refused)
             return
+        if event.ours:
+            # It never asked anybody: then whoever is called is waited for since the next call that did.
+            waits = [since for name, since in self._keys.values() if name == key]
+            asking.since = min([*waits, *([asking.refused] if asking.bad else [])], default=None) if asking.since == begun else asking.since
+            return
         asking.refused = max(begun, asking.refused)
         if asking.bad and (key == WRITES or self.hosts(key)):
             self.refusals += 1

@@ -505,9 +505,12 @@ class Narrative:
 
 
 def _answers(event: Answered) -> dict[Outcome, int]:
-    """Return how many calls an answer is of, by how they ended: one, or as many as a command of the user's own tells of."""
+    """Return how many calls an answer is of, by how they ended: one, or as many as a command of the user's own tells of.
+
+    How one that this machine could not make would have ended nobody knows.
+    """
     if event.workload != COMMAND:
-        return {event.outcome: 1}
+        return {Outcome.UNKNOWN if event.ours and event.outcome is Outcome.FAIL else event.outcome: 1}
     counts = told(event.value) or Tally()
     return {outcome: count for outcome, count in ((Outcome.OK, counts.ok), (Outcome.FAIL, counts.failed)) if count}
 

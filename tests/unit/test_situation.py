@@ -471,6 +471,33 @@ def test_what_was_answered_badly_is_no_wait_however_long_a_call_may_take(allowed
         assert situation.unasked(10.01) == []
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_this_machine_could_not_ask_was_not_asked(*, ours: bool) -> None:
+    """No call of the last seconds was made: whoever is called answers neither badly nor late, and nobody knows whether it would."""
+    story, late = whole(), 20.0
+    for number in range(50):
+        for call, workload in (
+            (Call("get", "web@1"), "http"),
+            (Call("get", "web@2"), "http"),
+            (Call("write", f"k{number}", "v"), "register"),
+        ):
+            story.call(10.0 + number / 5, workload, call, Outcome.FAIL, by="n1", ours=ours)
+    situation = heard(story, pace=0.2)
+    silent = ["web@1 was not called", "web@2 was not called", "nobody wrote"]
+    bad = ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
+    assert (situation.missing(late), situation.unasked(late)) == (([], silent) if ours else (bad, []))
+    assert situation.lacking(WEB, (), late) == (([], silent[:2]) if ours else (bad[:2], []))
+    assert (situation.refusals == 0) is ours
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_wait_begins_with_the_first_call_that_was_made(*, ours: bool) -> None:
+    """One that this machine could not make is no wait, though others are under way."""
+    story = whole().call(10.0, "http", Call("get", "web@1"), Outcome.FAIL, took=1.5, ours=ours).get(11.0, "web@1", None)
+    assert heard(story).missing(11.9) == ([] if ours else ["web@1 does not answer"])
+    assert heard(story).missing(13.0) == ["web@1 does not answer"]
+
+
 def test_bad_answers_are_counted_where_what_was_called_runs() -> None:
     """An instance without a home is refused all along, and an old call that ends after a newer one was answered well tells of an old time."""
     assert heard(whole()).refusals == 0
