@@ -64,6 +64,23 @@ def outlive_shortage() -> None:
             file.write(word)
 
 
+SHORTAGE_AS_OTHERS = (
+    '{ read -r killed </proc/self/oom_score_adj && [ "$killed" -ge 0 ] || echo 0 >/proc/self/oom_score_adj; } 2>/dev/null; '
+)
+"""For a shell that starts what is none of ours: it has no part in `outlive_shortage`, nor has what it leaves running."""
+
+
+def stay(*numbers: signal.Signals) -> None:
+    """Do nothing when one of these signals asks this process to end.
+
+    Not by ignoring them: that would be handed down to whatever is started from here, and to the daemons that a user's command leaves running. One
+    that is ignored already stays so.
+    """
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 def speak_utf8() -> None:
     """Start this command anew in Python's UTF-8 mode where its locale is another one: else names and arguments in UTF-8 cannot be handed on.
 

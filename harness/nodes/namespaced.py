@@ -18,7 +18,7 @@ from harness.core import pace, stops
 from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import Result
-from harness.host import marks
+from harness.host import marks, surroundings
 from harness.host.processes import PROC, Process
 from harness.host.talk import TOO_MUCH, SaidTooMuch, heard
 from harness.nodes import children, peeking, programs
@@ -34,7 +34,7 @@ ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
 # By path, since a shell's own redirections know only descriptors 0 to 9. The run's proof stays with nsenter: no command needs it, or should print it.
-_ENTER = 'echo in >"/proc/self/fd/$0"; unset "$1" "$2"; shift 2; exec "$@"'
+_ENTER = 'echo in >"/proc/self/fd/$0"; ' + surroundings.SHORTAGE_AS_OTHERS + 'unset "$1" "$2"; shift 2; exec "$@"'
 
 
 class NspawnNode:

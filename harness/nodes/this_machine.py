@@ -17,7 +17,7 @@ from harness.core import pace, stops
 from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import HERE, Result
-from harness.host import marks
+from harness.host import marks, surroundings
 from harness.host.processes import PROC
 from harness.host.talk import TOO_MUCH, SaidTooMuch, heard
 from harness.nodes import children, programs
@@ -40,7 +40,7 @@ _WORD = "whalefall-here"
 
 # The run's mark stays with this shell, which waits: no command needs it, or should print it. Asked to end, it goes on waiting for the command, which
 # is asked as well.
-_WAITS = 'unset "$1" "$2"; shift 2; trap : INT TERM HUP; "$@"; '
+_WAITS = surroundings.SHORTAGE_AS_OTHERS + 'unset "$1" "$2"; shift 2; trap : INT TERM HUP; "$@"; '
 _WITH_ITS_STATUS = 'exit "$?"'
 # For what goes on: whatever it left in the background ends with it, also where it ends because nobody hears it any more, with nobody there to see.
 _WITH_ITS_GROUP = "kill -KILL 0"

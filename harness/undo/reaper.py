@@ -229,8 +229,7 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     surroundings.let_nobody_write()
     surroundings.keep_outside()
     surroundings.outlive_shortage()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
+    surroundings.stay(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # it ends when the run ends
     with contextlib.suppress(Exception):  # what is wrong with it is told when it is needed
         registry.usable()  # now, and not then: whoever reinstalls a plug-in meanwhile takes nothing from us
         _provider(provider)  # and what its nodes are reached with

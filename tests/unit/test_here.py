@@ -71,6 +71,38 @@ def marking(folder: Path, **more: Any) -> OwnFault:
 # ---------------------------------------------------------------- where, and as what
 
 
+WHO = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from harness.host import surroundings
+from harness.nodes import namespaced
+from harness.nodes.this_machine import LocalMachine
+surroundings.keep_outside()
+if sys.argv[1] == "reaper":
+    surroundings.outlive_shortage()
+    surroundings.stay(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+asks = ["sh", "-c", "grep -E 'SigIgn|SigBlk' /proc/self/status; cat /proc/self/oom_score_adj"]
+sys.stdout.write(LocalMachine("run-1").run(*asks).text)
+with open(os.devnull, "ab") as null:
+    entered = ["/bin/sh", "-c", namespaced._ENTER, str(null.fileno()), "A", "B", *asks]
+    sys.stdout.write(subprocess.run(entered, stdout=subprocess.PIPE, pass_fds=(null.fileno(),), text=True).stdout)
+"""
+
+
+def test_who_starts_a_command_is_not_handed_down_to_it() -> None:
+    """A reaper stays when it is asked to end, and is killed last: what a user's command leaves running, here or on a node, is like anybody's."""
+    said = []
+    for who in ("harness", "reaper"):
+        done = subprocess.run([sys.executable, "-c", WHO, who], capture_output=True, check=False, text=True, timeout=60)
+        assert not done.stderr
+        said.append(done.stdout)
+    assert said[0] == said[1]
+    assert said[0].count("SigIgn") == 2
+    assert said[0].splitlines()[2].isdecimal()
+
+
 def test_a_command_here_is_told_whom_it_is_about_and_nothing_else(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither what this process has in its environment nor the word by which its run is proven."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
