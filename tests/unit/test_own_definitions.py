@@ -638,6 +638,86 @@ def test_no_value_of_an_environment_is_kept_of_a_stack(said: str) -> None:
     assert "KEY" in found
 
 
+SPELLED = [
+    "-e my.key=geheim",
+    "--env MY-KEY=geheim",
+    '-e "spring.key=geheim und"',
+    "-e 1KEY=geheim",
+    "-e \u00c9=geheim",
+    '"-eKEY=geh eim"',
+    '"--env=KEY=geh eim"',
+    "'--env=KEY=geh eim'",
+    '"--env" "KEY=geheim"',
+    '"-e" KEY=geheim',
+    '-e "KE"Y=geheim',
+    "-e 'KEY'=geheim",
+    "-e KEY=geh'eim",
+    "-e KEY='geh\\' eim'",
+    '-e KEY="geh\\" eim"',
+    '-e KEY="geh\\\n eim"',
+    "-e KEY=\\\ngeheim",
+    "-e KE\\x59=geheim",
+    "-\\e KEY=geheim",
+    "-e=KEY=geheim",
+    "--unknown -e KEY=geheim",
+    '--unknown "-eKEY=geh eim"',
+    "--label x=-e KEY=geheim",
+    "-e A=b \\\n# KEY=geheim\n -e KEY=geheim",
+    "-e A=b \\\n\n -e KEY=geheim",
+]
+"""Ways to give a container a variable, each as systemd, or Docker, takes it, or as somebody slips."""
+
+
+@pytest.mark.parametrize("said", SPELLED)
+@pytest.mark.parametrize(
+    "head", ["ExecStart=/usr/bin/docker run --rm", "ExecStartPre=-/usr/bin/docker container create", "# ExecStart=docker run"]
+)
+def test_no_spelling_of_a_variable_of_a_container_is_kept(said: str, head: str) -> None:
+    """What is hidden goes by the words that are read, so no spelling gets by; what cannot be read is hidden whole."""
+    found = unit_files.hidden(f"[Service]\n{head} {said} web\nRestart=always\n\n[X-Fleet]\nConflicts=web@*.service\n")
+    assert not {each for each in ("geh", "eim") if each in found}
+    assert found.endswith("Restart=always\n\n[X-Fleet]\nConflicts=web@*.service\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Environment=A=b "KEY"=geheim',
+        "Environment=KEY=geh'eim",
+        "Environment='KEY=geh\\' eim'",
+        "Environment=KEY=geh\\\n eim",
+        'Environment="KEY=geh\\\n eim"',
+        "Environment=A=b \\\n# c\nKEY=geheim",
+        "Environment=A=b \\\n\nKEY=geheim",
+        "X\\\nEnvironment=KEY=geheim",
+        "Environment=A=b\rEnvironment=KEY=geheim",
+        "Environment=\u00c9=geheim",
+        "\tEnvironment\t=\tmy.key=geheim",
+        "# Environment=KEY=geheim",
+        "; KEY: geheim",
+        "ExecStart=/usr/bin/env KEY=geheim /usr/bin/docker run web",
+        "ExecStop=/usr/bin/docker exec -e KEY=geheim web stop",
+    ],
+)
+def test_no_spelling_of_a_units_own_variable_is_kept(said: str) -> None:
+    """Nor one behind a comment or an empty line, nor one that is commented out."""
+    found = unit_files.hidden(f"[Service]\n{said}\nRestart=always\n")
+    assert not {each for each in ("geh", "eim") if each in found}
+    assert found.endswith("\nRestart=always\n")
+
+
+@pytest.mark.parametrize(
+    "said", ['"KEY=geheim"', "[{KEY: geheim}]", "[[KEY=geheim]]", "{KEY: [geheim]}", "\n      # B: geheim\n      KEY: x  # geheim"]
+)
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+def test_no_shape_of_an_environment_is_kept_of_a_stack(said: str, before: str) -> None:
+    """Nor its comments; only Docker refuses what is no environment, after this is kept."""
+    found = stacks.hidden(before + STACK.replace('{WHALEFALL_INSTANCE: "web@{{.Task.Slot}}"}', said))
+    assert "geheim" not in found
+    assert "***" in found
+    assert yaml.safe_load(found)["services"]["front"]["ports"] == [{"target": 80, "published": 8000, "mode": "host"}]
+
+
 def test_a_plan_keeps_the_file_and_none_of_its_secrets(folder: Path) -> None:
     """It is read back as it was, and can be told and judged without the file."""
     (folder / "units" / "web@.service").write_text(UNIT.replace("-p 800", "-e KEY=geheim -p 800"))

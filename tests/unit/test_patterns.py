@@ -25,9 +25,9 @@ from harness import document
 from harness.core.errors import BadInput
 
 SHORT = 250
-LONG = 2000
+LONG = 4000
 SECONDS = 0.002
-"""Of the processor, for a line of `LONG` characters. One pass takes some 0.00002, a pass from each place 0.01 and more."""
+"""Of the processor, for a line of `LONG` characters. One pass takes some 0.00005, a pass from each place 0.01 and more."""
 TRIES = 5
 SEARCHING = frozenset({"search", "finditer", "findall", "sub", "split"})
 METHODS = ("fullmatch", "match", "search")

@@ -83,7 +83,7 @@ class DockerRun:
 
 def command(text: str) -> Command:
     """Read the value of an ``Exec…=`` line. Raises `ValueError` where a quotation mark is not closed."""
-    found = tuple(_words(text))
+    found = tuple(words(text))
     if not found:
         return Command((), may_fail=False)
     first = found[0].text
@@ -93,8 +93,11 @@ def command(text: str) -> Command:
     return Command((*head, *found[1:]), "-" in marks)
 
 
-def _words(text: str) -> Iterator[Piece]:
-    """Yield words as systemd splits them: at blanks that are not quoted; a backslash before the end of a line is a blank."""
+def words(text: str) -> Iterator[Piece]:
+    """Yield words as systemd splits them: at blanks that are not quoted; a backslash before the end of a line is a blank.
+
+    Raises `ValueError` where a quotation mark is not closed.
+    """
     place = 0
     while (begin := _BLANKS.match(text, place)) and (start := begin.end()) < len(text):
         said, place = "", start

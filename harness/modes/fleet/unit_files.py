@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.errors import HarnessError
+from harness.modes.fleet import docker_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from harness.core.values import App
 
@@ -59,35 +60,128 @@ class UnitFile:
 
 HIDDEN: Final = "***"
 """What is told in place of the value of a variable of an environment."""
-# After `-e`, `--env` or a short option among switches: a variable's name, and its value as far as a shell, or systemd, would read it.
-_VARIABLE = re.compile(
-    r"""(?<![\w-])(?P<option>-[A-Za-z]*e|--env)(?P<between>=|(?:[ \t]|\\\n)*)(?P<quote>["']?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)="""
-)
-_PLAIN = re.compile(r"""(?:\\[^\n]|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s"'\\])*""")
-_QUOTED = {'"': re.compile(r"""(?:\\.|[^"\\])*""", re.DOTALL), "'": re.compile(r"""(?:\\.|[^'\\])*""", re.DOTALL)}
-_ENVIRONMENT = re.compile(r"^[ \t]*Environment[ \t]*=(?P<value>(?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
-_ASSIGNED = re.compile(r"""(?P<quote>["']?)(?<![A-Za-z0-9_])(?P<name>[A-Za-z_][A-Za-z0-9_]*)=""")
+_ENV: Final = re.compile(r"--env=|-[A-Za-z]*e=?")
+"""The beginning of a word that gives a container a variable in itself."""
+_GLUED: Final = re.compile(r"(?:\\\n\S+)*")
+"""What stands at the beginning of the next line where a word ends at the end of one: another word to systemd, and hardly to whoever wrote it."""
+_BARE: Final = re.compile(r"[^\s\"'\\]+")
+
+
+class _Cut(NamedTuple):
+    """From where to where a text is replaced, and by what."""
+
+    start: int
+    end: int
+    instead: str
 
 
 def hidden(text: str) -> str:
     """Return a unit file with `HIDDEN` in place of the value of each variable that it puts into an environment: its own, and its containers'.
 
-    Too much may be hidden where quotation marks stand inside others, and never too little of a value that stands behind its variable's name.
+    Words are those that systemd reads. What cannot be split into words is hidden whole, and so is every comment. Too much may be hidden of what looks
+    like a variable and is none, and never too little.
     """
-    text = _ENVIRONMENT.sub(
-        lambda found: found[0][: found.start("value") - found.start()] + _without_values(found["value"], _ASSIGNED), text
-    )
-    return _without_values(text, _VARIABLE)
-
-
-def _without_values(text: str, variable: re.Pattern[str]) -> str:
+    lines = text.split("\n")
+    cuts = [*_of_comments(lines)]
+    # Readers differ on whether a line goes on behind a comment or an empty line: a value is hidden by either reading.
+    for goes_on in (False, True):
+        for name, value, start in _settings(lines, goes_on=goes_on):
+            cuts += [_Cut(start + each.start, start + each.end, each.instead) for each in _of_setting(name, value)]
     kept: list[str] = []
     place = 0
-    while (found := variable.search(text, place)) is not None:
-        value = (_QUOTED[found["quote"]] if found["quote"] else _PLAIN).match(text, found.end())
-        kept += [text[place : found.end()], HIDDEN]
-        place = value.end() if value else found.end()
+    for cut in sorted(cuts):
+        if cut.start >= place:
+            kept += [text[place : cut.start], cut.instead]
+        elif cut.end > place:
+            kept.append(HIDDEN)
+        place = max(place, cut.end)
     return "".join(kept) + text[place:]
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip()[:1] in {"#", ";"}
+
+
+def _of_comments(lines: Sequence[str]) -> Iterator[_Cut]:
+    """Yield what is hidden of comments: all that stands behind their mark, and the lines that were meant to go on with one."""
+    place = 0
+    continued = False
+    for line in lines:
+        comment = _is_comment(line)
+        if (comment or continued) and (said := line.strip()[comment:].strip()):
+            begin = line.index(said, line.index(line.strip()) + comment)
+            yield _Cut(place + begin, place + begin + len(said), HIDDEN)
+        continued = (comment or continued) and (line.endswith("\\") or not line.strip())
+        place += len(line) + 1
+
+
+def _settings(lines: Sequence[str], *, goes_on: bool) -> Iterator[tuple[str, str, int]]:
+    """Yield each setting's name, its value as it stands there, and where that begins; with comments and empty lines within as blanks."""
+    place = number = 0
+    while number < len(lines):
+        begin, whole = place, lines[number]
+        continued = whole.endswith("\\") and not _is_comment(whole)
+        number, place = number + 1, place + len(whole) + 1
+        while continued and number < len(lines):
+            line = lines[number]
+            between = not line.strip() or _is_comment(line)
+            if between and not goes_on:
+                break
+            whole += "\n" + (" " * len(line) if between else line)
+            continued = between or line.endswith("\\")
+            number, place = number + 1, place + len(line) + 1
+        name, equals, value = whole.partition("=")
+        if equals and not _is_comment(whole):
+            yield name.strip(), value, begin + len(name) + 1
+
+
+def _of_setting(name: str, value: str) -> Iterable[_Cut]:
+    """Return what is hidden of the value of a setting; of one with a name of several words, which is a piece of something else, all."""
+    if len(name.split()) > 1:
+        return [_Cut(0, len(value), HIDDEN)]
+    return _of_words(value) if name == "Environment" else _of_command(value) if name.startswith("Exec") else ()
+
+
+def _of_words(value: str) -> Iterator[_Cut]:
+    """Yield what is hidden of the value of an ``Environment=``: each word behind its first ``=``, and one that has none, which is no variable."""
+    try:
+        found = [*docker_run.words(value)]
+    except ValueError:
+        yield _Cut(0, len(value), HIDDEN)
+        return
+    for word in found:
+        yield from _of_word(value, word, 0) if "=" in word.text else (_Cut(word.start, word.end, HIDDEN),)
+
+
+def _of_command(value: str) -> Iterator[_Cut]:
+    """Yield what is hidden of a command: every variable of a container, and of words that nobody knows all that stands behind a ``=``."""
+    try:
+        found = docker_run.command(value)
+    except ValueError:
+        yield _Cut(0, len(value), HIDDEN)
+        return
+    options = docker_run.read(found.given).options if found.docker in {"run", "create"} else {}
+    variables = {word.start: word.text for word in options.get("--env", ())}
+    known = {word.start for said in options.values() for word in said}
+    for word in found.words:
+        if (variable := variables.get(word.start)) is not None:
+            yield from _of_word(value, word, len(word.text) - len(variable))
+        elif option := _ENV.match(word.text):
+            yield from _of_word(value, word, option.end())
+        elif word.start not in known and (not word.text.startswith("-") or not _BARE.fullmatch(word.text)):
+            yield from _of_word(value, word, 0)
+
+
+def _of_word(value: str, word: docker_run.Piece, name: int) -> Iterator[_Cut]:
+    """Yield what is hidden of a word in which a variable's name begins at some character: all behind its ``=``."""
+    equals = word.text.find("=", name)
+    if equals < 0:
+        return
+    kept = word.text[: equals + 1]
+    quote = value[word.start] if value[word.start] in "\"'" else "" if _BARE.fullmatch(kept) else '"'
+    for special, spelled in (("\\", "\\\\"), ("\n", "\\n"), (quote, f"\\{quote}")) if quote else ():
+        kept = kept.replace(special, spelled)
+    yield _Cut(word.start, _GLUED.match(value, word.end).end(), f"{quote}{kept}{HIDDEN}{quote}")  # type: ignore[union-attr] # it may be empty
 
 
 def unit_name(instance: str, app: App | None = None) -> str:

@@ -32,6 +32,8 @@ ENDINGS: Final[Mapping[str, str]] = {".yml": "a stack file of Docker's", ".yaml"
 """How the names of stack files end."""
 HIDDEN: Final = "***"
 """What is told in place of the value of a variable of an environment."""
+_WIDEST: Final = 1000
+"""Columns of a line of what is kept of a stack file, where it has a place to be broken at."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 _IMAGE: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
 _VARIABLE: Final = re.compile(r"(?<!\$)(?:\$\$)*(?P<whole>\$(?:\{?[A-Za-z_][A-Za-z0-9_]*|\{))")
@@ -39,7 +41,7 @@ _NUMBER: Final = re.compile(r"[0-9]{0,5}")
 _SHORT_PORT: Final = re.compile(r"(?:[0-9.]+:)?(?:[0-9-]*:)?[0-9-]+(?:/[a-z]+)?")
 _PINNED: Final = re.compile(r"\s*node\.hostname\s*==\s*([A-Za-z0-9._-]+)\s*")
 _VERSION: Final = re.compile(r"3(?:\.[0-9])?")
-_PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(h|ms|m|us|ns|s)")
+_PART: Final = re.compile(r"(?<![0-9])([0-9]{1,9}(?:\.[0-9]{1,9})?)(h|ms|m|us|ns|s)")
 _UNITS: Final[Mapping[str, float]] = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DELAY: Final = "5s"
 """How long swarm waits before it starts a task anew where nothing else is said."""
@@ -320,22 +322,29 @@ class _Reading:
 
 
 def hidden(text: str) -> str:
-    """Return a stack file with `HIDDEN` in place of the value of each variable of its services' environments. For text that has been read."""
+    """Return a stack file with `HIDDEN` in place of the value of each variable of its services' environments, and without comments.
+
+    Also what Docker itself would refuse is hidden: an environment of any shape. For text that has been read.
+    """
     root = document.composed(text)
-    cuts: list[tuple[int, int, str]] = []
     for service in _under(root, "services"):
-        for where, node in _pairs(service):
-            if where != "environment":
-                continue
-            for each in [value for _, value in _pairs(node)] if isinstance(node, yaml.MappingNode) else getattr(node, "value", []):
-                if isinstance(node, yaml.MappingNode):
-                    cuts.append((each.start_mark.index, each.end_mark.index, f'"{HIDDEN}"'))
-                elif isinstance(each, yaml.ScalarNode) and "=" in each.value:
-                    cuts.append((each.start_mark.index, each.end_mark.index, f'"{each.value.partition("=")[0]}={HIDDEN}"'))
-    for start, end, instead in sorted(cuts, reverse=True):
-        line = "\n" if text[start:end].endswith("\n") else ""
-        text = text[:start] + instead + line + text[end:]
-    return text
+        if isinstance(service, yaml.MappingNode):
+            service.value = [(key, _hidden(node) if key.value == "environment" else node) for key, node in service.value]
+    return "" if root is None else str(yaml.serialize(root, allow_unicode=True, width=_WIDEST))
+
+
+def _hidden(node: yaml.Node) -> yaml.Node:
+    """Return an environment without its values."""
+    if isinstance(node, yaml.MappingNode):
+        return yaml.MappingNode(node.tag, [(key, _text_node(HIDDEN)) for key, _ in node.value], flow_style=node.flow_style)
+    if isinstance(node, yaml.SequenceNode):
+        return yaml.SequenceNode(node.tag, [_hidden(each) for each in node.value], flow_style=node.flow_style)
+    name, equals, _ = str(node.value).partition("=")
+    return _text_node(f"{name}={HIDDEN}") if equals else node
+
+
+def _text_node(text: str) -> yaml.Node:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
 
 
 def _under(node: Any, name: str) -> list[Any]:
