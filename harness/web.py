@@ -9,6 +9,7 @@ Made of `http.client` alone: some fifty questions a second are asked in a run, a
 from __future__ import annotations
 
 import http.client
+import re
 import select
 import socket
 import weakref
@@ -29,6 +30,11 @@ LARGEST = 64 * 1024 * 1024
 
 _PIECE = 1024 * 1024
 """Bytes of it that are read at a time."""
+
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_LONGEST_LINE = 65536
+"""Bytes of the line that says how long a piece of an answer is, at most."""
 
 BY_WHAT_WAS_SENT = (ValueError, ArithmeticError, LookupError, EOFError)
 """What http.client and urllib3 let out beside errors of their own when a server sends numbers or texts that are none."""
@@ -79,10 +85,38 @@ class _Socket(socket.socket):
         return super().recv_into(*args, **more)
 
 
+class _Response(http.client.HTTPResponse):
+    """An answer whose lengths are numbers: `http.client` itself takes whatever Python's `int` does, and a length below zero for no bound at all."""
+
+    def begin(self) -> None:
+        """Read the head. Raises `http.client.HTTPException` for a length that is none."""
+        super().begin()
+        for said in self.headers.get_all("content-length", []):
+            if not _LENGTH.fullmatch(said.strip().encode("latin-1", "replace")):
+                raise _NoLength(said)
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise http.client.IncompleteRead(b"")
+        said = line.partition(b";")[0].strip()
+        if not _SIZE.fullmatch(said):
+            raise _NoLength(said.decode("latin-1"))
+        return int(said, 16)
+
+
+class _NoLength(http.client.HTTPException):
+    """What stands where a length should."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"{said[:24]!r} is no length")
+
+
 class _Connection(http.client.HTTPConnection):
-    """A connection with such a socket."""
+    """A connection with such a socket, and such answers."""
 
     sock: _Socket | None
+    response_class = _Response
 
     def open(self, deadline: Deadline) -> None:
         """Connect. Raises `OSError`."""
@@ -136,7 +170,7 @@ class Site:
             self._connection.request(method, path, body, headers or {})
             with self._connection.getresponse() as response:
                 content = bytearray()
-                while piece := response.read(_PIECE):
+                while piece := response.read1(_PIECE):  # one that is bounded, whatever length the server said
                     if most is None:
                         continue
                     content += piece

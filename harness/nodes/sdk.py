@@ -45,6 +45,9 @@ class _Api(docker.APIClient):
 
     let_go: Callable[[], object] = staticmethod(lambda: None)
 
+    def get_redirect_target(self, _response: Response) -> None:
+        """Follow no redirect: a node sends nobody to whatever this machine reaches. Nor is the body of one read, which has no bound."""
+
     def close(self) -> None:
         """End all connections, and let go of what it holds. Twice is fine."""
         super().close()

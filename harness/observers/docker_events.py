@@ -59,6 +59,7 @@ class DockerObserver(PerNode):
         """Listen to one node's daemon until trouble, or until it is time to stop. Raises `Unreachable`, with the daemon hung or gone."""
         import docker  # noqa: PLC0415 - see `harness.nodes.namespaced`: this module is read by every process that knows the observers
         from requests import RequestException  # noqa: PLC0415 - same
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - same
 
         name = watch.node.name
         if not isinstance(watch.node, DockerAccess):
@@ -70,7 +71,7 @@ class DockerObserver(PerNode):
                 for event in self._slice(client, watch):
                     self._take(event, watch)
                 watch.say(alive=True)
-        except (RequestException, docker.errors.DockerException, OSError) as e:
+        except (RequestException, HTTPError, docker.errors.DockerException, OSError) as e:
             raise Unreachable(name, "docker events", _silent(watch) or _HANGS if _late(e) else _words(e)) from e
         except (ValueError, TypeError, AttributeError, RecursionError) as e:
             raise Unreachable(name, "docker events", f"the Docker daemon told what is no event: {e}") from e
@@ -136,7 +137,8 @@ def instance(attributes: Mapping[str, Any], *tasks: TaskNames | None) -> str:
 def _lines(answer: Response, watch: Watch) -> Iterator[bytes]:
     """Yield an answer's lines as they come, until it is time to stop, however much there is to say. Raises `ValueError` for one without an end."""
     rest = b""
-    for piece in answer.iter_content(_PIECE):
+    # Not `iter_content`, which reads as much at once as the daemon says there is, and takes a length below zero for no bound.
+    while piece := answer.raw.read1(_PIECE, decode_content=False):
         if watch.stop.is_set():
             return
         *whole, rest = (rest + piece).split(b"\n")
@@ -172,10 +174,11 @@ def _words(error: Exception) -> str:
     """Say what is wrong with a daemon. requests' own texts hold objects' addresses."""
     from requests import ConnectionError as RequestsConnectionError  # noqa: PLC0415 - see `DockerObserver.watch`
     from requests import HTTPError  # noqa: PLC0415 - same
+    from urllib3.exceptions import ProtocolError  # noqa: PLC0415 - same
 
     if isinstance(error, HTTPError):
         return f"the Docker daemon answered {error}"
-    if isinstance(error, ConnectionError | RequestsConnectionError):
+    if isinstance(error, ConnectionError | RequestsConnectionError | ProtocolError):
         return "no connection to the Docker daemon, or it was lost"
     return f"the Docker daemon gave no good answer: {type(error).__name__}: {error}"
 

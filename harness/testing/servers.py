@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_STOP = 5.0
 _TRICKLE_SECONDS = 0.02
+_MUCH = b" " * (1 << 18)
 _ADDRESSES = itertools.count(1)
 
 
@@ -36,6 +37,7 @@ class ServerTrouble(enum.Enum):
     TRICKLE = "sends its answer byte by byte, without end"
     RUBBISH = "answers in no language that is HTTP"
     NUMBER = "says of a piece of its answer that it is less than nothing long"
+    FLOOD = "says the same, and then sends without end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,10 @@ class Server:
             connection.sendall(b"\x15\x03\x01 I am no web server\r\n\r\n")
         elif trouble is ServerTrouble.NUMBER:
             connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n")
+        elif trouble is ServerTrouble.FLOOD:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+            while not self._over.is_set():
+                connection.sendall(_MUCH)
         elif trouble in {ServerTrouble.TORN, ServerTrouble.STALL}:
             connection.sendall(_head(200, 1000) + b'{"half": ')
         elif trouble is ServerTrouble.RESET:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -233,6 +236,32 @@ def test_numbers_that_are_none_are_no_answer() -> None:
         with pytest.raises(NoAnswer):
             site.exchange("GET", "/", seconds=PATIENT)
         site.close()
+
+
+LENGTHS = {
+    **{f"a piece of {said!r}": f"Transfer-Encoding: chunked\r\n\r\n{said}\r\n" for said in ("-1", "+5", "1_0", "0x10", "", "g", "1" * 16)},
+    **{f"a body of {said!r}": f"Content-Length: {said}\r\n\r\n" for said in ("-5", "+5", "1_0", "5, 5", "9" * 5000)},
+}
+
+
+@pytest.mark.parametrize("head", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("most", [1000, None])
+def test_a_length_that_is_none_is_no_answer(head: str, most: int | None) -> None:
+    """Python takes some of these for numbers; and one below zero for no bound, so that all that is sent afterwards was held in memory."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with listener.accept()[0] as connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 200 OK\r\n{head}".encode() + b"x" * 100_000)
+
+        server = threading.Thread(target=answer)
+        server.start()
+        site = Site(*listener.getsockname())
+        with pytest.raises(NoAnswer, match=r"is no length|IncompleteRead"):
+            site.exchange("GET", "/", seconds=PATIENT, most=most)
+        site.close()
+        server.join(PATIENT)
 
 
 def test_the_same_trouble_has_the_same_words_each_time() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import itertools
 import json
 import queue
 import sys
@@ -777,10 +776,20 @@ def test_what_a_daemon_says_in_a_line_without_an_end_is_no_event(
     stage.until_seen(DockerEvent, action="die")
 
 
+def test_a_daemon_that_says_a_length_below_zero_is_read_with_a_bound(
+    watch: Callable[..., Stage], daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library that reads it would take all that comes, for as long as it comes."""
+    monkeypatch.setattr(docker_events, "LONGEST_LINE", 10_000)
+    daemon.trouble = ServerTrouble.FLOOD
+    stage = watch(DockerObserver(), DockerNode(daemon))
+    assert "told what is no event: a line of more than 10000 bytes" in stage.until_seen(Watching, alive=False).detail
+
+
 def test_a_daemon_that_has_no_end_of_things_to_say_is_heard_no_more_once_it_is_time_to_stop() -> None:
     """Nor while they are told: a run that is over does not wait until they all are."""
     watched: Any = SimpleNamespace(stop=threading.Event())
-    answer: Any = SimpleNamespace(iter_content=lambda _: itertools.repeat(b"{}\n"))
+    answer: Any = SimpleNamespace(raw=SimpleNamespace(read1=lambda *_, **__: b"{}\n"))
     told = []
     for line in docker_events._lines(answer, watched):
         told.append(line)

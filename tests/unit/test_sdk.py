@@ -51,3 +51,17 @@ def test_what_a_daemon_packs_is_taken_as_it_was_sent() -> None:
                 assert b"".join(answer.iter_content(65536)) == packed
         finally:
             made.close()
+
+
+def test_a_daemon_sends_nobody_elsewhere() -> None:
+    """It is a node's, and elsewhere is whatever this machine reaches. Nor is the body of such an answer read."""
+    with Server(lambda _: Response(200)) as other:
+        head = f"Location: http://{other.address}:{other.port}/x\r\n"
+        with Server(lambda _: Response(302, b"there", head)) as server:
+            made = sdk.client(f"tcp://{server.address}:{server.port}", PATIENT)
+            try:
+                with made.api.get(f"{made.api.base_url}/events", stream=True, timeout=PATIENT) as answer:
+                    assert answer.status_code == 302
+            finally:
+                made.close()
+    assert not other.requests
