@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -36,6 +35,7 @@ from harness.core.protocols import (
     Viewing,
 )
 from harness.core.values import App, View
+from harness.host import untrusted
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.store_contract import STORE, StoreCase
 from harness.undo.fingerprint import differences, fingerprint
@@ -84,7 +84,9 @@ def containers(node: Node, app: App) -> Mapping[str, frozenset[str]]:
     result = node.run("sh", "-c", _CONTAINERS, "sh", app.name, timeout=READY_SECONDS)
     require(result.ok, f"{node.name} tells its containers", f"status {result.exit}: {result.err.decode(errors='replace')}")
     told = (line.partition(" ") for line in result.text.splitlines())
-    return {number: frozenset(json.loads(environment) or ()) for number, _, environment in told}
+    return {
+        number: frozenset(map(str, cast("list[object]", untrusted.loads(environment.encode()) or []))) for number, _, environment in told
+    }
 
 
 @dataclass(frozen=True)
