@@ -337,10 +337,10 @@ with here.session(cluster, Path({folder!r})) as session:
 
 @pytest.mark.slow
 def test_a_harness_killed_at_any_moment_leaves_nodes_that_mend_themselves(cluster: Cluster, tmp_path: Path) -> None:
-    """Twelve harnesses, each killed with SIGKILL while it arms, injects, holds, heals or disarms, with no reaper and nobody to heal after them."""
+    """Eight harnesses, each killed with SIGKILL while it arms, injects, holds, heals or disarms, with no reaper and nobody to heal after them."""
     rng = random.Random("deadman")  # noqa: S311 - moments that can be repeated, not secrets
     opened = broken = 0
-    for number in range(12):
+    for number in range(8):
         folder = tmp_path / str(number)
         folder.mkdir()
         script = _CHILD.format(tests=str(Path(__file__).parent), run_id=cluster.run_id, folder=str(folder), first=1000 * (number + 1))
@@ -354,6 +354,6 @@ def test_a_harness_killed_at_any_moment_leaves_nodes_that_mend_themselves(cluste
                 child.send_signal(signal.SIGKILL)
             broken += any("timer" not in each for each in look())
         opened += len(unsettled(folder / "ledger.jsonl"))
-    assert opened >= 6, "hardly any was killed in the middle of a fault: that proves nothing"
-    # Some four on a machine with nothing else to do; on a busy one more of the time goes into arming, before anything is broken.
-    assert broken >= 2, "hardly any left something broken: that proves nothing"
+    assert opened >= 4, "hardly any was killed in the middle of a fault: that proves nothing"
+    # Some three on a machine with nothing else to do; on a busy one more of the time goes into arming, before anything is broken.
+    assert broken >= 1, "hardly any left something broken: that proves nothing"
