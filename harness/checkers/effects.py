@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from harness.checkers.attendance import up_all_the_same
 from harness.checkers.judging import SHOWN, Point, unknown
-from harness.checkers.mandate import impossible_answers, self_made
+from harness.checkers.mandate import ELECTION, impossible_answers, self_made
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
@@ -57,6 +59,29 @@ def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, 
         elif band.traits.loses is Loss.LINK and band.traits.apart:
             points += _cut(history, band, held, told, spans)
     return points
+
+
+def undone(history: History, band: Band, spans: Mapping[str, Sequence[Span]], expected: Expected) -> Mapping[str, str]:
+    """Return which nodes that are lost to a fault went on as if they were not, each with what says so.
+
+    It was in force by its own word, or the kernel's, and that is contradicted: then what such a node did, or did not, convicts nobody.
+    """
+    return history.once((undone, band.fault, expected), lambda: _undone(history, band, spans, expected))
+
+
+def _undone(history: History, band: Band, spans: Mapping[str, Sequence[Span]], expected: Expected) -> dict[str, str]:
+    held = band.held(history.end)
+    if held is None:
+        return {}
+    answers = impossible_answers(history, Absence.of(history, expected.voters).unable, spans, expected, ELECTION)
+    found = {}
+    for node in band.lost:
+        alone = replace(band, lost=(node,), targets=(node,) if band.traits.loses is Loss.NODE else band.targets)
+        words = [point.text for point in (*up_all_the_same(history, [alone]), *without_effect(history, [alone], spans, expected))]
+        words += [each.text for each in answers if each.op.by == node and held.holds(each.op.begun)]
+        if words:
+            found[node] = words[0]
+    return found
 
 
 def _late(history: History) -> list[Interval]:
