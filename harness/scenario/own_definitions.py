@@ -110,19 +110,36 @@ def other_mode(app: App, mode: str) -> tuple[str, str] | None:
 
 def _body(reading: Draft, name: str, place: Place) -> tuple[str, str] | None:
     """Return a definition's file, as messages name it, and its text. What cannot be read is a problem of the line that names it."""
-    path = Path(reading.doc.file).parent / name
+    folder = Path(reading.doc.file).parent
+    path = folder / name
     file = os.path.normpath(path)
+    if _leads_out(folder, name):
+        hint = "name the file itself; a link is followed within the scenario's folder alone"
+        reading.add(place, f"{shown(name)}: a link that leads elsewhere", _WHAT, hint)
+        return None
     try:
         body = untrusted.named(path, BIGGEST, _WHAT)
     except BadInput as error:
         for each in error.problems:
-            reading.add(place, f"{shown(name)}: {each.found}", each.expected, each.hint or _neighbour(path))
+            reading.add(
+                place, f"{shown(name)}: {each.found}", each.expected, each.hint or ("" if untrusted.there(path) else _neighbour(path))
+            )
         return None
     try:
         return file, untrusted.text(body, file)
     except BadInput as error:
         reading.problems += error.problems
         return None
+
+
+def _leads_out(folder: Path, name: str) -> bool:
+    """Whether links on the way to a file lead out of a folder: who writes a scenario does not choose what else is read of the machine it is run on.
+
+    What is named plainly is read wherever it lies.
+    """
+    base = Path(os.path.realpath(folder))
+    real = os.path.realpath(base / name)
+    return real != os.path.normpath(base / name) and not Path(real).is_relative_to(base)
 
 
 def _neighbour(path: Path) -> str:

@@ -285,7 +285,7 @@ UNIT_SLIPS: dict[str, tuple[str, list[str]]] = {
     "once": (UNIT.replace("[Service]\n", "[Service]\nType=oneshot\n"), ["units/web@.service:5:6: Type=oneshot"]),
     "no unit file": (
         "web\n[Service\nExecStart\n",
-        ["units/web@.service:1:1: 'web'; expected NAME=VALUE", ":2:1: '[Service'", ":3:1: 'ExecStart'"],
+        ["units/web@.service:1:1: a line that is no setting; expected NAME=VALUE", ":2:1: a [ without an end", ":3:1: a line that is no"],
     ),
     "a long line": (UNIT + "# " + "x" * 2048 + "\n", ["units/web@.service:12:1: a line of 2050 bytes; expected 2048 at most"]),
     "several at once": (
@@ -583,6 +583,43 @@ def test_the_schema_has_both_kinds_of_apps() -> None:
     kinds = json_schema()["properties"]["apps"]["items"]["oneOf"]
     assert [sorted(each["properties"]) for each in kinds][1] == ["instances", "name", "native"]
     assert {*kinds[1]["required"]} == {"name", "native"}
+
+
+LINKS = {
+    "to a file elsewhere": ("web@.service", True),
+    "to a file of the folder": ("web@.service", False),
+    "on the way": ("linked/web@.service", True),
+}
+
+
+@pytest.mark.parametrize(("name", "out"), LINKS.values(), ids=LINKS)
+def test_what_a_scenario_names_is_not_found_through_a_link_out_of_its_folder(tmp_path: Path, name: str, *, out: bool) -> None:
+    """Nor is a line of it told: a pull request with a link would print any file of whoever plans it."""
+    folder, elsewhere = tmp_path / "mine", tmp_path / "theirs"
+    for each in (folder, elsewhere):
+        each.mkdir()
+        (each / "hidden.service").write_text("root:geheim\n" + UNIT)
+        (each / "web@.service").write_text("root:geheim\n" + UNIT)
+    (folder / "web@.service").unlink()
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "web@.service").symlink_to((elsewhere if out else folder) / "hidden.service")
+    path = folder / "it.yaml"
+    path.write_text(SCENARIO.replace("units/web@.service", name).replace("MODE", "fleet"))
+    with pytest.raises(BadInput) as said:
+        load(path)
+    assert ("a link that leads elsewhere" in str(said.value)) == out
+    assert ("a line that is no setting" in str(said.value)) != out
+    assert "geheim" not in str(said.value)
+
+
+def test_a_file_that_is_there_and_unfit_is_not_proposed_itself(folder: Path) -> None:
+    """Its name is right."""
+    (folder / "units" / "web@.service").unlink(missing_ok=True)
+    (folder / "units" / "web@.service").mkdir()
+    with pytest.raises(BadInput) as said:
+        load(_written(folder, SCENARIO))
+    assert "a folder" in str(said.value)
+    assert "did you mean" not in str(said.value)
 
 
 # ---------------------------------------------------------------- what is kept

@@ -102,12 +102,15 @@ def options(text: str, file: str) -> list[Written]:
         if bare.startswith("["):
             section = bare[1:-1] if bare.endswith("]") else ""
             if not section:
-                problems.append(Problem(file, number, line.index("[") + 1, shown(bare), "the name of a section, such as [Service]"))
+                problems.append(
+                    Problem(file, number, line.index("[") + 1, "a [ without an end", "the name of a section, such as [Service]")
+                )
             continue
         name, equals, rest = line.partition("=")
         if not equals or not section:
-            expected = "NAME=VALUE" if not equals else "a section above it, such as [Unit]"
-            problems.append(Problem(file, number, len(line) - len(line.lstrip()) + 1, shown(bare), expected))
+            # Without its text, which is anybody's where this is another file than was meant.
+            said = ("a line that is no setting", "NAME=VALUE") if not equals else ("a setting", "a section above it, such as [Unit]")
+            problems.append(Problem(file, number, len(line) - len(line.lstrip()) + 1, *said))
             continue
         first = number
         value = rest
