@@ -14,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
 from harness.core.figures import about
 from harness.core.threads import CertainThread
-from harness.host import surroundings
+from harness.host import processes, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -161,15 +162,18 @@ class BuildCommands:
         try:
             watch.start()
             teller.start()
-            with process, self.log.open("a", encoding="utf-8") as log:
+            with self.log.open("a", encoding="utf-8") as log:
                 for line in process.stdout or ():
                     log.write(line)
                     tail[:] = [*tail[-_TAIL + 1 :], line.rstrip()]
                     if line.startswith(mark):
                         self.say(line.removeprefix(mark).strip())
+            if process.stdout is not None:
+                process.stdout.close()
+            process.wait()
         except BaseException:
             process.kill()
-            process.wait()
+            processes.let_go(process, pace.limit(processes.KILLED_SECONDS))
             raise
         finally:
             ended.set()

@@ -64,13 +64,7 @@ def run_bounded(
             out, err = heard(child, seconds, told)
     except BaseException:
         child.kill()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(pace.limit(KILLED_SECONDS))
-        for pipe in (child.stdin, child.stdout, child.stderr):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        leave(child)
+        let_go(child, pace.limit(KILLED_SECONDS))
         raise
     return subprocess.CompletedProcess(argv, child.returncode, out, err)
 
@@ -244,6 +238,20 @@ def kill_all(processes: Iterable[Process], seconds: float, clock: Clock | None =
 _left: set[int] = set()
 """Children that were left to themselves. Until its end is collected, a pid is no other process's."""
 _collecting = threading.Lock()
+
+
+def let_go(child: subprocess.Popen[Any], seconds: float) -> None:
+    """Wait so long for the end of a child that was killed, then leave it: one that waits for a disk that does not answer cannot die. Its pipes close.
+
+    For whoever alone reads from them: a pipe that another thread waits for cannot be closed.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(seconds)
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    leave(child)
 
 
 def leave(child: subprocess.Popen[Any]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO
 
+from harness.host import processes
 from harness.host.talk import LONGEST_LINE
 
 GONE_SECONDS = 1.0
@@ -31,10 +32,8 @@ def fed(body: bytes) -> IO[bytes]:
 
 def end(child: subprocess.Popen[bytes]) -> None:
     """Kill it and wait for its end, but not for ever: a process in a session of its own lives on, one that waits for a stalled disk cannot die."""
-    with child:  # closes the pipes and collects it
-        _signal(child, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(GONE_SECONDS)
+    _signal(child, signal.SIGKILL)
+    processes.let_go(child, GONE_SECONDS)
 
 
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -69,7 +68,11 @@ class ChildStream:
                 _signal(self._child, signal.SIGTERM)
                 self._await_end()
             _signal(self._child, signal.SIGKILL)
-            self._child.wait()
+            try:
+                self._child.wait(GONE_SECONDS)
+            except subprocess.TimeoutExpired:
+                processes.leave(self._child)  # and its pipe, which whoever hears it may wait for
+                return
             if self._child.stdout is not None and not self._child.stdout.closed:
                 with suppress(RuntimeError, OSError):
                     self._child.stdout.close()

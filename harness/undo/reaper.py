@@ -138,7 +138,7 @@ class Reaper:
         self._last(_DONE)
         if self._child is not None and not self._ended(GO_SECONDS):
             self._child.kill()
-            self._child.wait()
+            processes.let_go(self._child, GO_SECONDS)
         self._child = None
 
     def abandon(self) -> None:

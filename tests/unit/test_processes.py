@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.host import processes
 from harness.host.processes import Process, as_text, collect, kill_all, leave, pids, run_bounded, run_tool, start_time
+from harness.nodes import children
 from harness.testing.fake_clock import FakeClock
 
 Child: TypeAlias = "subprocess.Popen[bytes]"
@@ -298,3 +300,46 @@ def test_a_process_that_was_stopped_is_told_with_what_lets_it_go_on(child: Calla
     process.kill()
     assert process.wait(20)
     assert process.halted == ""
+
+
+class Undying(subprocess.Popen[bytes]):
+    """A child that is killed and does not end, as one that waits for a disk that does not answer."""
+
+    waited: float | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait in vain; without a limit that would be for ever."""
+        assert timeout is not None, "nobody bounds this"
+        self.waited = timeout
+        raise subprocess.TimeoutExpired(self.args, timeout)
+
+    def poll(self) -> int | None:
+        """Say that it runs."""
+        return None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        children.end,
+        lambda child: children.ChildStream(child).close(),
+        lambda child: children.ChildStream(child, 0.05).close(),
+        lambda child: processes.let_go(child, 0.05),
+    ],
+    ids=["a command", "a stream", "a stream that is asked first", "a tool"],
+)
+def test_a_child_that_cannot_die_is_waited_for_with_an_end(end: Callable[[Undying], object]) -> None:
+    """Else nothing is mended after it, and no stop is heard."""
+    child = Undying(["sleep", "60"], start_new_session=True, stdout=subprocess.PIPE)
+    try:
+        end(child)
+        assert child.waited is not None
+        assert child.waited <= children.GONE_SECONDS
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child.pid, 0)
+        collect()
+        if child.stdout is not None:
+            child.stdout.close()
