@@ -27,7 +27,7 @@ from harness.history.events import (
     Stalled,
     Watching,
 )
-from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, total, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,8 +90,8 @@ def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[S
     called = {(op.workload, app) for op in ops(history) for app in ("", app_of(op.call.key))}
     wanted = Wanted.of(deeds(history))
     for workload, app in expected.workloads:
-        if app in expected.later and not wanted.most(app, 0):
-            continue  # it never came, so there was nobody to call
+        if app in expected.later and total(wanted.due(f"{app}@1", history.observed) or ()) <= BLIND_AFTER:
+            continue  # it never came for certain, or too late: who is not there need not be called
         if (workload, app) not in called:
             points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
     return points

@@ -31,9 +31,10 @@ def _try(seed: int, wishes: Wishes) -> tuple[collections.Counter[str], str]:
 @click.option("--half-made", is_flag=True, help="One of several faults fails half-way.")
 @click.option("--crashes", is_flag=True, help="What was just started may stop again by itself.")
 @click.option("--deeds", is_flag=True, help="Something is done on purpose, beside the faults.")
-def main(seed: int, count: int, processes: int, pattern: str, *, half_made: bool, crashes: bool, deeds: bool) -> None:
+@click.option("--later", is_flag=True, help="An app is deployed in the middle of which nothing runs before.")
+def main(seed: int, count: int, processes: int, pattern: str, *, half_made: bool, crashes: bool, deeds: bool, later: bool) -> None:
     """Hold all checkers against simulated runs; the exit status is 1 where one of them is wrong, or the simulation is."""
-    wishes = Wishes(pattern, half_made, crashes, deeds)
+    wishes = Wishes(pattern, half_made, crashes, deeds, later)
     if count == 1:
         run = simulate(seed, wishes)
         for each in answers(run):

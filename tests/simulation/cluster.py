@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from harness.core.values import App
@@ -31,6 +31,7 @@ class Wishes:
     half_made: bool = False  # one of several faults fails half-way
     crashes: bool = False  # what was just started may stop again by itself
     deeds: bool = False  # something is done on purpose, beside the faults
+    later: bool = False  # an app is there of which nothing runs at first, and that is deployed in the middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,15 @@ class Cluster:
         """Whether the rule of an instance's app lets it run beside others on one node."""
         app = self.app(instance)
         return not app.conflicts or not any(other != instance and self.app(other) == app for other in beside)
+
+
+LATER = "api"
+"""What an app is called that comes later."""
+
+
+def with_one_later(rng: Random, cluster: Cluster) -> Cluster:
+    """Return a cluster with an app more, of which nothing runs at first."""
+    return replace(cluster, apps=(*cluster.apps, App(LATER, 0, port=9100, conflicts=rng.random() < 0.7)))
 
 
 def draw(rng: Random) -> Cluster:

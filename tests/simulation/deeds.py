@@ -137,13 +137,16 @@ class _Drawer:
         app = self._rng.choice(self._cluster.apps)
         numbers = [0, self._rng.randint(1, app.instances + 1)] if self._rng.random() < 0.8 else [0]
         for number in numbers:
-            deed = self._deed(
-                "app.deploy" if number else "app.remove", (), time, Effect(runs={app.name: number}), "scale", app.name, number
-            )
-            yield replace(deed, was={app.name: self._runs[app.name]})
+            deed = self.appears(app.name, number, time, {app.name: self._runs[app.name]})
+            yield deed
             if deed.outcome is not Outcome.FAIL:
                 self._runs[app.name] = number
             time = deed.ended + self._rng.uniform(0.5, 20)
+
+    def appears(self, name: str, number: int, time: float, was: dict[str, int]) -> Deed:
+        """Return what deploys an app, or, where that is none, removes it."""
+        action = "app.deploy" if number else "app.remove"
+        return replace(self._deed(action, (), time, Effect(runs={name: number}), "scale", name, number), was=was)
 
     def _drained(self, time: float) -> Iterator[Deed]:
         nodes = tuple(sorted(self._rng.sample(self._cluster.nodes, self._rng.choice([1, 1, 1, min(2, len(self._cluster.nodes))]))))
@@ -199,6 +202,18 @@ class _Drawer:
         outcome = self._rng.choice([Outcome.OK] * 8 + [Outcome.FAIL, Outcome.UNKNOWN])
         done = what and (outcome is Outcome.OK or (outcome is Outcome.UNKNOWN and self._rng.random() < 0.6))
         return Deed(name, nodes, time, ended, effect, (Change(bites, what, of, number),) if done else (), outcome)
+
+
+def deploys(rng: Random, cluster: Cluster, faults: Sequence[Fault], name: str) -> tuple[Deed, ...]:
+    """Draw how an app comes of which nothing runs: before, under or after the faults; now and then it goes again."""
+    drawer, last = _Drawer(rng, cluster, faults, ()), max((each.healed for each in faults), default=20.0)
+    found: list[Deed] = []
+    time = rng.choice([rng.uniform(2.5, 6), rng.uniform(9, max(10.0, last)), rng.uniform(last, last + 3)])
+    was = {app.name: app.instances for app in cluster.apps}
+    found.append(drawer.appears(name, rng.randint(1, max(1, len(cluster.nodes) - 1)), time, was))
+    if found[0].outcome is Outcome.OK and rng.random() < 0.2:
+        found.append(drawer.appears(name, 0, found[0].ended + rng.uniform(3, 20), {**was, **found[0].effect.runs}))
+    return tuple(replace(each, number=number) for number, each in enumerate(found, 1))
 
 
 def draw(rng: Random, cluster: Cluster, faults: Sequence[Fault], outages: Sequence[Outage]) -> tuple[Deed, ...]:

@@ -157,7 +157,7 @@ def disagreements(run: Run, change: Change | None = None) -> list[Answer]:
 
 def told(run: Run, wrong: Sequence[Answer]) -> str:
     """Say what was wrong about a run, and how to see it again."""
-    asked = "".join(f" --{name.replace('_', '-')}" for name in ("half_made", "crashes", "deeds") if getattr(run.wishes, name))
+    asked = "".join(f" --{name.replace('_', '-')}" for name in ("half_made", "crashes", "deeds", "later") if getattr(run.wishes, name))
     asked += f" --pattern {run.wishes.pattern}" if run.wishes.pattern else ""
     again = f"to see it again: .venv/bin/python -m tests.simulation --seed {run.seed}{asked}"
     return "\n".join([str(run), *(f"  {each}" for each in wrong), f"  {again}"])

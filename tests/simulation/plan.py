@@ -52,5 +52,6 @@ def _expected(run: Run) -> Expected:
         actions=tuple(each.name for each in run.deeds),
         rooms=tuple((app.name, len(cluster.nodes)) for app in cluster.apps if app.conflicts),
         named=tuple((called(fault), (fault.number,)) for fault in run.faults),
+        later=tuple(app.name for app in cluster.apps if not app.instances),
         deadlines=(*(("http", app.name, 1.0) for app in cluster.apps), ("register", "", 2.0)),
     )

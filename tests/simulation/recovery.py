@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.core.values import App, Loss, Verdict
+from harness.core.values import App, Loss, Outcome, Verdict
 from tests.simulation.deeds import Span, anew, shut, upset
 from tests.simulation.faults import Fault
 from tests.simulation.run import Run
@@ -55,7 +55,9 @@ def rescheduled(run: Run, app: App) -> Truth:
             continue
         losses = (_loss(run, fault, instance) for instance in sorted({*app.names, *run.names(app)}))
         truths += [_beside_deeds(run, each, _judge(run, each)) for each in losses if each is not None]
-    return worst(truths)
+    # Of an app that comes later it is not known that it was to run, where nobody knows whether it was deployed.
+    vague = not app.instances and any(deed.effect.runs.get(app.name) and deed.outcome is Outcome.UNKNOWN for deed in run.deeds)
+    return Truth(worst(truths).verdicts | {U}, worst(truths).why) if vague else worst(truths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,10 @@ class _Simulation:
         does = more.random() < DOES or wishes.deeds
         self._deeds = doing.draw(more, self._cluster, self._faults, self._outages) if does else ()
         self._waits = list(waiting.draw(more, self._cluster, self._faults))
+        if wishes.later:
+            late = Random(f"{seed} later")  # noqa: S311 - as above
+            self._cluster = clusters.with_one_later(late, self._cluster)
+            self._deeds = doing.deploys(late, self._cluster, self._faults, clusters.LATER)
         self._world = World(rng, self._cluster, self._faults, self._outages, self._deeds)
         self._quorum = Quorum(self._world)
         self._scheduler = Scheduler(self._world, self._quorum, crashes=wishes.crashes)

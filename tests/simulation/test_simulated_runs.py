@@ -73,11 +73,12 @@ def test_checkers_tell_the_truth_of_runs_never_seen(block: int) -> None:
         Wishes("one", crashes=True),
         Wishes("one", deeds=True),
         Wishes("overlap", deeds=True),
+        Wishes("one", later=True),
     ],
     ids=str,
 )
 def test_checkers_tell_the_truth_of_what_is_rare(wishes: Wishes) -> None:
-    """Three faults at once, one that fails half-way, work that crashes by itself, and what is done on purpose."""
+    """Three faults at once, one that fails half-way, work that crashes by itself, what is done on purpose, and an app that comes only then."""
     assert not (wrong := tried(range(200, 200 + BLOCK // 2), wishes)), wrong
 
 

@@ -245,7 +245,9 @@ def together(stays: Sequence[Stay]) -> Iterator[tuple[Stay, Stay, float]]:
 
 
 def conflicts(run: Run, apps: Sequence[App]) -> Truth:
-    """Never two instances of an app that has a rule against it run on one node."""
+    """Never two instances of an app that has a rule against it run on one node; unknown where none ever ran."""
+    if not any(run.names(app) for app in apps):
+        return Truth.of(U)
     bad = [
         (one, other, shared)
         for one, other, shared in together(run.stays)
@@ -265,7 +267,7 @@ def conflicts(run: Run, apps: Sequence[App]) -> Truth:
 def double_run(run: Run, apps: Sequence[App]) -> Truth:
     """An instance is seen on two nodes at once, from the first fault on; and the rule is kept."""
     kept = conflicts(run, apps)
-    if B in kept.verdicts:
+    if B in kept.verdicts or kept.verdicts == {U}:
         return kept
     since = min((fault.in_force for fault in run.faults if not fault.failed), default=run.end)
     shared = [

@@ -53,7 +53,7 @@ def _single(run: Run, app: App, longest: float, fault: Fault) -> Truth:
     there = any(each.instance in run.names(app) and each.start < fault.healing and each.end > fault.in_force for each in run.stays)
     # What went on to its end in a time that is no longer than what is allowed may have been longer.
     short = fault.held <= limit + BLUR and max(most) > 0.0
-    found = {H, B} if max(most) > limit - SEEN else {H}
+    found = {H, B, U} if max(most) > limit - SEEN else {H}  # of what was so between two looks nobody knows for how long
     return Truth.of(*found, *([U] if short or unseen or not there else []), why=why)
 
 

@@ -168,6 +168,8 @@ ASSUMED: dict[str, tuple[Story, Verdict, str]] = {
     ),
     "never called": (_deployed(GOOD[:2], BACK, called=False), U, "the http workload of api was planned and never made a call"),
     "nobody to call": (_deployed((), outcome=Outcome.FAIL), H, ""),
+    "perhaps nobody to call": (_deployed((), outcome=Outcome.UNKNOWN), H, ""),
+    "too late to be called": (_deployed(("n1 api@1", "n4 api@2"), called=False, at=75.0), H, ""),
 }
 
 
