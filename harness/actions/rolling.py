@@ -11,6 +11,7 @@ from harness.core import parameters
 from harness.core.protocols import Cluster, Node, Restarting, Updating
 from harness.core.units import counted
 from harness.core.values import App, Effect
+from harness.host import origins
 
 LONGEST = 300.0
 """Seconds: an instance that stops in order and starts again takes some of them, and they are taken one after the other."""
@@ -18,7 +19,7 @@ LONGEST_VALUE = 4096
 """Characters of a variable's value."""
 OURS = ("WHALEFALL_", "NOTIFY_")
 """How no variable of an app is called: what it is told by us, and what systemd has for itself."""
-_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
+_IMAGE = re.compile(origins.WRITTEN)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -66,8 +67,8 @@ class UpdateApp:
         if not parameters.fits(self):
             return
         wrong = [] if self.image or self.environment else ["nothing to change: give it an image, or an environment"]
-        if self.image and not _IMAGE.fullmatch(self.image):
-            wrong.append(f"{self.image!r} is no image's name: letters, digits and ./:@_- only, starting with a letter or digit")
+        if self.image and (len(self.image) > origins.LONGEST or not _IMAGE.fullmatch(self.image)):
+            wrong.append(f"{self.image!r} is no image: {origins.EXPECTED}")
         for name, value in self.environment.items():
             if not _VARIABLE.fullmatch(name):
                 wrong.append(f"{name!r} is no variable's name: letters, digits and _ only, not starting with a digit")
@@ -95,7 +96,7 @@ class UpdateApp:
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
         """Have it done. Raises `HarnessError` where there is no such app, or nothing of it was touched, `HalfDone` and `Expired` where some was."""
         app = cluster.app_there(self.app)
-        cluster.can(Updating).update(cluster, self.altered(app))
+        cluster.can(Updating).update(cluster, cluster.on_nodes(self.altered(app)))
         return f"{counted(app.instances, 'instance')} of {app.name} anew" + (
             f", which had the image {app.image} before" if self.image else ""
         )

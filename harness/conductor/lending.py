@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness import registry
+from harness.conductor import bringing
 from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.permission import must_be_at_hand
 from harness.conductor.session import Session, unwritten
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from harness.conductor.options import Options
     from harness.core.protocols import Mode, Node, Provider
     from harness.core.values import App, Json
+    from harness.host.app_images import AppImage
     from harness.plan import Plan
 
 
@@ -66,11 +68,11 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
 def _lent(asked: Plan, options: Options) -> Iterator[Session]:
     options.busy = True
     # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
-    provider, facts = _prepared(asked, options)
-    plan, mode = _at_its_pace(asked, provider)
-    run_id = run_id_of(plan)
-    folder = save_plan(plan, options.results / run_id)
     with contextlib.ExitStack() as stack:
+        provider, facts, images = _prepared(asked, options, stack)
+        plan, mode = _at_its_pace(asked, provider)
+        run_id = run_id_of(plan)
+        folder = save_plan(plan, options.results / run_id)
         held, owned = _held(asked, options, stack)
         cluster_id = held.run_id if held is not None else run_id
         ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
@@ -100,7 +102,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
                 session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
                 session.must_be_possible()
                 recorder.record(PhaseBegan(Phase.DEPLOYING))
-                _deploy(plan, options, cluster, leaving)
+                _deploy(cluster, options, images, leaving)
                 options.busy = False
                 with session.watching():
                     yield session
@@ -170,12 +172,14 @@ def _end_of(error: BaseException) -> str:
     return f"{ENDED_EARLY}{in_words(error)}"
 
 
-def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:
-    """Return the provider, made ready, and the facts that it gives."""
+def _prepared(plan: Plan, options: Options, stack: contextlib.ExitStack) -> tuple[Provider, Mapping[str, Json], Mapping[str, AppImage]]:
+    """Return the provider, made ready, the facts that are kept of a run, and the images of apps that it loads, held by the stack."""
     provider: Provider = registry.known().providers[plan.provider]()
     if isinstance(provider, Furnishing):
         provider.furnish(registry.known().modes[plan.mode].LAYER)
-    return provider, provider.prepare(lambda text: options.tell("prepare", text), plan.nodes) if isinstance(provider, Preparing) else {}
+    facts = provider.prepare(lambda text: options.tell("prepare", text), plan.nodes) if isinstance(provider, Preparing) else {}
+    images = stack.enter_context(bringing.brought(plan, options))
+    return provider, {**facts, **bringing.facts(images)}, images
 
 
 def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: Mapping[str, float] | None = None) -> tuple[Plan, Mode]:
@@ -272,10 +276,14 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
     return plan
 
 
-def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.ExitStack) -> None:
-    """Start the apps. On a cluster that is not ours they are removed when the run leaves it, unless it is to be kept as it is."""
+def _deploy(cluster: Cluster, options: Options, images: Mapping[str, AppImage], leaving: contextlib.ExitStack) -> None:
+    """Load the images that nodes do not build, and start the apps.
+
+    On a cluster that is not ours they are removed when the run leaves it, unless it is to be kept as it is.
+    """
     mode = cluster.mode
-    for app in plan.apps:
+    bringing.load(images, cluster, options)
+    for app in cluster.apps:
         if not app.instances and isinstance(cluster.provider, Running):
             continue  # it never comes: whoever could deploy it later is refused there (`harness.conductor.permission.too_lasting`)
         stops.go_on()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor import doing, permission, readiness, spelling, until
+from harness.conductor import bringing, doing, permission, readiness, spelling, until
 from harness.conductor.aftermath import Aftermath
 from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
@@ -308,6 +308,7 @@ class Session:
         self.must_be_written()
         self._actions += 1
         action, values = step.action, parameters.read(step.action)
+        bringing.have(action, self.cluster, self.plan, self.options)
         self._settle_down(f"action {self._actions} ({action.name})")
         told = functools.partial(Acted, self._actions, action.name)
         try:
@@ -320,7 +321,7 @@ class Session:
         begun = self.recorder.now()
         outcome, said = doing.done(action, self.cluster, [node_of(self.cluster, name) for name in hit], step.at_most)
         if outcome is Outcome.OK and isinstance(action, Altering):
-            self.cluster.apps = tuple(action.altered(app) for app in self.cluster.apps)
+            self.cluster.apps = tuple(self.cluster.on_nodes(action.altered(app)) for app in self.cluster.apps)
         if outcome is Outcome.OK and action.effect.runs:
             self._rescale(action.effect.runs)
         if outcome is not Outcome.FAIL:

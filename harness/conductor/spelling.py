@@ -18,7 +18,7 @@ from harness.core.protocols import Needing
 from harness.core.values import App
 from harness.history.awaits import ELSES, GOALS
 from harness.history.awaits import RECOVERED as AWAITED_APP
-from harness.host import contexts
+from harness.host import app_images, contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
@@ -175,8 +175,11 @@ def _timer(name: str, value: Any) -> tuple[float, list[Problem]]:
         return 0.0, [Problem(f"the timer {shown(name)} of {MARKER}", 0, 0, *problems.parts(str(error)))]
 
 
-def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None:
-    """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for, nor nodes of this provider have the image of."""
+def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: str = "") -> None:
+    """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for, nor nodes of this provider have the image of.
+
+    `file` is what asks for them: paths are relative to its folder.
+    """
     found = _parts("the cluster", models.ClusterPart, {"nodes": nodes})
     names = [] if found else [f"n{number}" for number in range(1, nodes + 1)]
     read: list[App] = []
@@ -191,7 +194,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None
         if wrong := _parts(f"the app {each.name}", models.AppPart, given):
             found += wrong
             continue
-        found += [*_beside(each, read, names), *_image(each, provider)]
+        found += [*_beside(each, read, names), *_image(each, provider, file)]
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in wrong_labels(given["labels"])]
         read.append(each)
     _told(found)
@@ -205,13 +208,10 @@ def _beside(app: App, others: Sequence[App], names: Sequence[str]) -> list[Probl
     return [Problem(place, 0, 0, *said) for said in (*wrong_ports(app, others), to_nowhere(app, names)) if said]
 
 
-def _image(app: App, provider: str) -> list[Problem]:
+def _image(app: App, provider: str, file: str) -> list[Problem]:
     """Return what keeps nodes of a provider from having an app's image, as far as that can be seen here."""
-    if not contexts.builds_here(registry.known().providers.get(provider)):
-        return []
-    if (context := contexts.context_of(app.image)) is not None:
-        return contexts.problems(context)
-    return [Problem(f"the app {app.name}", 0, 0, *contexts.absent(app.image))]
+    found = app_images.problems(app.image, file, builds=contexts.builds_here(registry.known().providers.get(provider)))
+    return [each if isinstance(each, Problem) else Problem(f"the app {app.name}", 0, 0, *each) for each in found]
 
 
 def must_be_break(fault: Any, whom: Any, hold: Any, around: Around, name: Any = "", going: Collection[str] = ()) -> None:

@@ -874,6 +874,7 @@ class Cluster:
     apps: Sequence[App] = ()
     slack: float = 0.0  # seconds that its machines may be slower than machines are; 0: they are as fast
     fault: int = 0  # number of the fault that this is handed to: with the run's id its identity on a node; 0: handed to none
+    images: Mapping[str, str] = field(default_factory=dict)  # what a scenario calls an image that was loaded into nodes → what they call it
 
     def __repr__(self) -> str:
         """Name it in a line: it stands in the messages of assertions, each of its parts would be a page."""
@@ -882,6 +883,10 @@ class Cluster:
     def of(self, fault: int) -> Cluster:
         """Return the cluster as it is handed to a fault of this number."""
         return replace(self, fault=fault)
+
+    def on_nodes(self, app: App) -> App:
+        """Return an app as a mode is handed it: with its image as nodes call it."""
+        return replace(app, image=self.images[app.image]) if app.image in self.images else app
 
     def node(self, name: str) -> Node:
         """Return the node of that name. Raises `HarnessError` with the names there are."""

@@ -64,15 +64,14 @@ def contexts() -> list[Path]:
 
 def context_of(image: str) -> Path | None:
     """Return the folder that an image is built from, whatever its tag; None where there is none."""
-    name = image.partition(":")[0]
+    name = image.partition(":")[0] if "/" not in image else ""
     return next((each for each in contexts() if each.name == name), None)
 
 
 def absent(image: str) -> tuple[str, str, str]:
-    """Say of an image that has no folder what was found, what is expected, and what to do: nodes can have it from nowhere else."""
+    """Say of an image that has no folder what was found, what is expected, and a like name, where it was to be one of a folder."""
     names = [each.name for each in contexts()]
-    hint = close(image.partition(":")[0], names) or f"nodes reach no registry: what they are to have is built from {folder()}/<name>"
-    return f"an image {image!r}", f"one of {', '.join(names)}", hint
+    return f"an image {image!r}", f"one of {', '.join(names)} in {folder()}", close(image, names)
 
 
 def builds_here(provider: Any) -> bool:

@@ -16,7 +16,7 @@ from harness.host import private
 
 
 def cache() -> Path:
-    """Return the folder of what can be built again: node images."""
+    """Return the folder of what can be built, or pulled, again: node images, and what they load."""
     return _named("WHALEFALL_CACHE", "/var/cache/whalefall")
 
 
@@ -41,7 +41,7 @@ REGISTRY = Path("/run/whalefall")
 Written before anything of the cluster is made and removed after all of it is gone, so that `whalefall sweep` knows the living from the dead.
 """
 
-CACHED = ("images", "boxes", "libvirt", "hypervisor")
+CACHED = ("images", "boxes", "app-images", "libvirt", "hypervisor")
 """What the cache holds, a folder each."""
 
 UNMOUNTABLE = ',"\\'

@@ -68,6 +68,16 @@ def named(path: Path, most: int, expected: str) -> bytes:
         raise BadInput([Problem(str(path), 0, 0, found, expected)]) from error
 
 
+@contextmanager
+def itself(path: Path, most: int, expected: str) -> Iterator[BinaryIO]:
+    """Lend an ordinary file that the user named and that may be too large to be held: no link. Raises `BadInput`, also where it is not there."""
+    try:
+        with _within(path.parent, path.name) as (parent, last), _opened(last, path, most, expected, parent) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
+
+
 def there(path: Path) -> bool:
     """Whether something has this name, also where it is a name that nothing can have. What cannot be looked at may be there."""
     try:

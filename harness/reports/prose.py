@@ -11,7 +11,7 @@ from harness.core.figures import given
 from harness.core.units import counted, spelled
 from harness.core.values import NUMBER
 from harness.history.calls import PROBE
-from harness.plan import CALMER
+from harness.plan import CALMER, provenance
 from harness.plan.foresight import warnings, whose
 from harness.steps import flat, left_going, parameters_words
 
@@ -41,6 +41,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
         *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
         *(f"  app       {_app_words(app)}" for app in made.apps),
+        *(f"  image     {said}" for said in provenance.in_words(made)),
         *(
             f"  {'probe    ' if each.name == PROBE else f'workload  {each.name}'} {parameters_words(each)}".rstrip()
             for each in made.workloads

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from harness.core.units import DURATION, Duration
 from harness.core.values import MOST_INSTANCES
+from harness.host import origins
 from harness.steps.part import Part
 
 MOST_NODES: Final = 50
@@ -67,7 +68,7 @@ class AppPart(Part):
 
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
     instances: int = Field(ge=0, le=MOST_INSTANCES, description=_INSTANCES)
-    image: str = Field("web", pattern=_IMAGE, description="the name of a container image")
+    image: str = Field("web", max_length=origins.LONGEST, pattern=rf"^(?:{origins.WRITTEN})$", description=origins.EXPECTED)
     port: int = Field(8000, ge=1024, le=65000, description="a port from 1024 to 65000; instance K answers on port + K")
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")
     pin: str | None = Field(None, description="the name of a node")

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.core import parameters
+from harness.core.errors import Problem
 from harness.core.naming import range_of, shown, stands_for, unspaced
-from harness.host import contexts
+from harness.host import app_images, contexts
 from harness.scenario import models
 from harness.scenario.ports import note_ports
 from harness.scenario.problems import wrong
 from harness.steps.part import descriptions, keys
 
 if TYPE_CHECKING:
-    from harness.core.errors import Problem
     from harness.core.values import App, Json
     from harness.document import Document, Place
     from harness.registry import Known
@@ -74,14 +74,16 @@ class Draft:
         return note_ports(self, app, place)
 
     def image(self, app: App, place: Place) -> bool:
-        """Note what keeps the nodes from building an app's image: they do that from a folder of ours, minutes later. Returns whether any does."""
-        if self.cluster is None or not contexts.builds_here(self.known.providers.get(self.cluster.provider)):
+        """Note what keeps the nodes from having an app's image, which would be found out minutes later. Returns whether anything does."""
+        if self.cluster is None:
             return False
-        if (context := contexts.context_of(app.image)) is None:
-            self.add(place, *contexts.absent(app.image))
-            return True
-        wrong = contexts.problems(context)
-        self.problems += [each for each in wrong if each not in self.problems]
+        builds = contexts.builds_here(self.known.providers.get(self.cluster.provider))
+        wrong = list(app_images.problems(app.image, self.doc.file, builds=builds, native=app.native is not None))
+        for each in wrong:
+            if not isinstance(each, Problem):
+                self.add(place, *each)
+            elif each not in self.problems:
+                self.problems.append(each)
         return bool(wrong)
 
     def listed(self, body: dict[str, Json], name: str) -> list[tuple[Json, Place]]:

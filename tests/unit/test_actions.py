@@ -189,13 +189,13 @@ BAD: dict[str, tuple[str, list[str]]] = {
         ["s.yaml:7:34: app.update: nothing to change: give it an image, or an environment"],
     ),
     "an image that nodes cannot have": (
-        "  - {do: app.update, with: {app: web, image: 'wep:2'}}\n",
-        ["s.yaml:7:46: an image 'wep:2'; expected one of web; did you mean 'web'?"],
+        "  - {do: app.update, with: {app: web, image: wep}}\n",
+        ["s.yaml:7:46: an image 'wep'; expected one of web in ", "; did you mean 'web'?"],
     ),
     "what no app can be given": (
         "  - {do: app.update, with: {app: web, image: '-v', environment: {1A: x, WHALEFALL_HOST: x, B: \"a\\nb\"}}}\n",
         [
-            "s.yaml:7:28: app.update: '-v' is no image's name: letters,",
+            "s.yaml:7:28: app.update: '-v' is no image: a folder of images,",
             "; '1A' is no variable's name: ",
             "; the variable WHALEFALL_HOST is not an app's to be given: ",
             "; the value of B is more than a line of text",

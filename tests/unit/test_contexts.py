@@ -307,13 +307,13 @@ def test_an_image_that_cannot_be_built_is_bad_input_of_the_plan(own: Path, tmp_p
     ("name", "hint"),
     [
         ("onw", "did you mean 'own'?"),
-        ("nosuch", "nodes reach no registry: what they are to have is built from {images}/<name>"),
-        ("docker.io/library/redis:7", "nodes reach no registry: what they are to have is built from {images}/<name>"),
+        ("nosuch", "one of a registry has a tag: nosuch:latest"),
     ],
 )
 def test_an_image_that_nodes_can_have_from_nowhere_is_bad_input_of_the_plan(own: Path, tmp_path: Path, name: str, hint: str) -> None:
-    """A slip of the pen, or one of a registry's: where it stands, before anything is made. Hosts of others have images of their own."""
-    said = f"an image {name!r}; expected one of own, web; {hint.format(images=own.parent)}"
+    """A slip of the pen, or a registry's without a tag: where it stands, before anything is made. Hosts of others have images of their own."""
+    others = "./FILE.tar (a docker archive), or NAME:TAG of a registry"
+    said = f"an image {name!r}; expected one of own, web in {own.parent}, {others}; {hint}"
     assert [*map(str, refused(tmp_path, name))] == [f"{tmp_path}/own.yaml:5:38: {said}"]
     assert planned(tmp_path, name, provider="inventory").apps
     with pytest.raises(BadInput) as raised:

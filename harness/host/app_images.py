@@ -1,0 +1,284 @@
+"""Images of apps that nodes do not build themselves: from docker archives and registries, each kept in the cache once, whole and checked.
+
+Kept as ``app-images/<key>/image.tar``: a docker archive with one image under one name, which is loaded into nodes as it is. A run that needs one
+holds a lock on it, so that nobody prunes it meanwhile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
+from harness.core.naming import close, shown
+from harness.host import archives, contexts, locks, origins, private, pulling, shelves, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from harness.core.clock import Clock
+    from harness.core.values import Json
+    from harness.host.archives import Archive
+    from harness.host.origins import InFile, InRegistry
+    from harness.host.shelves import Gone
+
+PART: Final = "app-images"
+"""The folder of the cache."""
+ARCHIVE: Final = "image.tar"
+OURS: Final = "whalefall"
+"""How the names of images begin that are called so by us."""
+
+_RECORD = "image.json"
+_ID = re.compile(r"[0-9a-f]{64}")
+_SHORT = 12  # digits of a hash that are told, as Docker tells them
+
+
+@dataclass(frozen=True, slots=True)
+class AppImage:
+    """One image in the cache."""
+
+    path: Path  # the docker archive
+    key: str  # 16 hex digits
+    size: int  # bytes on disk
+    built: float  # when it came into the cache: seconds since the epoch
+    current: bool  # whether it would be asked for by the same name again: one in a file is found by what is in it
+    name: str  # what it is called on nodes
+    id: str  # 64 hex digits: the image's, as Docker has it
+    source: str  # where it came from
+    digest: str = ""  # by which its registry knows it, ``sha256:…``
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image that a scenario asks for and nodes cannot build."""
+
+    asked: str  # as the scenario says it
+    origin: InFile | InRegistry
+    path: Path | None = None  # of the archive
+    holds: Archive | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called on nodes: of one in a file, by what is in it, so that two files never answer for each other."""
+        if isinstance(self.origin, origins.InRegistry):
+            return self.origin.name
+        assert self.holds is not None and self.path is not None  # noqa: S101, PT018 - `wanted` made it so
+        given = next(iter(self.holds.tags), self.path.stem)
+        plain = re.sub(r"[^a-z0-9]+", "-", given.rpartition("/")[2].partition(":")[0].lower()).strip("-")[:40]
+        return f"{OURS}/{plain or 'image'}:{self.holds.id[:_SHORT]}"
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words."""
+        return self.origin.source if isinstance(self.origin, origins.InRegistry) else self.origin.path
+
+    @property
+    def image_id(self) -> str:
+        """The image's id, 64 hex digits; empty where only its registry knows it."""
+        return "" if self.holds is None else self.holds.id
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other in the cache."""
+        said = self.origin.source if isinstance(self.origin, origins.InRegistry) else f"file {self.name} {self.image_id}"
+        return hashlib.sha256(f"{said} {archives.architecture()}".encode()).hexdigest()[:16]
+
+
+def wanted(image: str, file: str) -> Wanted | None:
+    """Return what an app of a scenario file asks for; None where nodes build it. Looks into an archive. Raises `NoOrigin`, or `BadInput`."""
+    origin = origins.origin(image)
+    if isinstance(origin, origins.Folder):
+        return None
+    if isinstance(origin, origins.InRegistry):
+        return Wanted(image, origin)
+    path = Path(os.path.normpath(Path(file).parent / origin.path))
+    return Wanted(image, origin, path, archives.look(path))
+
+
+def problems(image: str, file: str, *, builds: bool, native: bool = False) -> Iterator[tuple[str, str, str] | Problem]:
+    """Yield what keeps nodes from having an image: with a place of its own, or what was found, what was expected and a hint at the one that names it.
+
+    `builds` says whether nodes are ours to load images into (`contexts.builds_here`), `native` that the name stands in a definition of the user's.
+    """
+    if not builds:
+        if image.startswith((".", "/", origins.WITHOUT_TLS)):
+            hint = "nothing is loaded into hosts of somebody else: they have an image already, or pull it with their own Docker"
+            yield f"the image {shown(image)}, on hosts that are not ours", "the name of an image, as the hosts' Docker knows it", hint
+        return
+    try:
+        found = wanted(image, file)
+    except origins.NoOrigin as error:
+        yield error.said
+    except BadInput as error:
+        for each in error.problems:
+            yield f"{shown(image)}: {each.found}", each.expected, each.hint
+    else:
+        if found is None:
+            context = contexts.context_of(image)
+            yield from contexts.problems(context) if context is not None else ()
+        elif native and isinstance(found.origin, origins.InRegistry) and found.origin.digest:
+            yield f"the image {shown(image)}, by its digest", "NAME:TAG", "what is loaded into nodes has no digest there"
+
+
+def find(image: Wanted) -> AppImage | None:
+    """Return an image if it is in the cache. Raises `HarnessError` where we may not look."""
+    found = _shelf([image.key]).find()
+    return found[0] if found else None
+
+
+def images() -> list[AppImage]:
+    """Return every one in the cache, newest first."""
+    return _shelf([]).listed()
+
+
+def ensure(image: Wanted, progress: Callable[[str], None], clock: Clock | None = None) -> AppImage:
+    """Return an image that is in the cache, brought there first. What another process brings at the same moment is waited for, and taken.
+
+    Raises `Unsupported` where this machine cannot do it, and `HarnessError` with the cause where it failed; nothing half-made is left.
+    """
+    shelf = _shelf([image.key])
+    if shelf.is_there():
+        state.close_cache(PART)
+    found = shelf.find()
+    if found is None:
+        pulled = isinstance(image.origin, origins.InRegistry)
+        if os.geteuid() != 0:
+            raise Unsupported(f"the image {image.asked} is to be brought into the cache, which is root's: run it with sudo")
+        if pulled and (lacks := pulling.missing()):
+            raise Unsupported(f"the image {image.asked} is to be pulled: {lacks}")
+        time = clock or SystemClock()
+
+        def build(_: list[str]) -> None:
+            _bring(shelf, image, progress, time)
+
+        found = shelf.ensure(build, archives.MOST_BYTES + (pulling.MOST_ON_DISK if pulled else 0), progress, time)
+    return found[0]
+
+
+def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Gone]:
+    """Remove images that no run holds: those that came out of files, and the others as well where not `keep_current`. Return what is gone."""
+    shelf = _shelf([])
+    if not shelf.is_there():
+        return []
+    if os.geteuid() != 0:
+        raise Unsupported("removing images needs root; run it with sudo")
+    return shelf.prune(keep_current=keep_current, clock=clock or SystemClock())
+
+
+@contextmanager
+def held(image: AppImage) -> Iterator[None]:
+    """Keep an image from being pruned. Raises `HarnessError` where that has happened already."""
+    try:
+        handle = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise HarnessError(f"the image {image.path} is gone from the cache, or cannot be read: {error.strerror}; run it again") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def words(image: str, file: str) -> str:
+    """Say where an image comes from, and whether it is in the cache. Empty where nodes build it, or the scenario's files are not here any more."""
+    try:
+        found = wanted(image, file)
+    except (origins.NoOrigin, BadInput):
+        return ""
+    if found is None:
+        return ""
+    try:
+        kept = find(found)
+        there = "" if kept is None else f"in the cache since {datetime.fromtimestamp(kept.built).astimezone():%Y-%m-%d %H:%M}"
+    except HarnessError:
+        kept, there = None, "only root can see whether it is in the cache"
+    if found.holds is not None:
+        names = ", ".join(found.holds.tags) or "no name"
+        what = f"a docker archive of {found.holds.size / 1e6:.0f} MB; the image in it has {names}, id {found.holds.id[:_SHORT]}"
+        return f"{image}: {what}; loaded into nodes as {found.name}"
+    assert isinstance(found.origin, origins.InRegistry)  # noqa: S101 - the other kind is told
+    return f"{image}: {_pulled_words(found.origin, kept, there)}"
+
+
+def _pulled_words(origin: InRegistry, kept: AppImage | None, there: str) -> str:
+    """Say the same of one that a registry has."""
+    tls = "" if origin.tls else ", without TLS"
+    if kept is not None:
+        return f"{there}, from {origin.source}{tls}, as {kept.digest}; loaded into nodes as {kept.name}"
+    lacks = pulling.missing() or (_like(origin) if not there else "")
+    when = f"pulled from {origin.host}{tls} by this machine, once, before nodes are made: {there or 'it is not in the cache'}"
+    return f"{when}; loaded into nodes as {origin.name}" + (f"; {lacks}" if lacks else "")
+
+
+def _like(origin: InRegistry) -> str:
+    """Say which folder of images has a name like one of a registry's that was asked for without its host: it may have been meant."""
+    official = origin.repository.partition("/")
+    return (
+        close(official[2], [each.name for each in contexts.contexts()])
+        if (origin.host, official[0]) == (origins.USUAL_HOST, "library")
+        else ""
+    )
+
+
+def _shelf(keys: Sequence[str]) -> shelves.Shelf[AppImage]:
+    return shelves.Shelf(state.cache() / PART, "app image", lambda: keys, _load, _used)
+
+
+def _used(folder: Path) -> tuple[str, ...]:
+    return tuple(f"process {each.process.pid}" for each in locks.holders(folder / ARCHIVE))
+
+
+def _load(folder: Path, now: Collection[str]) -> AppImage | None:
+    """Return the image that a folder of the cache holds; None where it holds none that is whole."""
+    record, path = folder / _RECORD, folder / ARCHIVE
+    told = shelves.recorded(record)
+    name, image_id, source, digest = (shelves.noted(record, each) for each in ("name", "id", "source", "digest"))
+    if told is None or not isinstance(name, str) or not isinstance(source, str) or not isinstance(digest, str):
+        return None
+    size, built = told
+    try:
+        whole = os.lstat(path).st_size == shelves.noted(record, "bytes")
+    except OSError:
+        whole = False
+    if not whole or not isinstance(image_id, str) or not _ID.fullmatch(image_id):
+        return None
+    return AppImage(path, folder.name, size, built, folder.name in now or bool(digest), name, image_id, source, digest)
+
+
+def _bring(shelf: shelves.Shelf[AppImage], image: Wanted, progress: Callable[[str], None], clock: Clock) -> None:
+    """Put an image onto the shelf, whose lock is held. A registry's archive is checked as anybody's is: it may have been told anything."""
+    with shelf.attempt(progress) as (work, commands):
+        made = private.folder(work / image.key)
+        digest, image_id = "", image.image_id
+        if isinstance(image.origin, origins.InRegistry):
+            pulled, digest = pulling.pull(image.origin, private.folder(work / "pulled"), commands)
+            found = _rewritten(pulled, made, image, "")
+        else:
+            assert image.path is not None  # noqa: S101 - `wanted` made it so
+            commands.say(f"reading {image.asked}")
+            found = _rewritten(image.path, made, image, image_id)
+        size = (made / ARCHIVE).stat().st_size
+        record: dict[str, Json] = {"size": size, "bytes": size, "built": clock.wall(), "name": image.name, "id": found.id}
+        record |= {"source": image.source, "digest": digest}
+        with private.opened(made / _RECORD, "w") as note:
+            note.write(json.dumps(record) + "\n")
+        commands.run(["sync", "-f", str(made)])
+        shelf.put(made, image.key)
+
+
+def _rewritten(path: Path, made: Path, image: Wanted, image_id: str) -> Archive:
+    """Write the archive that nodes get. Raises `HarnessError` for one that is not what it says."""
+    try:
+        return archives.rewrite(path, made / ARCHIVE, image.name, image_id)
+    except BadInput as error:
+        told = "; ".join(f"{each.found}; expected {each.expected}" for each in error.problems)
+        raise HarnessError(f"the image {image.asked} cannot be used: {told}") from error

@@ -1,0 +1,144 @@
+"""What an app's image is asked for by: the name of a folder of images, the path of a docker archive, or a name in a registry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from harness.core.errors import clipped
+from harness.host import contexts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USUAL_HOST: Final = "docker.io"
+USUAL_TAG: Final = "latest"
+"""What Docker takes where a name says no host, and no tag."""
+WITHOUT_TLS: Final = "http://"
+"""How a name begins whose registry is to be spoken to without TLS: nothing but the scenario itself can say so."""
+_OTHERS: Final = "./FILE.tar (a docker archive), or NAME:TAG of a registry"
+EXPECTED: Final = f"a folder of images, {_OTHERS}"
+WRITTEN: Final = r"\.{1,2}/[^\x00-\x1f\x7f]+|(?:http://)?[A-Za-z0-9][A-Za-z0-9._/:@-]*"
+"""How any of them is written, as a regular expression; `origin` looks closer."""
+LONGEST: Final = 400
+"""Characters of a name, or of a path, at most."""
+
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*(?::[0-9]{1,5})?")
+_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PACKED = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2")
+
+
+class NoOrigin(ValueError):
+    """A text from which no image can come: what was found, what was expected, and a hint."""
+
+    def __init__(self, found: str, expected: str = EXPECTED, hint: str = "") -> None:
+        super().__init__(f"{found}; expected {expected}" + (f"; {hint}" if hint else ""))
+        self.said = (found, expected, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An image that nodes build themselves, from a folder of the node image."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class InFile:
+    """An image in a docker archive."""
+
+    path: str  # from the scenario file's folder on
+
+
+@dataclass(frozen=True, slots=True)
+class InRegistry:
+    """An image that is pulled from a registry."""
+
+    host: str  # with its port, where one is given
+    repository: str
+    tag: str  # empty where only the digest says which image it is
+    digest: str  # ``sha256:…``, or empty
+    name: str  # what it is called on nodes
+    tls: bool = True
+
+    @property
+    def source(self) -> str:
+        """Its whole name, by which it is told and kept."""
+        tag, digest = f":{self.tag}" if self.tag else "", f"@{self.digest}" if self.digest else ""
+        return f"{'' if self.tls else WITHOUT_TLS}{self.host}/{self.repository}{tag}{digest}"
+
+    @property
+    def asked(self) -> str:
+        """What a registry is asked for: by the digest where there is one, since no registry takes both."""
+        return f"{self.host}/{self.repository}" + (f"@{self.digest}" if self.digest else f":{self.tag}")
+
+    def pinned(self, digest: str) -> str:
+        """Return what the registry is asked for where it is to be exactly this."""
+        return f"{self.host}/{self.repository}@{digest}"
+
+
+Origin = Folder | InFile | InRegistry
+
+
+def origin(image: str) -> Origin:
+    """Return where an image comes from, by the text that asks for it. Raises `NoOrigin`.
+
+    A name without a tag is that of a folder, so that a misspelt one is noticed at once, and so is ``web:2`` where there is a folder ``web``.
+    """
+    if not image or len(image) > LONGEST or not image.isprintable() or image != image.strip():
+        raise NoOrigin(f"the image {clipped(repr(image))}")
+    if image.startswith(("./", "../")):
+        return _file(image)
+    if image.startswith("/"):
+        raise NoOrigin(f"the image {image}", "a path from the scenario file's folder on, such as ./app.tar")
+    if image.endswith(_PACKED) and ":" not in image and "@" not in image:
+        raise NoOrigin(f"the image {image}", EXPECTED, f"the path of a file begins with ./ or ../: did you mean ./{image}?")
+    if image.startswith("https://"):
+        raise NoOrigin(f"the image {_hidden(image)}", EXPECTED, f"without https://: TLS is what is used; {WITHOUT_TLS} says that it is not")
+    folder = None if image.startswith(WITHOUT_TLS) else contexts.context_of(image)
+    if folder is not None:
+        return Folder(folder)
+    if not image.startswith(WITHOUT_TLS) and not set(image) & set(":/@"):
+        found, expected, hint = contexts.absent(image)
+        raise NoOrigin(found, f"{expected}, {_OTHERS}", hint or f"one of a registry has a tag: {image}:{USUAL_TAG}")
+    return _name(image)
+
+
+def _file(image: str) -> InFile:
+    if image.endswith("/"):
+        raise NoOrigin(f"the image {image}, a folder", "the path of a docker archive, such as ./app.tar")
+    return InFile(image)
+
+
+def _name(image: str) -> InRegistry:
+    """Read a name of a registry, as Docker does."""
+    tls = not image.startswith(WITHOUT_TLS)
+    rest, at, digest = image.removeprefix(WITHOUT_TLS).partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        hint = "no user and no password: skopeo login, or docker login, keeps them" if "/" in digest else "all of its 64 digits"
+        raise NoOrigin(f"the image {_hidden(image)}", "@sha256:… behind the name, or nothing", hint)
+    first, slash, _ = rest.partition("/")
+    own = bool(slash) and (not tls or "." in first or ":" in first or first == "localhost")
+    if not own and not tls:
+        raise NoOrigin(f"the image {image}", f"{WITHOUT_TLS}HOST:PORT/NAME:TAG, with the registry's host")
+    host = first if own else USUAL_HOST
+    path, colon, tag = (rest.removeprefix(f"{first}/") if own else rest).partition(":")
+    if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(path) or (colon and not _TAG.fullmatch(tag)):
+        hint = "names are of lower-case letters, digits and ._-" if path != path.lower() else ""
+        raise NoOrigin(f"the image {image}", EXPECTED, hint)
+    tag = tag or ("" if digest else USUAL_TAG)
+    called = rest if colon else f"{rest}:{tag or f'sha256-{digest[7:19]}'}"
+    return InRegistry(host, path if own or "/" in path else f"library/{path}", tag, digest, called, tls)
+
+
+def _hidden(image: str) -> str:
+    """Return a name without what may be a password: whatever stands before an @ that no digest follows."""
+    before, at, behind = image.rpartition("@")
+    if not at or _DIGEST.fullmatch(behind):
+        return image
+    scheme, between, _ = before.rpartition("://")
+    return f"{scheme}{between}***@{behind}"

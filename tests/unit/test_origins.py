@@ -1,0 +1,100 @@
+"""Where an app's image comes from, by the text that asks for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.host import origins
+from harness.host.origins import Folder, InFile, InRegistry, NoOrigin
+
+LOGIN = "me:secret@"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("image", ["web", "web:2"])
+def test_a_name_of_a_folder_is_that_folder(image: str) -> None:
+    """Whatever its tag."""
+    found = origins.origin(image)
+    assert isinstance(found, Folder)
+    assert found.path.name == "web"
+
+
+@pytest.mark.parametrize("image", ["./app.tar", "../images/app.tar", "./a b.tar", "./app"])
+def test_what_begins_with_a_dot_and_a_slash_is_a_path(image: str) -> None:
+    """Whatever its end."""
+    assert origins.origin(image) == InFile(image)
+
+
+@pytest.mark.parametrize(
+    ("image", "source", "name"),
+    [
+        ("nginx:1.25-alpine", "docker.io/library/nginx:1.25-alpine", "nginx:1.25-alpine"),
+        ("team/app", "docker.io/team/app:latest", "team/app:latest"),
+        ("docker.io/team/app:2", "docker.io/team/app:2", "docker.io/team/app:2"),
+        ("registry.example/web:1", "registry.example/web:1", "registry.example/web:1"),
+        ("web:5000/web:1", "web:5000/web:1", "web:5000/web:1"),
+        ("localhost/web:1", "localhost/web:1", "localhost/web:1"),
+        ("127.0.0.1:5000/a/b_c/d--e.f:T_1", "127.0.0.1:5000/a/b_c/d--e.f:T_1", "127.0.0.1:5000/a/b_c/d--e.f:T_1"),
+        (f"nginx@{DIGEST}", f"docker.io/library/nginx@{DIGEST}", "nginx:sha256-0123456789ab"),
+        (f"nginx:1@{DIGEST}", f"docker.io/library/nginx:1@{DIGEST}", "nginx:1"),
+        ("http://127.0.0.1:5000/web:1", "http://127.0.0.1:5000/web:1", "127.0.0.1:5000/web:1"),
+        ("http://registry.example/web:1", "http://registry.example/web:1", "registry.example/web:1"),
+    ],
+)
+def test_anything_else_is_a_name_of_a_registry_as_docker_reads_it(image: str, source: str, name: str) -> None:
+    """With its host, its library and its tag where it does not say them; TLS is left out only where it says so."""
+    found = origins.origin(image)
+    assert isinstance(found, InRegistry)
+    assert found.source == source
+    assert found.name == name
+    assert found.tls is not image.startswith("http://")
+    assert found.asked == (source.removeprefix("http://") if "@" not in image else source.replace(":1@", "@"))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("wbe", "did you mean 'web'?"),
+        ("nginx", "nginx:latest"),
+        ("app.tar", "did you mean ./app.tar?"),
+        ("/srv/app.tar", "from the scenario file's folder on"),
+        ("./images/", "a folder"),
+        ("https://registry.example/web:1", "without https://"),
+        ("http://localhost:1", "with the registry's host"),
+        ("http://127.0.0.1/", "expected"),
+        ("Nginx:1", "lower-case"),
+        ("nginx:", "expected"),
+        ("nginx:-1", "expected"),
+        ("a//b:1", "expected"),
+        ("registry.example:99999999/web:1", "expected"),
+        (f"nginx@{DIGEST[:-1]}", "all of its 64 digits"),
+        ("nginx@latest", "@sha256:"),
+        ("", "expected"),
+        (" nginx:1", "expected"),
+        ("nginx:1\n", "expected"),
+        ("n" * 1000 + ":1", "expected"),
+    ],
+)
+def test_what_is_none_of_them_is_told_with_what_to_do(image: str, said: str) -> None:
+    """In one line."""
+    with pytest.raises(NoOrigin) as caught:
+        origins.origin(image)
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    "image", [f"http://{LOGIN}registry.example/web:1", f"{LOGIN}registry.example/web:1", f"https://{LOGIN}registry.example/web:1"]
+)
+def test_a_password_in_a_name_is_refused_and_not_repeated(image: str) -> None:
+    """Who is logged in stands in skopeo's own file."""
+    with pytest.raises(NoOrigin) as caught:
+        origins.origin(image)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_has_no_slash_in_its_name() -> None:
+    """A host with a port is none."""
+    assert not isinstance(origins.origin("web:80/app"), Folder)
+    assert isinstance(origins.origin("web"), Folder)
