@@ -22,7 +22,7 @@ from rich.text import Text
 from harness.core.errors import HarnessError, in_words
 from harness.core.plain import in_line
 from harness.core.values import Rung
-from harness.host import processes, state, surroundings
+from harness.host import processes, pulling, state, surroundings
 from harness.host.image import NEEDED_BYTES
 from harness.host.layers import GO_MINIMUM, GO_PLACES, go_minimum
 from harness.providers import room
@@ -232,6 +232,15 @@ def _tools(here: ThisMachine, *, cached: bool) -> Iterator[Diagnosis]:
     for tool, package in BUILD_TOOLS.items():
         yield _tool(here, tool, package, needed=not cached)
     yield _go(here, needed=not cached)
+    yield _skopeo(here)
+
+
+def _skopeo(here: ThisMachine) -> Diagnosis:
+    """Say whether images can be pulled from registries. Nothing else needs it: a note, no more."""
+    if here.which(pulling.TOOL) is None:
+        remedy = f"{pulling.REMEDY}, or run ./setup (only for apps whose image comes from a registry)"
+        return Diagnosis(pulling.TOOL, None, "not found", remedy, "tools")
+    return _tool(here, pulling.TOOL, pulling.TOOL, needed=False)
 
 
 def _tool(here: ThisMachine, tool: str, package: str, *, needed: bool) -> Diagnosis:

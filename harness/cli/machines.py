@@ -1,4 +1,4 @@
-"""This machine: what it has and lacks, and the node images and boxes in its cache."""
+"""This machine: what it has and lacks, and the node images, boxes and images of apps in its cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def doctor_command(ctx: click.Context) -> None:
 
 @click.group("image")
 def image_group() -> None:
-    """Node images, and boxes for virtual machines: build, list, prune."""
+    """Node images, boxes for virtual machines, and images of apps: build, list, prune."""
 
 
 @image_group.command("build", short_help="Build what is missing of the node images of modes.")
@@ -67,34 +67,38 @@ def _layers(modes: tuple[str, ...]) -> dict[str, Path | None]:
 
 @image_group.command("list")
 def image_list() -> None:
-    """List the layers of node images, and the boxes, in the cache."""
+    """List the layers of node images, the boxes, and the images of apps that were brought here, in the cache."""
     from harness import registry  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.host import image  # noqa: PLC0415 - same
+    from harness.host import app_images, image  # noqa: PLC0415 - same
+    from harness.host import box as boxes  # noqa: PLC0415 - same
     from harness.host.layers import Layer  # noqa: PLC0415 - same
 
     modes = registry.layers().values()
-    every: list[Layer | boxes.Box] = [*image.images(modes), *boxes.boxes(modes)]
+    every: list[Layer | boxes.Box | app_images.AppImage] = [*image.images(modes), *boxes.boxes(modes), *app_images.images()]
     if not every:
         say("no image is built yet; `whalefall image build` builds it, and the first run does so too")
         return
     table = table_of("key", "kind", "MB", "built", "is", "path")
     for each in every:
-        kind = each.what if isinstance(each, Layer) else "box"
+        kind = each.what if isinstance(each, Layer) else "box" if isinstance(each, boxes.Box) else f"app's, {each.source}"
         built = datetime.fromtimestamp(each.built).astimezone().strftime("%Y-%m-%d %H:%M")
         add(table, each.key, kind, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", each.path)
     print_whole(table)
 
 
-@image_group.command("prune", short_help="Remove layers and boxes that nobody uses.")
+@image_group.command("prune", short_help="Remove layers, boxes and images of apps that nobody uses.")
 @click.option("--all", "everything", is_flag=True, help="Also the current ones, if nobody uses them.")
 def image_prune(*, everything: bool) -> None:
-    """Remove layers of node images, and boxes, that nobody uses, the current ones left out."""
-    from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.host import image  # noqa: PLC0415 - same
+    """Remove layers of node images, boxes and images of apps that nobody uses, the current ones left out.
+
+    Current are what a build would make now, and what was pulled from a registry: --all removes that, too, so that the next run pulls it anew.
+    """
+    from harness.host import app_images, image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import box as boxes  # noqa: PLC0415 - same
 
     modes = () if everything else _layers(()).values()
     gone = [*image.prune(modes, keep_current=not everything), *boxes.prune(modes, keep_current=not everything)]
+    gone += app_images.prune(keep_current=not everything)
     for each in gone:
         say(f"removed {in_line(each.key)} ({each.size / 1e6:.0f} MB)")
     if not gone:

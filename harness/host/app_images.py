@@ -151,8 +151,7 @@ def ensure(image: Wanted, progress: Callable[[str], None], clock: Clock | None =
     found = shelf.find()
     if found is None:
         pulled = isinstance(image.origin, origins.InRegistry)
-        if os.geteuid() != 0:
-            raise Unsupported(f"the image {image.asked} is to be brought into the cache, which is root's: run it with sudo")
+        _must_be_root(f"bringing the image {image.asked} into the cache")
         if pulled and (lacks := pulling.missing()):
             raise Unsupported(f"the image {image.asked} is to be pulled: {lacks}")
         time = clock or SystemClock()
@@ -169,8 +168,7 @@ def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Gone
     shelf = _shelf([])
     if not shelf.is_there():
         return []
-    if os.geteuid() != 0:
-        raise Unsupported("removing images needs root; run it with sudo")
+    _must_be_root("removing images")
     return shelf.prune(keep_current=keep_current, clock=clock or SystemClock())
 
 
@@ -211,11 +209,11 @@ def words(image: str, file: str) -> str:
 
 def _pulled_words(origin: InRegistry, kept: AppImage | None, there: str) -> str:
     """Say the same of one that a registry has."""
-    tls = "" if origin.tls else ", without TLS"
+    tls = "" if origin.tls else " without TLS"
     if kept is not None:
-        return f"{there}, from {origin.source}{tls}, as {kept.digest}; loaded into nodes as {kept.name}"
+        return f"{there}, pulled from {origin.source}{tls} as {kept.digest}; loaded into nodes as {kept.name}"
     lacks = pulling.missing() or (_like(origin) if not there else "")
-    when = f"pulled from {origin.host}{tls} by this machine, once, before nodes are made: {there or 'it is not in the cache'}"
+    when = f"{there or 'not in the cache yet'}: pulled once by this machine from {origin.host}{tls}, before nodes are made"
     return f"{when}; loaded into nodes as {origin.name}" + (f"; {lacks}" if lacks else "")
 
 
@@ -227,6 +225,11 @@ def _like(origin: InRegistry) -> str:
         if (origin.host, official[0]) == (origins.USUAL_HOST, "library")
         else ""
     )
+
+
+def _must_be_root(what: str) -> None:
+    if os.geteuid() != 0:
+        raise Unsupported(f"{what} needs root; run it with sudo")
 
 
 def _shelf(keys: Sequence[str]) -> shelves.Shelf[AppImage]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from harness.core.errors import BadInput, Problem
-from harness.host import untrusted
+from harness.host import private, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,7 +78,11 @@ def rewrite(path: Path, target: Path, name: str, wanted: str) -> Archive:
 
     Raises `BadInput`, also where its id is not the `wanted` one (empty: any will do), and `OSError` where it cannot be written.
     """
-    with _opened(path) as (tar, members), tarfile.TarFile(target, "w", format=tarfile.USTAR_FORMAT, copybufsize=_PIECE) as out:
+    with (
+        _opened(path) as (tar, members),
+        private.opened(target, "wb") as file,
+        tarfile.TarFile(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_PIECE) as out,
+    ):
         found = _archive(path, tar, members)
         if wanted and found.id != wanted:
             _refuse(path, f"another image than a moment ago: sha256:{found.id}", f"sha256:{wanted}")
