@@ -34,6 +34,16 @@ def layer(name: str, body: bytes = b"") -> bytes:
     return packed([(name, body)])
 
 
+def program_layer(name: str, body: bytes) -> bytes:
+    """Return a layer with one program."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(body), 0o755
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:") as tar:
+        tar.addfile(info, io.BytesIO(body))
+    return made.getvalue()
+
+
 def digest(body: bytes) -> str:
     """Return a hash as Docker writes it."""
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
@@ -42,7 +52,8 @@ def digest(body: bytes) -> str:
 def config(layers: Sequence[bytes], **more: Any) -> bytes:
     """Return an image's configuration; `layers` as they are unpacked."""
     body = {"architecture": architecture(), "os": "linux", "config": {"Entrypoint": ["/web"]}}
-    return json.dumps({**body, "rootfs": {"type": "layers", "diff_ids": [digest(each) for each in layers]}, **more}).encode()
+    layered = {"rootfs": {"type": "layers", "diff_ids": [digest(each) for each in layers]}}
+    return json.dumps({**body, **layered, **more}).encode()
 
 
 def manifest(layers: Sequence[str], tags: Sequence[str] | None = ("web:1",), **more: Any) -> bytes:

@@ -16,6 +16,7 @@ from harness.host.building import BuildCommands
 from harness.host.origins import InRegistry
 from tests.unit.archiving import write
 
+LOGIN = "me:hush-hush@"
 ONE = json.dumps({"schemaVersion": 2, "layers": [{"size": 1000}, {"size": 2000}]}).encode()
 
 
@@ -202,7 +203,7 @@ def test_what_skopeo_says_is_told_in_one_line_with_what_to_do(tmp_path: Path, sa
     "said",
     [
         "Get https://cdn.example/blob?X-Token=hush-hush&Signature=hush-hush: broken",
-        "Get https://me:hush-hush@registry.example/v2/: broken",
+        f"Get https://{LOGIN}registry.example/v2/: broken",
         "sent Authorization: Bearer hush-hush, and broke",
     ],
 )

@@ -1,0 +1,206 @@
+"""Images from a real registry and from a file, in real clusters: Debian's docker-registry, in a network namespace of the test's own.
+
+The harness is run inside that namespace: it reaches the registry and nobody else, and its nodes, in namespaces of their own, reach neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.core.clock import SystemClock, wait_until
+from harness.host import archives, image
+from tests.cluster.running import environ, run_argv
+from tests.unit.archiving import config, manifest, packed, program_layer
+
+AT = "127.0.0.1:5000"
+QUIET = "127.0.0.1:5001"
+"""Where somebody takes connections and says nothing."""
+LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 5001), backlog=50); print('ready', flush=True); input()"
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("registry"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes namespaces"),
+    pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo: run ./setup"),
+    pytest.mark.skipif(shutil.which("docker-registry") is None, reason="needs docker-registry: run ./setup --tests"),
+]
+
+
+@dataclass
+class Registry:
+    """A registry with an image in it, and the way into its network."""
+
+    name: str  # of the namespace
+    folder: Path
+    id: str  # of the image web:1, 64 hex digits
+
+    def inside(self, *argv: str) -> list[str]:
+        """Return a command that is run inside."""
+        return ["nsenter", f"--net=/run/netns/{self.name}", "--", *argv]
+
+    def run(self, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            self.inside(*argv), capture_output=True, text=True, check=False, timeout=600, env=environ(**more), stdin=subprocess.DEVNULL
+        )
+
+    def push(self, archive: Path, name: str) -> None:
+        """Put an image into the registry."""
+        done = self.run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{archive}", f"docker://{AT}/{name}")
+        assert done.returncode == 0, done.stderr
+
+
+def archive(path: Path, program: Path, **more: Any) -> Path:
+    """Write an archive with the program of fixtures/images/web, as anybody's Docker would save it."""
+    body = program_layer("web", program.read_bytes())
+    ports = {"ExposedPorts": {"80/tcp": {}}, "Entrypoint": ["/web"]}
+    members = [("config.json", config([body], config=ports, **more)), ("one/layer.tar", body)]
+    path.write_bytes(packed([*members, ("manifest.json", manifest(["one/layer.tar"], ["whales/web:1"]))]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """Return the program of the image web, compiled for nodes."""
+    base = image.ensure(lambda _: None)
+    return next(found for each in base.paths if (found := each / "usr/share/whalefall/images/web/web").is_file())
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterator[Registry]:
+    """Lend a registry that has web:1, beside somebody who never answers."""
+    folder = tmp_path_factory.mktemp("registry")
+    name = f"wft-{secrets.token_hex(3)}"
+    made = archive(folder / "web.tar", program)
+    found = Registry(name, folder, archives.look(made).id)
+    settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}, "http": {"addr": AT}}
+    (folder / "config.yml").write_text(json.dumps(settings))
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    begun: list[subprocess.Popen[str]] = []
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        with (folder / "log").open("w") as log:
+            serving = found.inside("docker-registry", "serve", str(folder / "config.yml"))
+            begun.append(subprocess.Popen(serving, stdout=log, stderr=log, stdin=subprocess.DEVNULL, text=True))
+        quiet = subprocess.Popen(found.inside(sys.executable, "-c", LISTEN), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        begun.append(quiet)
+        assert quiet.stdout is not None
+        assert quiet.stdout.readline() == "ready\n"
+        wait_until(
+            lambda: found.run("skopeo", "list-tags", "--tls-verify=false", f"docker://{AT}/none").stderr.find("refused") < 0,
+            awaited="the registry to answer",
+            seconds=60.0,
+            clock=SystemClock(),
+        )
+        found.push(made, "web:1")
+        yield found
+    finally:
+        for each in begun:
+            each.kill()
+            each.communicate()
+        subprocess.run(["ip", "netns", "delete", name], check=False)
+
+
+def scenario(folder: Path, first: str, update: str = "", mode: str = "fleet") -> Path:
+    """Write a scenario whose app has an image, and perhaps another one later; what nodes have is checked."""
+    steps = f"  - {{do: app.update, with: {{app: web, image: '{update}'}}}}\n" if update else ""
+    path = folder / "images.yaml"
+    path.write_text(
+        "scenario: images\nwhy: An app whose image comes from elsewhere runs, and is back after its node was lost.\n"
+        f"cluster: {{mode: {mode}, nodes: 3}}\napps:\n  - {{name: web, instances: 2, image: '{first}'}}\n"
+        "workloads:\n  - http: {app: web, rate: 10/s, deadline: 2s}\n"
+        f"steps:\n{steps}  - {{fault: node.kill, on: hosting(web) & any, hold: {{until: recovered, at most: 100s}}}}\n"
+        f"checks:\n  - {{image: '{AT}/web:1', exists: true}}\npromises:\n  - rescheduled: {{app: web}}\n  - conflicts\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("mode", ["fleet", "swarm"])
+def test_an_app_runs_from_a_registry_that_its_nodes_do_not_reach_and_is_updated_from_a_file(
+    registry: Registry, program: Path, tmp_path: Path, mode: str
+) -> None:
+    """Pulled once, loaded into every node before the app is deployed, and told with its digest; a machine that was off has it as well."""
+    later = archive(tmp_path / "later.tar", program, created="2026-01-01T00:00:00Z")
+    path = scenario(tmp_path, f"http://{AT}/web:1", "./later.tar", mode)
+    results = tmp_path / "results"
+    done = registry.run(*run_argv(path, results, "--mode", mode))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = [each for each in results.glob("*/environment.json") if not each.parent.is_symlink()]
+    kept = json.loads(found.read_text())["app_images"]
+    pulled, loaded = kept[f"http://{AT}/web:1"], kept["./later.tar"]
+    assert pulled["id"] == f"sha256:{registry.id}"
+    assert pulled["digest"].startswith("sha256:")
+    assert loaded["id"] == f"sha256:{archives.look(later).id}"
+    assert loaded["name"].startswith("whalefall/web:")
+    planned = registry.run(sys.executable, "-m", "harness", "plan", str(path))
+    assert pulled["digest"] in planned.stdout
+
+
+def test_an_image_that_cannot_be_had_ends_a_run_before_anything_is_made_in_one_line(registry: Registry, tmp_path: Path) -> None:
+    """No such tag, no TLS, nobody there, no such host: each with what to do, and with no folder of results."""
+    for asked, said in {
+        f"http://{AT}/web:2": "has no such image",
+        f"{AT}/web:1": "speaks no TLS; if that is as it should be, the scenario must say so: http://",
+        "127.0.0.1:5002/web:1": "is not reached, or hung up (connection refused)",
+        "registry.example/web:1": "the host registry.example is not found",
+    }.items():
+        results = tmp_path / "results"
+        done = registry.run(*run_argv(scenario(tmp_path, asked), results))
+        told = done.stdout + done.stderr
+        assert done.returncode == 4, told
+        assert said in told
+        assert "Traceback" not in told
+        assert "level=fatal" not in told
+        assert not results.exists()
+
+
+def test_a_pull_that_is_killed_leaves_nothing_half_and_lets_go_of_the_lock(registry: Registry, tmp_path: Path) -> None:
+    """The kernel ends skopeo with whoever waits for it, and the next run pulls."""
+    cache = tmp_path / "cache"
+    code = (
+        "import sys; from harness.host import app_images; w = app_images.wanted(sys.argv[1], '/s.yaml'); "
+        "print(app_images.ensure(w, lambda text: print(text, flush=True)).id)"
+    )
+    argv = registry.inside(sys.executable, "-c", code)
+    with subprocess.Popen(
+        [*argv, f"http://{QUIET}/web:1"], stdout=subprocess.PIPE, text=True, env=environ(WHALEFALL_CACHE=str(cache))
+    ) as child:
+        assert child.stdout is not None
+        assert "asking" in child.stdout.readline()
+        wait_until(lambda: _asking(cache), awaited="skopeo to wait for an answer", seconds=30.0, clock=SystemClock())
+        child.send_signal(signal.SIGKILL)
+    wait_until(lambda: not _asking(cache), awaited="skopeo to end", seconds=30.0, clock=SystemClock())
+    done = registry.run(sys.executable, "-c", code, f"http://{AT}/web:1", WHALEFALL_CACHE=str(cache))
+    assert registry.id in done.stdout, done.stderr
+    assert sorted(each.name for each in (cache / "app-images").iterdir() if each.name.startswith((".build", ".dead"))) == []
+
+
+def _asking(cache: Path) -> bool:
+    """Whether a skopeo is at work for this cache."""
+    for each in Path("/proc").iterdir():
+        with suppress(OSError):
+            if each.name.isdigit() and (each / "comm").read_text() == "skopeo\n" and str(cache) in str((each / "fd" / "1").readlink()):
+                return True
+    return False
+
+
+def test_what_a_registry_says_of_itself_is_not_believed(registry: Registry, program: Path, tmp_path: Path) -> None:
+    """An image for other machines is refused by what is in it, whatever lists it."""
+    strange = archive(tmp_path / "strange.tar", program, architecture="s390x")
+    registry.push(strange, "strange:1")
+    done = registry.run(*run_argv(scenario(tmp_path, f"http://{AT}/strange:1"), tmp_path / "results"))
+    assert done.returncode == 4
+    assert "an image for linux/s390x; expected one for linux/" in done.stdout + done.stderr

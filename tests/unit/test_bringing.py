@@ -1,0 +1,273 @@
+"""Images of apps on their way: which a plan needs, into the cache, into nodes, and under which name modes are handed them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import docker.errors
+import pytest
+from requests import ConnectionError as Refused
+
+from harness.actions.rolling import UpdateApp
+from harness.conductor import bringing
+from harness.conductor.options import Options
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput, Expired, FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Cluster
+from harness.core.values import App
+from harness.host import app_images
+from harness.host.app_images import AppImage
+from harness.nodes import docker_images
+from harness.plan import Plan, plan_of, provenance
+from harness.testing.bare import BareMode
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+from tests.unit.archiving import image, write
+
+ID = "ab" * 32
+
+
+class Daemon:
+    """A node's Docker: what images it has, by name, and what it does with one that it is handed."""
+
+    def __init__(self, **does: Any) -> None:
+        self.images: dict[str, str] = {}
+        self.taken = b""
+        self.closed = False
+        self.api = self
+        self._does = does
+
+    def inspect_image(self, name: str) -> dict[str, str]:
+        """Tell of an image."""
+        if error := self._does.get("fails"):
+            raise error
+        if name not in self.images:
+            raise docker.errors.ImageNotFound(name)
+        return {"Id": f"sha256:{self.images[name]}"}
+
+    def load_image(self, pieces: Iterator[bytes]) -> Iterator[dict[str, str]]:
+        """Take an image."""
+        self.taken = b"".join(pieces)
+        if says := self._does.get("says"):
+            yield from says
+            return
+        self.images["web:1"] = ID
+        yield {"stream": "Loaded image: web:1\n"}
+
+    def close(self) -> None:
+        """Take note."""
+        self.closed = True
+
+
+class DockerNode(MemoryNode):
+    """A node with a Docker that is played."""
+
+    def __init__(self, name: str, daemon: Daemon) -> None:
+        super().__init__(name, "10.77.0.11")
+        self.daemon = daemon
+
+    def docker(self, timeout: float) -> Any:
+        """Return the way to it."""
+        assert timeout > 0
+        return self.daemon
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """Return some archive."""
+    return write(tmp_path / "web.tar", image(tags=["web:1"]))
+
+
+def loaded(daemon: Daemon, path: Path) -> None:
+    """Have an image loaded into a node."""
+    docker_images.load(DockerNode("n1", daemon), path, "web:1", ID, SystemClock())
+
+
+def test_an_image_is_loaded_where_it_is_not_there_yet(packed: Path) -> None:
+    """Whole; also where another image has its name, and nothing is done where it is the one."""
+    daemon = Daemon()
+    loaded(daemon, packed)
+    assert daemon.taken == packed.read_bytes()
+    assert daemon.closed
+    daemon.taken = b""
+    loaded(daemon, packed)
+    assert daemon.taken == b""
+    daemon.images["web:1"] = "cd" * 32
+    loaded(daemon, packed)
+    assert daemon.taken != b""
+
+
+@pytest.mark.parametrize(
+    ("does", "error", "said"),
+    [
+        (
+            {"says": [{"stream": "going on"}, {"errorDetail": {}, "error": "no space left on device"}]},
+            HarnessError,
+            "no space left on device",
+        ),
+        ({"says": [{}]}, HarnessError, "it says nothing"),
+        ({"says": [7]}, HarnessError, "it says nothing"),
+        ({"fails": docker.errors.APIError("internal error")}, Unreachable, "internal error"),
+        ({"fails": Refused("refused")}, Unreachable, "refused"),
+        ({"fails": TimeoutError("timed out")}, Unreachable, "timed out"),
+    ],
+)
+def test_a_daemon_that_does_not_take_an_image_is_named_with_what_it_said(
+    packed: Path, does: dict[str, Any], error: type[HarnessError], said: str
+) -> None:
+    """What could not be asked is no refusal."""
+    daemon = Daemon(**does)
+    with pytest.raises(error) as caught:
+        loaded(daemon, packed)
+    assert "n1" in str(caught.value)
+    assert said in str(caught.value)
+    assert daemon.closed
+
+
+def test_a_daemon_that_takes_an_image_for_ever_is_given_up_on(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has so many seconds, and more for more bytes."""
+    monkeypatch.setattr(docker_images, "LOAD_SECONDS", -1.0)
+    with pytest.raises(Expired, match="Docker to take web:1"):
+        loaded(Daemon(), packed)
+
+
+def test_a_node_without_a_way_to_its_docker_says_so(packed: Path) -> None:
+    """A skip, and nothing else."""
+    with pytest.raises(Unsupported, match="offers no way to its Docker daemon"):
+        docker_images.load(MemoryNode("n1", "10.77.0.11"), packed, "web:1", ID, SystemClock())
+
+
+SCENARIO = """
+scenario: s
+why: An app whose image lies in a file, and is changed to another one on the way.
+cluster: {provider: PROVIDER}
+apps:
+  - {name: web, instances: 2, image: 'FIRST'}
+  - {name: other, instances: 1, port: 9000}
+steps:
+  - do: app.update
+    with: {app: web, image: 'THEN'}
+  - {fault: node.kill, on: n1, hold: 1s}
+promises: [conflicts]
+"""
+
+
+def planned(folder: Path, first: str, then: str, provider: str = "nspawn") -> Plan:
+    """Return the plan of a scenario with these images."""
+    path = folder / "s.yaml"
+    path.write_text(SCENARIO.replace("FIRST", first).replace("THEN", then).replace("PROVIDER", provider))
+    return plan_of(path, mode=None, provider=None, profile=None, seed=1)
+
+
+def test_a_plan_needs_the_images_of_its_apps_and_of_its_updates(tmp_path: Path) -> None:
+    """Each once, and as the scenario names them; the saved plan as well. Each is told, but for those that nodes build."""
+    write(tmp_path / "app.tar")
+    made = planned(tmp_path, "./app.tar", "nginx:1")
+    assert provenance.asked(made) == ("./app.tar", "web", "nginx:1")
+    first, second = provenance.in_words(made)
+    assert first.startswith("./app.tar: a docker archive of ")
+    assert "loaded into nodes as whalefall/web:" in first
+    assert second.startswith("nginx:1: ")
+    again = Plan.from_json(json.loads(json.dumps(made.to_json())))
+    assert provenance.asked(again) == provenance.asked(made)
+    assert again.apps[0].image == "./app.tar"
+
+
+def test_what_is_wrong_with_the_images_of_a_file_is_told_all_at_once_with_its_place(tmp_path: Path) -> None:
+    """Those of actions, too."""
+    write(tmp_path / "windows.tar", image(os="windows"))
+    with pytest.raises(BadInput) as caught:
+        planned(tmp_path, "./windows.tar", "./no.tar")
+    told = [str(each) for each in caught.value.problems]
+    assert [(each.line, each.column) for each in caught.value.problems] == [(6, 38), (10, 29)]
+    assert "an image for windows/" in told[0]
+    assert "no such file" in told[1]
+
+
+def test_images_for_hosts_of_somebody_else_are_told_as_theirs(tmp_path: Path) -> None:
+    """Nothing is brought, and what could only be loaded is refused."""
+    made = planned(tmp_path, "nginx:1", "nginx:2", provider="inventory")
+    assert provenance.in_words(made)[0] == "nginx:1: as the hosts have it, or else pulled by their own Docker"
+    with bringing.brought(made, Options(tmp_path)) as found:
+        assert found == {}
+    with pytest.raises(BadInput, match="on hosts that are not ours"):
+        planned(tmp_path, "./app.tar", "nginx:1", provider="inventory")
+
+
+def entry(path: Path, name: str, image_id: str = ID) -> AppImage:
+    """Return an image in the cache."""
+    return AppImage(path, "0" * 16, 1, 1.0, current=True, name=name, id=image_id, source="somewhere")
+
+
+def test_two_images_of_one_name_are_no_run(tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes could have one of them only."""
+    monkeypatch.setattr(app_images, "ensure", lambda wanted, *_: entry(packed, wanted.name, wanted.origin.host.ljust(64, "0")))
+    made = planned(tmp_path, "http://127.0.0.1:5000/web:1", "127.0.0.1:5000/web:1")
+    with bringing.brought(made, Options(tmp_path)) as found:
+        assert len(found) == 2
+    monkeypatch.setattr(app_images, "ensure", lambda wanted, *_: entry(packed, wanted.name, str(wanted.origin.tls).ljust(64, "0")))
+    with (
+        pytest.raises(HarnessError, match=r"are two images, and nodes would call both of them 127\.0\.0\.1:5000/web:1"),
+        bringing.brought(made, Options(tmp_path)),
+    ):
+        pass
+
+
+class Updated(BareMode):
+    """A mode that notes how it was asked to update an app."""
+
+    def update(self, cluster: Cluster, app: App) -> None:
+        """Take note."""
+        del cluster
+        self.app = app
+
+
+def cluster_of(*daemons: Daemon) -> Cluster:
+    """Return a cluster of nodes with these daemons."""
+    nodes = [DockerNode(f"n{number}", each) for number, each in enumerate(daemons, 1)]
+    mode = Updated({})
+    made = Cluster("r", nodes, cast("Any", MemoryProvider()), mode, apps=[App("web", 2, image="./app.tar"), App("other", 1)])
+    made.network = lambda: cast("AbstractContextManager[None]", nullcontext())  # type: ignore[method-assign]
+    return made
+
+
+def test_modes_are_handed_images_as_nodes_call_them(tmp_path: Path, packed: Path) -> None:
+    """Those of updates as well; an image that nodes build keeps its name."""
+    daemons = [Daemon(), Daemon()]
+    cluster = cluster_of(*daemons)
+    bringing.load({"./app.tar": entry(packed, "web:1"), "./later.tar": entry(packed, "web:1")}, cluster, Options(tmp_path))
+    assert [each.images for each in daemons] == [{"web:1": ID}] * 2
+    assert [each.image for each in cluster.apps] == ["web:1", "web"]
+    UpdateApp("web", "./later.tar").act(cluster, ())
+    assert isinstance(cluster.mode, Updated)
+    assert cluster.mode.app.image == "web:1"
+
+
+def test_a_node_that_does_not_take_an_image_is_named_and_all_others_have_it(tmp_path: Path, packed: Path) -> None:
+    """All of them are waited for."""
+    good, bad = Daemon(), Daemon(says=[{"error": "disk full"}])
+    with pytest.raises(FaultFailed, match=r"loading the image \./app\.tar failed on 1 of 2 nodes:\n +n2: .*disk full"):
+        bringing.load({"./app.tar": entry(packed, "web:1")}, cluster_of(good, bad), Options(tmp_path))
+    assert good.images == {"web:1": ID}
+
+
+def test_an_update_that_no_plan_knew_of_brings_its_image_first(tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a scenario in Python does it; once."""
+    asked: list[str] = []
+
+    def ensure(wanted: Any, *_: Any) -> AppImage:
+        asked.append(wanted.asked)
+        return entry(packed, "web:1")
+
+    monkeypatch.setattr(app_images, "ensure", ensure)
+    cluster, made = cluster_of(Daemon()), planned(tmp_path, "nginx:1", "nginx:2")
+    cluster.apps = [App("web", 2), App("other", 1)]
+    for _ in range(2):
+        bringing.have(UpdateApp("web", "nginx:3"), cluster, made, Options(tmp_path))
+    bringing.have(UpdateApp("web", environment={"A": "b"}), cluster, made, Options(tmp_path))
+    assert asked == ["nginx:3"]
+    assert cluster.images == {"nginx:3": "web:1"}
