@@ -28,7 +28,7 @@ def doctor_command(ctx: click.Context) -> None:
     ctx.exit(0 if doctor.ready(found) else 1)
 
 
-@click.group("image")
+@click.group("image", short_help="Node images, boxes, images of apps: build, list, prune.")
 def image_group() -> None:
     """Node images, boxes for virtual machines, and images of apps: build, list, prune."""
 
@@ -65,7 +65,7 @@ def _layers(modes: tuple[str, ...]) -> dict[str, Path | None]:
     return {name: every[name] for name in modes} or every
 
 
-@image_group.command("list")
+@image_group.command("list", short_help="List node images, boxes and images of apps.")
 def image_list() -> None:
     """List the layers of node images, the boxes, and the images of apps that were brought here, in the cache."""
     from harness import registry  # noqa: PLC0415 - commands load only what they need: help and errors come at once
@@ -86,7 +86,7 @@ def image_list() -> None:
     print_whole(table)
 
 
-@image_group.command("prune", short_help="Remove layers, boxes and images of apps that nobody uses.")
+@image_group.command("prune", short_help="Remove what nobody uses of them.")
 @click.option("--all", "everything", is_flag=True, help="Also the current ones, if nobody uses them.")
 def image_prune(*, everything: bool) -> None:
     """Remove layers of node images, boxes and images of apps that nobody uses, the current ones left out.

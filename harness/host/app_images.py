@@ -100,7 +100,7 @@ def wanted(image: str, file: str) -> Wanted | None:
         return None
     if isinstance(origin, origins.InRegistry):
         return Wanted(image, origin)
-    path = Path(os.path.normpath(Path(file).parent / origin.path))
+    path = Path(file).parent / origin.path
     return Wanted(image, origin, path, archives.look(path))
 
 

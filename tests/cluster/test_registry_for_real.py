@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from harness.core.clock import SystemClock, wait_until
-from harness.host import archives, image
+from harness.host import app_images, archives, image, shelves
 from tests.cluster.running import environ, run_argv
 from tests.unit.archiving import config, manifest, packed, program_layer
 
@@ -43,9 +43,13 @@ pytestmark = [
 class Registry:
     """A registry with an image in it, and the way into its network."""
 
-    name: str  # of the namespace
+    name: str  # of the namespace, and of the only team that has images in it: the cache has none of an earlier test's
     folder: Path
     id: str  # of the image web:1, 64 hex digits
+
+    def called(self, image: str, at: str = AT) -> str:
+        """Return an image's name, as nodes call it."""
+        return f"{at}/{self.name}/{image}"
 
     def inside(self, *argv: str) -> list[str]:
         """Return a command that is run inside."""
@@ -59,7 +63,7 @@ class Registry:
 
     def push(self, archive: Path, name: str) -> None:
         """Put an image into the registry."""
-        done = self.run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{archive}", f"docker://{AT}/{name}")
+        done = self.run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{archive}", f"docker://{self.called(name)}")
         assert done.returncode == 0, done.stderr
 
 
@@ -108,6 +112,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterato
         found.push(made, "web:1")
         yield found
     finally:
+        for kept in app_images.images():
+            if name in kept.source:
+                shelves.remove(kept.path.parent)
         for each in begun:
             each.kill()
             each.communicate()
@@ -115,7 +122,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterato
 
 
 def scenario(folder: Path, first: str, update: str = "", mode: str = "fleet") -> Path:
-    """Write a scenario whose app has an image, and perhaps another one later; what nodes have is checked."""
+    """Write a scenario whose app has an image, and perhaps another one later; that nodes have the first is checked."""
     steps = f"  - {{do: app.update, with: {{app: web, image: '{update}'}}}}\n" if update else ""
     path = folder / "images.yaml"
     path.write_text(
@@ -123,7 +130,7 @@ def scenario(folder: Path, first: str, update: str = "", mode: str = "fleet") ->
         f"cluster: {{mode: {mode}, nodes: 3}}\napps:\n  - {{name: web, instances: 2, image: '{first}'}}\n"
         "workloads:\n  - http: {app: web, rate: 10/s, deadline: 2s}\n"
         f"steps:\n{steps}  - {{fault: node.kill, on: hosting(web) & any, hold: {{until: recovered, at most: 100s}}}}\n"
-        f"checks:\n  - {{image: '{AT}/web:1', exists: true}}\npromises:\n  - rescheduled: {{app: web}}\n  - conflicts\n"
+        f"checks:\n  - {{image: '{first.removeprefix('http://')}', exists: true}}\npromises:\n  - rescheduled: {{app: web}}\n  - conflicts\n"
     )
     return path
 
@@ -134,13 +141,14 @@ def test_an_app_runs_from_a_registry_that_its_nodes_do_not_reach_and_is_updated_
 ) -> None:
     """Pulled once, loaded into every node before the app is deployed, and told with its digest; a machine that was off has it as well."""
     later = archive(tmp_path / "later.tar", program, created="2026-01-01T00:00:00Z")
-    path = scenario(tmp_path, f"http://{AT}/web:1", "./later.tar", mode)
+    asked = f"http://{registry.called('web:1')}"
+    path = scenario(tmp_path, asked, "./later.tar", mode)
     results = tmp_path / "results"
     done = registry.run(*run_argv(path, results, "--mode", mode))
     assert done.returncode == 0, done.stdout + done.stderr
     (found,) = [each for each in results.glob("*/environment.json") if not each.parent.is_symlink()]
     kept = json.loads(found.read_text())["app_images"]
-    pulled, loaded = kept[f"http://{AT}/web:1"], kept["./later.tar"]
+    pulled, loaded = kept[asked], kept["./later.tar"]
     assert pulled["id"] == f"sha256:{registry.id}"
     assert pulled["digest"].startswith("sha256:")
     assert loaded["id"] == f"sha256:{archives.look(later).id}"
@@ -152,8 +160,8 @@ def test_an_app_runs_from_a_registry_that_its_nodes_do_not_reach_and_is_updated_
 def test_an_image_that_cannot_be_had_ends_a_run_before_anything_is_made_in_one_line(registry: Registry, tmp_path: Path) -> None:
     """No such tag, no TLS, nobody there, no such host: each with what to do, and with no folder of results."""
     for asked, said in {
-        f"http://{AT}/web:2": "has no such image",
-        f"{AT}/web:1": "speaks no TLS; if that is as it should be, the scenario must say so: http://",
+        f"http://{registry.called('web:2')}": "has no such image",
+        registry.called("web:1"): "speaks no TLS; if that is as it should be, the scenario must say so: http://",
         "127.0.0.1:5002/web:1": "is not reached, or hung up (connection refused)",
         "registry.example/web:1": "the host registry.example is not found",
     }.items():
@@ -183,7 +191,7 @@ def test_a_pull_that_is_killed_leaves_nothing_half_and_lets_go_of_the_lock(regis
         wait_until(lambda: _asking(cache), awaited="skopeo to wait for an answer", seconds=30.0, clock=SystemClock())
         child.send_signal(signal.SIGKILL)
     wait_until(lambda: not _asking(cache), awaited="skopeo to end", seconds=30.0, clock=SystemClock())
-    done = registry.run(sys.executable, "-c", code, f"http://{AT}/web:1", WHALEFALL_CACHE=str(cache))
+    done = registry.run(sys.executable, "-c", code, f"http://{registry.called('web:1')}", WHALEFALL_CACHE=str(cache))
     assert registry.id in done.stdout, done.stderr
     assert sorted(each.name for each in (cache / "app-images").iterdir() if each.name.startswith((".build", ".dead"))) == []
 
@@ -201,6 +209,6 @@ def test_what_a_registry_says_of_itself_is_not_believed(registry: Registry, prog
     """An image for other machines is refused by what is in it, whatever lists it."""
     strange = archive(tmp_path / "strange.tar", program, architecture="s390x")
     registry.push(strange, "strange:1")
-    done = registry.run(*run_argv(scenario(tmp_path, f"http://{AT}/strange:1"), tmp_path / "results"))
+    done = registry.run(*run_argv(scenario(tmp_path, f"http://{registry.called('strange:1')}"), tmp_path / "results"))
     assert done.returncode == 4
     assert "an image for linux/s390x; expected one for linux/" in done.stdout + done.stderr

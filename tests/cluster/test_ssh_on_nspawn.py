@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,8 @@ from harness.core.protocols import Cluster, Node, Power, Provider
 from harness.core.values import NodeState
 from harness.history.events import Entry, NodeSeen
 from harness.history.recorder import Recorder
+from harness.host import archives
+from harness.nodes import docker_images
 from harness.nodes.links import silence, unsilence
 from harness.nodes.ssh import Access, SshNode
 from harness.nodes.ssh import remote as ssh_node
@@ -27,6 +31,7 @@ from harness.nodes.testinfra_backend import host
 from harness.observers.node_truth import SILENT_SECONDS, HostObserver
 from harness.testing.sshd import let_in
 from harness.undo.fingerprint import fingerprint
+from tests.unit.archiving import config, layer, manifest, packed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-ssh-on-nspawn")]
 
@@ -326,6 +331,24 @@ def test_docker_that_is_not_there_is_said_at_once(machines: Cluster, over_ssh: C
             node.docker(5.0)
     finally:
         assert plain.run("systemctl", "start", "docker.socket", "docker.service", timeout=60.0).ok
+
+
+def test_an_image_is_loaded_whole_over_ssh_and_by_the_machines_own_way(
+    machines: Cluster, over_ssh: Callable[..., SshNode], tmp_path: Path
+) -> None:
+    """Of several layers, one of them packed and one of them there twice."""
+    noise = hashlib.shake_256(b"noise").digest(30 << 20)
+    one, two = layer("one", noise), layer("two", bytes(1 << 20))
+    members = [("config.json", config([one, two, one])), ("one.tar", one), ("two.tar", gzip.compress(two))]
+    path = tmp_path / "app.tar"
+    path.write_bytes(packed([*members, ("manifest.json", manifest(["one.tar", "two.tar", "one.tar"]))]))
+    made = tmp_path / "made.tar"
+    image_id = archives.rewrite(path, made, "whalefall/several:1", archives.look(path).id).id
+    for node in (over_ssh("n1"), machines.node("n2")):
+        docker_images.load(node, made, "whalefall/several:1", image_id, CLOCK)
+        found = node.run("docker", "image", "inspect", "--format", "{{.Id}} {{len .RootFS.Layers}}", "whalefall/several:1")
+        assert found.text.split() == [f"sha256:{image_id}", "3"]
+        assert node.run("docker", "image", "rm", "whalefall/several:1").ok
 
 
 def test_the_clock_of_a_container_is_ours(over_ssh: Callable[..., SshNode], monkeypatch: pytest.MonkeyPatch) -> None:

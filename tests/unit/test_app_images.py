@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import machines
 from harness.core.errors import BadInput, HarnessError, Unsupported
 from harness.host import app_images, archives, pulling, shelves, surroundings
 from harness.host.app_images import AppImage
@@ -231,6 +233,19 @@ def test_without_the_rights_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, 
     for asked in ("nginx:1", "./app.tar"):
         with pytest.raises(Unsupported, match="sudo"):
             brought(asked, tmp_path)
+
+
+@pytest.mark.usefixtures("pulls", "cache")
+def test_images_of_apps_are_listed_and_pruned_beside_those_of_nodes(tmp_path: Path) -> None:
+    """With where they came from."""
+    write(tmp_path / "app.tar")
+    of_file, pulled = brought("./app.tar", tmp_path), brought("nginx:1.25", tmp_path)
+    listed = CliRunner().invoke(machines.image_list, catch_exceptions=False).output
+    assert pulled.key in listed
+    assert "docker.io/library/nginx:1.25" in listed.replace("\n", "")
+    assert of_file.key in listed
+    assert f"removed {of_file.key} (" in CliRunner().invoke(machines.image_prune, catch_exceptions=False).output
+    assert [each.key for each in app_images.images()] == [pulled.key]
 
 
 def problems(asked: str, folder: Path, **how: bool) -> str:
