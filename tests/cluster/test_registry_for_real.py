@@ -5,6 +5,8 @@ The harness is run inside that namespace: it reaches the registry and nobody els
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import json
 import os
 import secrets
@@ -15,10 +17,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from harness.core.clock import SystemClock, wait_until
 from harness.host import app_images, archives, image, shelves
@@ -28,6 +35,18 @@ from tests.unit.archiving import config, manifest, packed, program_layer
 AT = "127.0.0.1:5000"
 QUIET = "127.0.0.1:5001"
 """Where somebody takes connections and says nothing."""
+GUARDED = "127.0.0.1:5443"
+"""Where the same images are given over TLS, to who is logged in."""
+LOGIN = "whale:hush-hush"
+HASH = "$2a$04$HUF3pwCv3Ph5OOgI9RXkwem5/n34gtvlzEydvk6wAXXM5DCVghmei"
+"""What a registry keeps of that password."""
+PULL = (
+    "import sys; from harness.core.errors import HarnessError; from harness.host import app_images; "
+    "w = app_images.wanted(sys.argv[1], '/s.yaml')\n"
+    "try: print(app_images.ensure(w, lambda text: print(text, flush=True)).id)\n"
+    "except HarnessError as error: sys.exit(str(error))"
+)
+"""Brings an image into the cache."""
 LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 5001), backlog=50); print('ready', flush=True); input()"
 
 pytestmark = [
@@ -76,6 +95,22 @@ def archive(path: Path, program: Path, **more: Any) -> Path:
     return path
 
 
+def certified(folder: Path) -> None:
+    """Make a key, and a certificate for this machine that nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whales")])
+    now = datetime.now(tz=UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "ca.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    (folder / "key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+
+
 @pytest.fixture(scope="module")
 def program() -> Path:
     """Return the program of the image web, compiled for nodes."""
@@ -90,22 +125,30 @@ def registry(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterato
     name = f"wft-{secrets.token_hex(3)}"
     made = archive(folder / "web.tar", program)
     found = Registry(name, folder, archives.look(made).id)
-    settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}, "http": {"addr": AT}}
-    (folder / "config.yml").write_text(json.dumps(settings))
+    certified(folder)
+    (folder / "users").write_text(f"{LOGIN.partition(':')[0]}:{HASH}\n")
+    settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}}
+    tls = {"certificate": str(folder / "ca.crt"), "key": str(folder / "key")}
+    users = {"auth": {"htpasswd": {"realm": "whales", "path": str(folder / "users")}}}
+    (folder / "open.yml").write_text(json.dumps({**settings, "http": {"addr": AT}}))
+    (folder / "guarded.yml").write_text(json.dumps({**settings, **users, "http": {"addr": GUARDED, "tls": tls}}))
     subprocess.run(["ip", "netns", "add", name], check=True)
     begun: list[subprocess.Popen[str]] = []
     try:
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         with (folder / "log").open("w") as log:
-            serving = found.inside("docker-registry", "serve", str(folder / "config.yml"))
-            begun.append(subprocess.Popen(serving, stdout=log, stderr=log, stdin=subprocess.DEVNULL, text=True))
+            for kind in ("open", "guarded"):
+                serving = found.inside("docker-registry", "serve", str(folder / f"{kind}.yml"))
+                begun.append(subprocess.Popen(serving, stdout=log, stderr=log, stdin=subprocess.DEVNULL, text=True))
         quiet = subprocess.Popen(found.inside(sys.executable, "-c", LISTEN), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         begun.append(quiet)
         assert quiet.stdout is not None
         assert quiet.stdout.readline() == "ready\n"
         wait_until(
-            lambda: found.run("skopeo", "list-tags", "--tls-verify=false", f"docker://{AT}/none").stderr.find("refused") < 0,
-            awaited="the registry to answer",
+            lambda: all(
+                "refused" not in found.run("skopeo", "list-tags", "--tls-verify=false", f"docker://{at}/x").stderr for at in (AT, GUARDED)
+            ),
+            awaited="the registries to answer",
             seconds=60.0,
             clock=SystemClock(),
         )
@@ -178,11 +221,7 @@ def test_an_image_that_cannot_be_had_ends_a_run_before_anything_is_made_in_one_l
 def test_a_pull_that_is_killed_leaves_nothing_half_and_lets_go_of_the_lock(registry: Registry, tmp_path: Path) -> None:
     """The kernel ends skopeo with whoever waits for it, and the next run pulls."""
     cache = tmp_path / "cache"
-    code = (
-        "import sys; from harness.host import app_images; w = app_images.wanted(sys.argv[1], '/s.yaml'); "
-        "print(app_images.ensure(w, lambda text: print(text, flush=True)).id)"
-    )
-    argv = registry.inside(sys.executable, "-c", code)
+    argv = registry.inside(sys.executable, "-c", PULL)
     with subprocess.Popen(
         [*argv, f"http://{QUIET}/web:1"], stdout=subprocess.PIPE, text=True, env=environ(WHALEFALL_CACHE=str(cache))
     ) as child:
@@ -191,9 +230,28 @@ def test_a_pull_that_is_killed_leaves_nothing_half_and_lets_go_of_the_lock(regis
         wait_until(lambda: _asking(cache), awaited="skopeo to wait for an answer", seconds=30.0, clock=SystemClock())
         child.send_signal(signal.SIGKILL)
     wait_until(lambda: not _asking(cache), awaited="skopeo to end", seconds=30.0, clock=SystemClock())
-    done = registry.run(sys.executable, "-c", code, f"http://{registry.called('web:1')}", WHALEFALL_CACHE=str(cache))
+    done = registry.run(sys.executable, "-c", PULL, f"http://{registry.called('web:1')}", WHALEFALL_CACHE=str(cache))
     assert registry.id in done.stdout, done.stderr
     assert sorted(each.name for each in (cache / "app-images").iterdir() if each.name.startswith((".build", ".dead"))) == []
+
+
+def test_whose_certificate_nobody_knows_is_not_trusted_and_who_is_not_logged_in_is_told_so(registry: Registry, tmp_path: Path) -> None:
+    """The login is the user's own file, and nothing of it is in the cache, or said."""
+    cache, login = tmp_path / "cache", tmp_path / "auth.json"
+    login.write_text(json.dumps({"auths": {GUARDED: {"auth": base64.b64encode(LOGIN.encode()).decode()}}}))
+    about = {"WHALEFALL_CACHE": str(cache), "REGISTRY_AUTH_FILE": str(tmp_path / "none")}
+    known = {**about, "SSL_CERT_FILE": str(registry.folder / "ca.crt")}
+    said = []
+    for more in (about, known, {**known, "REGISTRY_AUTH_FILE": str(login)}):
+        done = registry.run(sys.executable, "-c", PULL, registry.called("web:1", GUARDED), **more)
+        said.append(done.stdout + done.stderr)
+    strange, unknown, good = said
+    assert f"the certificate of {GUARDED} is not to be trusted (x509: " in strange
+    assert f"{GUARDED} does not give it to us" in unknown
+    assert registry.id in good
+    kept = b"".join(each.read_bytes() for each in cache.rglob("*") if each.is_file())
+    secret = LOGIN.partition(":")[2]
+    assert all(each.encode() not in kept and each not in "".join(said) for each in (secret, base64.b64encode(LOGIN.encode()).decode()))
 
 
 def _asking(cache: Path) -> bool:
