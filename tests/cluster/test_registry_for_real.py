@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from harness.core.clock import SystemClock, wait_until
 from harness.host import app_images, archives, image, shelves
-from tests.cluster.running import environ, run_argv
+from tests.cluster.running import REPO, environ, run_argv
 from tests.unit.archiving import config, manifest, packed, program_layer
 
 AT = "127.0.0.1:5000"
@@ -37,6 +37,8 @@ QUIET = "127.0.0.1:5001"
 """Where somebody takes connections and says nothing."""
 GUARDED = "127.0.0.1:5443"
 """Where the same images are given over TLS, to who is logged in."""
+FLOODS = "127.0.0.1:5003"
+"""Where a layer has no end."""
 LOGIN = "whale:hush-hush"
 HASH = "$2a$04$HUF3pwCv3Ph5OOgI9RXkwem5/n34gtvlzEydvk6wAXXM5DCVghmei"
 """What a registry keeps of that password."""
@@ -252,6 +254,25 @@ def test_whose_certificate_nobody_knows_is_not_trusted_and_who_is_not_logged_in_
     kept = b"".join(each.read_bytes() for each in cache.rglob("*") if each.is_file())
     secret = LOGIN.partition(":")[2]
     assert all(each.encode() not in kept and each not in "".join(said) for each in (secret, base64.b64encode(LOGIN.encode()).decode()))
+
+
+def test_a_registry_that_never_ends_is_given_up_on(registry: Registry, tmp_path: Path) -> None:
+    """One that says nothing after so many seconds; one that sends more than it said after so many bytes. Nothing of it is left."""
+    cache = tmp_path / "cache"
+    about = {"WHALEFALL_CACHE": str(cache)}
+    hasty = f"from harness.host import pulling; pulling.ASK_SECONDS, pulling.MOST_ON_DISK = 2, 64 << 20; {PULL}"
+    silent = registry.run(sys.executable, "-c", hasty, f"http://{QUIET}/web:1", **about)
+    assert f"{QUIET} took too long" in silent.stderr
+    argv = registry.inside(sys.executable, "-m", "tests.cluster.flooding", FLOODS.partition(":")[2])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ(), cwd=REPO) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            flooded = registry.run(sys.executable, "-c", hasty.replace(" = 2,", " = 60,"), f"http://{FLOODS}/web:1", **about)
+        finally:
+            server.kill()
+    assert "was not pulled: it takes more than 64 MiB on disk" in flooded.stderr
+    assert [each.name for each in (cache / "app-images").iterdir() if each.is_dir()] == []
 
 
 def _asking(cache: Path) -> bool:
