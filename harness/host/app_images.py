@@ -58,7 +58,7 @@ class AppImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AskedImage:
     """An image that a scenario asks for and nodes cannot build."""
 
     asked: str  # as the scenario says it
@@ -93,15 +93,15 @@ class Wanted:
         return hashlib.sha256(f"{said} {archives.architecture()}".encode()).hexdigest()[:16]
 
 
-def wanted(image: str, file: str) -> Wanted | None:
+def wanted(image: str, file: str) -> AskedImage | None:
     """Return what an app of a scenario file asks for; None where nodes build it. Looks into an archive. Raises `NoOrigin`, or `BadInput`."""
     origin = origins.origin(image)
     if isinstance(origin, origins.Folder):
         return None
     if isinstance(origin, origins.InRegistry):
-        return Wanted(image, origin)
+        return AskedImage(image, origin)
     path = Path(file).parent / origin.path
-    return Wanted(image, origin, path, archives.look(path))
+    return AskedImage(image, origin, path, archives.look(path))
 
 
 def problems(image: str, file: str, *, builds: bool, native: bool = False) -> Iterator[tuple[str, str, str] | Problem]:
@@ -129,7 +129,7 @@ def problems(image: str, file: str, *, builds: bool, native: bool = False) -> It
             yield f"the image {shown(image)}, by its digest", "NAME:TAG", "what is loaded into nodes has no digest there"
 
 
-def find(image: Wanted) -> AppImage | None:
+def find(image: AskedImage) -> AppImage | None:
     """Return an image if it is in the cache. Raises `HarnessError` where we may not look."""
     found = _shelf([image.key]).find()
     return found[0] if found else None
@@ -140,7 +140,7 @@ def images() -> list[AppImage]:
     return _shelf([]).listed()
 
 
-def ensure(image: Wanted, progress: Callable[[str], None], clock: Clock | None = None) -> AppImage:
+def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | None = None) -> AppImage:
     """Return an image that is in the cache, brought there first. What another process brings at the same moment is waited for, and taken.
 
     Raises `Unsupported` where this machine cannot do it, and `HarnessError` with the cause where it failed; nothing half-made is left.
@@ -257,7 +257,7 @@ def _load(folder: Path, now: Collection[str]) -> AppImage | None:
     return AppImage(path, folder.name, size, built, folder.name in now or bool(digest), name, image_id, source, digest)
 
 
-def _bring(shelf: shelves.Shelf[AppImage], image: Wanted, progress: Callable[[str], None], clock: Clock) -> None:
+def _bring(shelf: shelves.Shelf[AppImage], image: AskedImage, progress: Callable[[str], None], clock: Clock) -> None:
     """Put an image onto the shelf, whose lock is held. A registry's archive is checked as anybody's is: it may have been told anything."""
     with shelf.attempt(progress) as (work, commands):
         made = private.folder(work / image.key)
@@ -278,7 +278,7 @@ def _bring(shelf: shelves.Shelf[AppImage], image: Wanted, progress: Callable[[st
         shelf.put(made, image.key)
 
 
-def _rewritten(path: Path, made: Path, image: Wanted, image_id: str) -> Archive:
+def _rewritten(path: Path, made: Path, image: AskedImage, image_id: str) -> Archive:
     """Write the archive that nodes get. Raises `HarnessError` for one that is not what it says."""
     try:
         return archives.rewrite(path, made / ARCHIVE, image.name, image_id)
