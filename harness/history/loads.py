@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.core.naming import shown
 from harness.core.values import Outcome
 from harness.history.calls import COMMAND, ops
 from harness.host import untrusted
@@ -64,7 +65,7 @@ def tally(said: bytes) -> Tally | None:
         return None
     ok, failed = found.get("ok", 0), found.get("failed", 0)
     if not _is_count(ok) or not _is_count(failed):
-        raise ValueError(f"found ok {ok!r} and failed {failed!r}, expected whole numbers from 0 to {MOST}")
+        raise ValueError(f"found ok {shown(ok)} and failed {shown(failed)}, expected whole numbers from 0 to {MOST}")
     return Tally(ok, failed)  # type: ignore[arg-type]  # seen just now
 
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from harness.core.errors import HarnessError, gist, in_words
 from harness.core.threads import CertainThread, NoThread
@@ -37,10 +37,17 @@ LAST_BYTES = 1 << 16
 """Of the end of it, beside that."""
 LINE_BYTES = 1 << 14
 """Of one line, at most; a longer one tells of no calls."""
-WAITING = 10_000
-"""Lines that wait to be told; of a command that says more in a moment the reader waits."""
+WAITING = 1000
+"""Lines that wait to be told, each cut to `LINE_BYTES`; of a command that says more in a moment the reader waits."""
 END_SECONDS = 10.0
 """How long the threads may take to end once the command has: they wait for nothing but the disk."""
+
+
+class _Line(NamedTuple):
+    """A line that a command said: its beginning, and how long all of it is."""
+
+    begin: bytes
+    length: int
 
 
 class Performer:
@@ -56,7 +63,7 @@ class Performer:
         self._kept = _Kept(folder / FOLDER / f"{self._name}.log", lambda text: recorder.record(Note(f"{self._name}: {text}")))
         self._begun: Performance | None = None
         self._stopping = threading.Event()
-        self._said: queue.Queue[bytes | None] = queue.Queue(WAITING)
+        self._said: queue.Queue[_Line | None] = queue.Queue(WAITING)
         self._threads: list[CertainThread] = []
         self._wrong = False  # whether a line that means to tell of calls and does not was told
 
@@ -103,7 +110,7 @@ class Performer:
         """Hear all that it says."""
         with suppress(Exception):  # whatever keeps us from it: that is its end
             for line in begun.lines():
-                self._said.put(line)
+                self._said.put(_Line(line[:LINE_BYTES], len(line)))
         self._said.put(None)
 
     def _tell(self, begun: Performance, run: int) -> None:
@@ -111,11 +118,8 @@ class Performer:
         op = self._begin(COUNT)
         going = True
         while going:
-            lines = self._together()
-            going = None not in lines
-            found = [each for line in lines if line is not None and (each := self._heard(line)) is not None]
-            if found:
-                counts = sum(found[1:], found[0])
+            counts, going = self._together()
+            if counts is not None:
                 error = f"none of {counted(counts.failed, 'call')} went well" if counts.outcome is Outcome.FAIL else ""
                 self._end(op, counts.outcome, value=json.dumps(asdict(counts)), error=error)
                 op = self._begin(COUNT)
@@ -130,25 +134,31 @@ class Performer:
             outcome = Outcome.FAIL if status else Outcome.OK
             self._end(run, outcome, value=str(status), error=f"status {status}: {self._kept.last}" if status else "")
 
-    def _together(self) -> list[bytes | None]:
-        """Wait for a line, and return it with all that come within `SLOT` after it; the last is None where there are no more."""
-        lines = [self._said.get()]
+    def _together(self) -> tuple[Tally | None, bool]:
+        """Wait for a line; return what it and all that come within `SLOT` after it tell of calls, and whether there may be more of them."""
         clock = self._cluster.clock
+        counts: Tally | None = None
+        line = self._said.get()
         end = clock.now() + SLOT
-        while lines[-1] is not None and (left := end - clock.now()) > 0:
+        while line is not None:
+            found = self._heard(line)
+            if found is not None:
+                counts = found if counts is None else counts + found
+            if (left := end - clock.now()) <= 0:
+                break
             try:
-                lines.append(self._said.get(timeout=left))
+                line = self._said.get(timeout=left)
             except queue.Empty:
                 break
-        return lines
+        return counts, line is not None
 
-    def _heard(self, line: bytes) -> Tally | None:
+    def _heard(self, line: _Line) -> Tally | None:
         """Keep a line, and return what it tells of calls."""
-        self._kept.add(line)
-        if len(line) > LINE_BYTES:
+        self._kept.add(*line)
+        if line.length > LINE_BYTES:
             return None
         try:
-            return tally(line)
+            return tally(line.begin)
         except ValueError as error:
             if not self._wrong:
                 self._wrong = True
@@ -184,9 +194,9 @@ class _Kept:
         """The last line, shortened."""
         return gist(self._last.decode(errors="replace")) or "(it said nothing)"
 
-    def add(self, line: bytes) -> None:
-        """Keep a line. What cannot be written is told once, and nothing more of it is kept."""
-        self._last = line[:LINE_BYTES] + (f"… ({len(line)} bytes)".encode() if len(line) > LINE_BYTES else b"")
+    def add(self, begin: bytes, length: int) -> None:
+        """Keep a line, by its beginning. What cannot be written is told once, and nothing more of it is kept."""
+        self._last = begin + (f"… ({length} bytes)".encode() if length > len(begin) else b"")
         said = self._last + b"\n"
         if self._left >= len(said):
             self._left -= len(said)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,25 @@ def one(history: History) -> Load:
 def over(history: History) -> bool:
     """Whether it has ended."""
     return bool(loads(history)) and one(history).ended is not None
+
+
+def test_what_waits_to_be_told_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """And not by the number of lines alone, each of which may be as long as anybody likes; all of a long one is counted, and little is kept."""
+    clock = SystemClock()
+    with Recorder(tmp_path / "history.jsonl", clock) as recorder:
+        performer = Performer(OwnLoad("load", "x"), Cluster("run-1", (), MemoryProvider(), BareMode(), clock), recorder, Ops(), tmp_path)
+        begun: Any = SimpleNamespace(lines=lambda: iter([b"x" * (1 << 20)] * 5))
+        performer._read(begun)
+        waiting = [performer._said.get() for _ in range(6)]
+    assert waiting == [(b"x" * performing.LINE_BYTES, 1 << 20)] * 5 + [None]
+    assert performing.WAITING * performing.LINE_BYTES <= 1 << 24
+
+
+def test_a_value_that_is_no_count_is_not_repeated_whole() -> None:
+    """It would stand in the history."""
+    with pytest.raises(ValueError, match="whole numbers") as said:
+        tally(json.dumps({"ok": "x" * 10_000}).encode())
+    assert len(str(said.value)) < 300
 
 
 def test_a_command_that_ends_is_heard_kept_and_never_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
