@@ -16,6 +16,8 @@ from pydantic import AfterValidator, Field
 from harness.core.errors import HarnessError, Unreachable, gist
 from harness.core.naming import shown
 from harness.core.protocols import Streaming
+from harness.core.values import HERE
+from harness.host import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +32,11 @@ FAULT = "WHALEFALL_FAULT"
 """The variable by which the commands of a fault know which one they are of: the same in all of them, and another one in every other fault."""
 
 # $file is where the process that breaks stands, $fault which fault it is of. It is ended with all that it started and waits for: where whoever made
-# it has died, or stands still, it may go on, and break after it was mended what nobody mends again. Its environment says that the number is its own.
-_END_WHAT_BREAKS = rf"""
-if pid=$(cat "$file" 2>/dev/null) && [ "$pid" -gt 1 ] 2>/dev/null &&
-    tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -Fqx "{FAULT}=$fault"; then
+# it has died, or stands still, it may go on, and break after it was mended what nobody mends again. The number is its own where the process that
+# has it began when that one did: its environment, which tells too, a program may change.
+_END_WHAT_BREAKS = r"""
+if read -r pid start 2>/dev/null <"$file" && [ "$pid" -gt 1 ] 2>/dev/null && [ -n "$start" ] &&
+    [ "$(told=$(cat "/proc/$pid/stat" 2>/dev/null); set -- ${told##*\) }; echo "${20}")" = "$start" ]; then
     all=
     next=$pid
     while [ -n "$next" ]; do
@@ -49,6 +52,9 @@ if pid=$(cat "$file" 2>/dev/null) && [ "$pid" -gt 1 ] 2>/dev/null &&
 fi
 rm -f "$file"
 """
+# Nothing is begun that nobody could end: not where the note cannot be made. $2 is its file; a process keeps its number and when it began whatever it
+# becomes.
+_NOTE = r'(told=$(cat "/proc/$$/stat"); set -- ${told##*\) }; echo "$$ ${20}") >"$2" || exit 125;'
 # $1 is the command, $2 SAID_BYTES, $3 the secret's name, if there is one: then its value is the first line of what is read, which no list of
 # processes shows. $4 is which fault it is of, if it is of one; $5 "breaks" or "mends", and $6 where the process that breaks stands while it goes on,
 # if it is one of these. Ends with the command's own status, which its words, on their way through a pipe, would hide.
@@ -58,7 +64,7 @@ file=$6
 if [ "$5" = mends ]; then {_END_WHAT_BREAKS} fi
 if [ -n "$4" ]; then export {FAULT}="$4"; fi
 if [ -n "$3" ]; then IFS= read -r "$3"; export "$3"; fi
-began() {{ if [ "$1" = breaks ]; then exec /bin/sh -c 'echo $$ >"$2"; exec /bin/sh -c "$1"' sh "$2" "$3"; fi; exec /bin/sh -c "$2"; }}
+began() {{ if [ "$1" = breaks ]; then exec /bin/sh -c '{_NOTE} exec /bin/sh -c "$1"' sh "$2" "$3"; fi; exec /bin/sh -c "$2"; }}
 exec 3>&1
 exit "$({{ {{ (began "$5" "$1" "$6") 2>&1 3>&- 4>&-; echo $? >&4; [ "$5" != breaks ] || rm -f "$6"; }} | tail -c "$2" >&3; }} 4>&1)"
 """
@@ -176,7 +182,7 @@ def ran(
             given,
             fault,
             purpose or "",
-            _noted(fault),
+            _noted(fault, node),
             timeout=seconds,
             stdin=SecretValue(value + b"\n" if given else b""),
         )
@@ -226,9 +232,10 @@ def alone(text: str, seconds: float, fault: str) -> tuple[str, ...]:
     return "/bin/sh", "-c", _ALONE, "whalefall", text, f"{seconds:g}", fault, _noted(fault)
 
 
-def _noted(fault: str) -> str:
-    """Return where the process of a fault that breaks a node stands there while it goes on."""
-    return f"/run/whalefall-breaks-{fault}"
+def _noted(fault: str, node: Node | None = None) -> str:
+    """Return where the process of a fault that breaks a node stands there while it goes on; on this machine, where its user may write."""
+    theirs = node is not None and node.name == HERE and os.geteuid() != 0
+    return f"{state.runs().parent}/breaks-{fault}" if theirs else f"/run/whalefall-breaks-{fault}"
 
 
 def _hidden(said: bytes, secret: bytes) -> bytes:

@@ -34,6 +34,7 @@ from harness.modes.fleet import Fleet
 from harness.modes.swarm import Swarm
 from harness.nodes import users_command
 from harness.nodes.namespaced import ENVIRON
+from harness.nodes.this_machine import LocalMachine
 from harness.plan import Plan, briefing, plan
 from harness.reports.prose import describe
 from harness.scenario import loads
@@ -243,11 +244,15 @@ def test_the_text_of_a_command_is_no_part_of_any_script(session: Session, tmp_pa
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_what_still_breaks_is_ended_before_what_mends_begins(session: Session, tmp_path: Path, *, alone: bool) -> None:
-    """With all that it waits for: whoever made it may stand still, or be dead, and nobody would mend what it breaks afterwards."""
+@pytest.mark.parametrize("becoming", ["", "exec env -i "], ids=["as it began", "another program"])
+def test_what_still_breaks_is_ended_before_what_mends_begins(session: Session, tmp_path: Path, becoming: str, *, alone: bool) -> None:
+    """With all that it waits for: whoever made it may stand still, or be dead, and nobody would mend what it breaks afterwards.
+
+    Also where nothing is left of what it was begun with but its number.
+    """
     cluster, node = session.cluster.of(1), session.cluster.nodes[0]
     mine = f"601.{os.getpid()}"  # another worker may try the same
-    fault = marking(breaking=f"touch begun; sh -c 'sleep {mine}; touch late'; touch late", inject_within=50.0)
+    fault = marking(breaking=f"touch begun; {becoming}sh -c 'sleep {mine}; touch late'; touch late", inject_within=50.0)
     broke: list[BaseException] = []
 
     def inject() -> None:
@@ -264,6 +269,20 @@ def test_what_still_breaks_is_ended_before_what_mends_begins(session: Session, t
     assert "status 137" in str(broke)
     assert not (tmp_path / "n1" / "late").exists()
     assert subprocess.run(["pgrep", "-fx", f"sleep {mine}"], check=False, capture_output=True).stdout == b""
+
+
+def test_nothing_is_begun_that_nobody_could_end(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it cannot be noted which process breaks, none does; a user of this machine has a place for that."""
+    node = session.cluster.nodes[0]
+    monkeypatch.setattr(users_command, "_noted", lambda *_: "/nowhere/at/all")
+    with pytest.raises(FaultFailed, match="status 125"):
+        marking(breaking="touch begun").inject(session.cluster, [node])
+    assert not (tmp_path / "n1" / "begun").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "theirs"))
+    assert users_command._noted("x-1", LocalMachine("x")).startswith(f"{tmp_path}/theirs/")
+    assert users_command._noted("x-1", node).startswith("/run/")
 
 
 @pytest.mark.parametrize("alone", [False, True])
