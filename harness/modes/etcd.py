@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CLIENT_PORT = 2379
 
 _CLIENT_ERROR = range(400, 500)
-_DOUBTFUL = frozenset({408, 409})
-"""Of those, what the gateway makes of gRPC's Canceled and Aborted: words of one who gave up, not of one who refused."""
+_DOUBTFUL = frozenset({408, 409, 499})
+"""Of those, what the gateway makes of gRPC's Canceled (408; 499 from its second version on) and Aborted: one gave up, nobody refused."""
 _OK = 200
 _RAFT = b'"raft.status": '
 """How the line of ``/debug/vars`` begins that tells of raft: Go's expvar has one for each variable."""

@@ -108,6 +108,7 @@ def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, 
         (Response(429, b'{"error":"etcdserver: too many requests","code":8}'), NotDone),
         (Response(408, b'{"error":"context canceled","code":1}'), InDoubt),
         (Response(409, b'{"error":"aborted","code":10}'), InDoubt),
+        (Response(499, b'{"code":1,"message":"context canceled"}'), InDoubt),
         (Response(200, b"<html>"), InDoubt),
         (Response(200, b"[" * 100_000), InDoubt),
         (Response(200, b"[]"), InDoubt),
@@ -115,7 +116,7 @@ def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, 
     ],
 )
 def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, answer: Behaviour, kind: type[NoGoodAnswer]) -> None:
-    """A refusal (4xx) is definite; one who gave up (408, 409), a failure of the member (5xx) or an answer that is not its own is not."""
+    """A refusal (4xx) is definite; one who gave up (408, 409, 499), a failure of the member (5xx) or an answer that is not its own is not."""
     member.trouble = answer
     with client(member) as etcd, pytest.raises(kind, match=r"127\.0\.0\.1"):
         etcd.put("key", "value")
