@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from harness.core import parameters
 from harness.core.protocols import Cluster, Node, Scaling
 from harness.core.units import counted
 from harness.core.values import MOST_INSTANCES, Effect
@@ -25,11 +24,6 @@ class ForInstances:
     instances: Instances
 
     aims: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        """Raise `ValueError` for a number of instances that no app can have."""
-        if parameters.fits(self) and not 1 <= self.instances <= MOST_INSTANCES:
-            raise ValueError(f"an app has 1 to {MOST_INSTANCES} instances, not {self.instances}")
 
     @property
     def effect(self) -> Effect:

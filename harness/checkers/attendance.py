@@ -91,7 +91,7 @@ def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[S
     wanted = Wanted.of(deeds(history))
     for workload, app in expected.workloads:
         if app in expected.later and total(wanted.due(f"{app}@1", history.observed) or ()) <= BLIND_AFTER:
-            continue  # it never came for certain, or too late: who is not there need not be called
+            continue  # it came too late to be called, or is not known to have come at all
         if (workload, app) not in called:
             points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
     return points

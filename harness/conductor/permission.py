@@ -117,7 +117,8 @@ def unmarked(
 def too_lasting(provider: Provider, action: Action) -> str:
     """Say that an action would change nodes of somebody else's, which nobody would undo; nothing where it would not."""
     effect = action.effect
-    stays = effect.upsets or effect.opens or effect.alters or "Removing" in action.takes
+    comes_or_goes = 0 in effect.runs.values() or "Removing" in action.takes
+    stays = effect.upsets or effect.opens or effect.alters or comes_or_goes
     if not isinstance(provider, Running) or not stays:
         return ""
     why = f"{action.name} is refused on the hosts of {provider.name}: they outlive the run, and nothing would undo it if we were gone"

@@ -243,10 +243,7 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
         last, first = changes[-1].effect.runs[app], changes[0].was.get(app)
         if last != first:
             may = "" if sure[changes[-1].number] else "may have been "
-            done = (
-                f"scaled to {last}{'' if first is None else f' from {first}'}" if last and first != 0 else "deployed" if last else "removed"
-            )
-            found.append(f"{app} {may or 'was '}{done}")
+            found.append(f"{app} {may or 'was '}{_done_to(first, last)}")
     found += [f"{app} may still be stopped and started anew" for app, pieces in renewed(every, end).items() if pieces[-1].end >= end]
     for app in dict.fromkeys(app for each in every if each.outcome is not Outcome.FAIL for app in each.effect.alters):
         may = "" if any(sure[each.number] and app in each.effect.alters for each in every) else "may have been "
@@ -257,6 +254,15 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
             whom = f" on {' '.join(each.targets)}" if each.targets else ""
             found.append(f"{each.name} was done{whom}" + ("" if sure[each.number] else ", or may have been"))
     return found
+
+
+def _done_to(first: int | None, last: int) -> str:
+    """Say what became of an app that had so many instances at first, where that is known, and has so many at last."""
+    if last == 0:
+        return "removed"
+    if first == 0:
+        return "deployed"
+    return f"scaled to {last}{'' if first is None else f' from {first}'}"
 
 
 def number_of(instance: str) -> int | None:
@@ -270,9 +276,7 @@ class Wanted:
     """How many instances of each app are to run when, as far as actions changed that; of all others the plan says it."""
 
     changes: Mapping[str, Sequence[Deed]]  # app → the actions that changed its number, in order; those that surely were not done left out
-    first: Mapping[str, int] = field(
-        default_factory=dict
-    )  # app → how many were to run before the first action of all, as far as that was told
+    first: Mapping[str, int] = field(default_factory=dict)  # app → how many were to run before the first action, as far as it told
 
     @classmethod
     def of(cls, every: Sequence[Deed]) -> Wanted:
