@@ -11,11 +11,12 @@ from pydantic import Field
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, answers_missing, conclude, doubted, missed, plural, unknown, whole
+from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.outages import FEWEST, SLOWED, done_in, first_decided, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
+from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted
-from harness.core.units import Duration, Share
+from harness.core.units import Duration, Names, Share
 from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
 from harness.history.calls import COMMAND, untold
@@ -41,6 +42,9 @@ class LoadServed:
     all the time since the one before, so that a gap is only known where lines are dense. What it did not tell of convicts nobody; nor does an early
     end, or what was so before the first fault: where no call went well just before that was decided, all is unknown. Its status speaks of the whole
     run, so it convicts only where all calls before the first fault went well, and the machine was let run.
+    With `during` it is what it told of the time of a fault alone, with `outside` of the time without one (`harness.checkers.windows`), which says
+    nothing of its status. A line over an edge of such a time turns no share, and a gap is over with it: one that had not ended when a time was over
+    in which none could be too long makes it unknown.
     """
 
     name: ClassVar[str] = COMMAND
@@ -49,38 +53,47 @@ class LoadServed:
     gap: Duration | None = None
     status: Annotated[int | None, Field(ge=0, le=255, description="the exit status with which it must end by itself, such as 0")] = None
     expected: Expected = field(default_factory=Expected)
+    during: Names = ()
+    outside: Names = ()
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what promises nothing."""
+        """Raise `ValueError` for what promises nothing, and for a status that is to be judged on a part of a run."""
         if self.share is None and self.gap is None and self.status is None:
             raise ValueError("found a promise of nothing; expected share, gap or status, or several of them")
+        if self.status is not None and (self.during or self.outside):
+            raise ValueError("found status beside during or outside; expected share or gap there, and a promise of its own for the status")
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold the counts, the share, the gap and the status."""
         return either_way(history, self._check)
 
     def _check(self, history: History) -> Finding:
-        window = judged_time(history)
-        if window is None:
+        all_of = judged_time(history)
+        if all_of is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         load = loads(history).get(self.called)
         if load is None:
             return conclude(self.name, history, [unknown(f"the command {self.called} was never begun")], "")
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, all_of)
+        return conclude(self.name, history, *windows.judged(lambda each: self._judged(history, load, each, all_of)))
+
+    def _judged(self, history: History, load: Load, window: Window, all_of: Interval) -> Report:
+        """Judge one time, of `all_of` that there is."""
         details: dict[str, Json] = {
             "from": neat(window.start),
             "to": neat(window.end),
             "ended": None if load.ended is None else neat(load.ended),
             "status": load.status,
         }
-        points, said = self._early(history, load), []
+        points, said = self._early(history, load, window), []
         if self.status is not None:
-            points += self._ended(history, load, self.status, window)
+            points += self._ended(history, load, self.status, all_of)
             said.append(f"the command {self.called} ended with status {load.status}")
         if self.share is not None or self.gap is not None:
-            more, words = self._told(history, load, window, details)
+            more, words = self._told(history, load, window, all_of, details)
             points += more
             said += words
-        return conclude(self.name, history, points, "; ".join(said), details)
+        return Report(points, "; ".join(said), details)
 
     def _ended(self, history: History, load: Load, status: int, window: Interval) -> list[Point]:
         """Judge how it ended. A wrong status may be for any call since it was begun, and nobody knows by how much it missed what it asks for."""
@@ -99,19 +112,27 @@ class LoadServed:
         why = self._before(history, load, window) or self._failed_before(history, load, window) or not_let_run(history, life)
         return [doubted(missed(text, load.entry, over=[life]), why)]
 
-    def _told(self, history: History, load: Load, window: Interval, details: dict[str, Json]) -> tuple[list[Point], list[str]]:
+    def _told(
+        self, history: History, load: Load, asked: Window, all_of: Interval, details: dict[str, Json]
+    ) -> tuple[list[Point], list[str]]:
         """Judge what it told of its calls, until its own end where that comes first."""
         who = f"the command {self.called}"
-        window = Interval(window.start, max(window.start, min(window.end, load.over)))
-        if void := self._before(history, load, window):
+        left = [Interval(each.start, min(each.end, load.over)) for each in asked.pieces if each.start < load.over]
+        window = replace(asked, pieces=tuple(left) or (Interval(asked.start, asked.start),))
+        if void := self._before(history, load, all_of):
             return [unknown(f"{void}: then it shows nothing of it", load.entry)], []
-        # From the decision on nobody knows whether it had bitten.
-        pieces = [each for each in load.pieces if each.end > first_decided(history, window.start) and each.start < window.end]
+        # From the decision on nobody knows whether it had bitten; of the time of one fault `Windows.judged` sees to that.
+        decided = first_decided(history, all_of.start)
+        perhaps = window.pieces if window.named else [Interval(min(decided, window.start), window.end)]
+        # What counts for the time of a fault must surely lie in it, however late the beginning of a line was heard of.
+        late = SLOT if window.named else 0.0
+        pieces = [each for each in load.pieces if any(each.end > part.start and each.start - late < part.end for part in perhaps)]
         # What it told over a stall of ours may be so since we did not mend meanwhile.
         inside = [
             each
             for each in pieces
-            if window.start <= each.start and each.end <= window.end and not common([Interval(each.start, each.end)], blind(history))
+            if any(part.start <= each.start - late and each.end <= part.end for part in window.pieces)
+            and not common([Interval(each.start, each.end)], blind(history))
         ]
         counts = sum((each.tally for each in inside), Tally())
         calls = counts.calls
@@ -124,27 +145,31 @@ class LoadServed:
         said = []
         if self.share is not None:
             figures = f"{counts.ok / calls:.1%} of {plural(calls, 'call')}" if calls else "no call"
-            said.append(f"{figures} of {who} went well from {at(window.start)} to {at(window.end)} (promised {self.share:.1%})")
+            said.append(f"{figures} of {who} went well {window.when} (promised {self.share:.1%})")
             bad = [each.entry for each in inside if each.tally.failed]
-            due = _due(load.pieces, window, first_decided(history, window.start))
+            due = sum(_due(load.pieces, part, decided) for part in window.pieces)
             points += [
                 replace(each, evidence=tuple(bad))
                 for each in _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
             ]
         if self.gap is not None:
-            longest, sure = _longest(load.pieces, window), _sure(load.pieces, window)
+            longest = _longest(load.pieces, window)
+            sure = max((gap for part in window.pieces for gap in _sure(load.pieces, part)), key=lambda each: each.length, default=None)
             details["gap"] = neat(longest.length)
             said.append(
-                f"{who} told of no good call for {lasted(longest.length)} at most, from {at(longest.start)} (allowed {given(self.gap)})"
+                f"{who} told of no good call for {lasted(longest.length)} at most, from {at(longest.start)}{window.after_it} "
+                f"(allowed {given(self.gap)})"
             )
             if sure is not None and sure.length > self.gap:
-                text = f"no call of {who} went well for {lasted(sure.length)} from {at(sure.start)}, {given(self.gap)} were allowed"
+                text = f"no call of {who} went well for {lasted(sure.length)} from {at(sure.start)}{window.after_it}, {given(self.gap)} were allowed"
                 over = until_late(history, [sure], self.gap)
                 bad = [each.entry for each in load.pieces if sure.start <= each.start < sure.end]
                 points.append(missed(f"{text}{done_in(history, [sure])}", *bad, over=over, by=sure.length - self.gap))
             elif longest.length > self.gap:
                 seen = f"surely {lasted(sure.length)} of that" if sure is not None else "none of that is sure"
                 points.append(unknown(f"{said[-1]}; but {seen}: its lines are too far apart to tell"))
+            else:
+                points += _open(load.pieces, window, self.gap, who)
         return points, said
 
     def _before(self, history: History, load: Load, window: Interval) -> str:
@@ -177,10 +202,13 @@ class LoadServed:
             return ""
         return f"calls of the command {self.called} failed, or may have, before the first fault was made (at {at(decided)})"
 
-    def _early(self, history: History, load: Load) -> list[Point]:
+    def _early(self, history: History, load: Load, window: Window) -> list[Point]:
         """Say that it ended too early to tell of all that was broken, or badly, with no word of that in the promise."""
-        over = max((held.end for band in fault_bands(history) if (held := band.held(history.end)) is not None), default=0.0)
         end = f"the command {self.called} ended at {at(load.ended or 0.0)}"
+        if window.whose:
+            early = load.ended is not None and load.ended < window.end
+            return [unknown(f"{end}, {window.when}: of what came then it told nothing", load.entry)] if early else []
+        over = max((held.end for band in fault_bands(history) if (held := band.held(history.end)) is not None), default=0.0)
         if load.ended is not None and load.ended < over:
             return [unknown(f"{end}, before the last fault was mended (at {at(over)}): of what came then it told nothing", load.entry)]
         if load.itself and load.status and self.status is None and load.ended is not None and load.ended < history.observed:
@@ -189,7 +217,7 @@ class LoadServed:
 
 
 def _share(
-    history: History, share: float, figures: str, counts: Tally, edges: Tally, due: float, window: Interval, *, sure: bool
+    history: History, share: float, figures: str, counts: Tally, edges: Tally, due: float, window: Window, *, sure: bool
 ) -> list[Point]:
     """Judge the share. What was told over an edge of the time, or over a stall, and what was `due`, turns nothing, and may turn all."""
     calls = counts.calls
@@ -199,7 +227,8 @@ def _share(
         if not (sure and whole(history)):
             return [unknown(f"{figures}; but more may have gone well than was told")]
         late = (share * calls - counts.ok) / calls * window.length
-        return [missed(f"{figures}{done_in(history, [window])}", over=watched(history, window), by=late, spread=True)]
+        over = [part for each in window.pieces for part in watched(history, each)]
+        return [missed(f"{figures}{done_in(history, window.pieces)}", over=over, by=late, spread=True)]
     if counts.ok < share * (calls + edges.failed):
         return [unknown(f"{figures}; but of {plural(edges.calls, 'call')} more it is not known whether they count")]
     if counts.ok < share * (calls + edges.failed + due):
@@ -226,8 +255,21 @@ def _due(pieces: Sequence[CountedCalls], window: Interval, decided: float) -> fl
     return due + rate * max(0.0, window.end - early)
 
 
-def _longest(pieces: Sequence[CountedCalls], window: Interval) -> Interval:
-    """Return the longest time in which no call may have gone well: from the beginning of one good line to the end of the next, or of the time."""
+def _longest(pieces: Sequence[CountedCalls], window: Window) -> Interval:
+    """Return the longest time in which no call may have gone well: from the beginning of one good line to the end of the next, or of the time.
+
+    What was so before the time of a fault, or between two of them, is none of it.
+    """
+    found = [
+        Interval(max(gap.start, part.start), max(gap.end, part.start)) if window.named else gap
+        for part in window.pieces
+        for gap in _perhaps(pieces, part)
+    ]
+    return max(found, key=lambda each: each.length)
+
+
+def _perhaps(pieces: Sequence[CountedCalls], window: Interval) -> list[Interval]:
+    """Return every time in which no call may have gone well, in one piece of a time; the last one goes on to its end."""
     early = window.start
     found = [Interval(early, early)]
     for each in pieces:
@@ -238,12 +280,25 @@ def _longest(pieces: Sequence[CountedCalls], window: Interval) -> Interval:
             break
         found.append(Interval(early, max(early, min(each.end, window.end))))
         early = each.start - SLOT
-    found.append(Interval(early, max(early, window.end)))
-    return max(found, key=lambda each: each.length)
+    return [*found, Interval(early, max(early, window.end))]
 
 
-def _sure(pieces: Sequence[CountedCalls], window: Interval) -> Interval | None:
-    """Return the longest time of which lines tell without a break that calls were made, and that none went well."""
+def _open(pieces: Sequence[CountedCalls], window: Window, allowed: float, who: str) -> list[Point]:
+    """Doubt that a gap would not have been too long, had there been time for that: one that had not ended when the time of a fault was over."""
+    if not window.named or window.longest > allowed:
+        return []
+    usual = max(SHORTEST_SILENCE, FEWEST_PACES * pace([each.end for each in pieces]))
+    for part in window.pieces:
+        last = Interval(max(part.start, _perhaps(pieces, part)[-1].start), part.end)
+        bad = [each for each in pieces if each.tally.failed and not each.tally.ok and last.start < each.end and each.start < last.end]
+        if bad or last.length > usual:
+            text = f"{who} told of no good call for {lasted(last.length)} from {at(last.start)}, and of none when that was over{window.after_it}"
+            return [unknown(f"{text}: {window.short(allowed)}", *(each.entry for each in bad))]
+    return []
+
+
+def _sure(pieces: Sequence[CountedCalls], window: Interval) -> list[Interval]:
+    """Return the times of which lines tell without a break that calls were made, and that none went well."""
     found: list[Interval] = []
     start: float | None = None
     before = -math.inf
@@ -257,4 +312,4 @@ def _sure(pieces: Sequence[CountedCalls], window: Interval) -> Interval | None:
         start = max(window.start, each.start) if start is None else start
         end = min(each.end, window.end) - SLOT
         found += [Interval(start, end)] if end > start else []
-    return max(found, key=lambda each: each.length, default=None)
+    return found

@@ -200,7 +200,7 @@ def _windows_too_short(made: Plan) -> list[str]:
     said = []
     for each in made.promises:
         for name in (name for name in getattr(each, "during", ()) if name in holds):
-            allowed = getattr(each, "gap", getattr(each, "longest", 0.0))
+            allowed = getattr(each, "gap", getattr(each, "longest", None)) or 0.0
             if allowed >= holds[name]:
                 said.append(
                     f"{each.name} during {name} allows {spelled(allowed)}, and {name} is held for {spelled(holds[name])}: nothing can be too long in "

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from harness.checkers import Assumptions, LoadServed
+from harness.checkers.expected import Expected
 from harness.conductor import permission, spelling
 from harness.core import parameters
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import BadInput, HarnessError, Unsupported
 from harness.core.protocols import Action, Cluster, Fault
-from harness.core.values import HERE, Outcome, Unavailable, Verdict
+from harness.core.values import HERE, Finding, Outcome, Unavailable, Verdict
 from harness.history.events import Answered, History, Invoked, Note
 from harness.history.loads import MOST, SLOT, CountedCalls, Load, Tally, loads, tally
 from harness.history.recorder import Recorder
@@ -595,6 +596,106 @@ def made_up(seed: int) -> tuple[list[tuple[float, bool]], list[CountedCalls]]:
 
 
 END = 75.0
+CUT = Expected(named=(("cut", (1,)),))
+"""The good run's fault has a name."""
+
+
+def windowed(name: str, promise: LoadServed, history: History, expected: Expected = CUT) -> Finding:
+    """Return what is found in the time of its fault, or outside of it."""
+    part: dict[str, Any] = {name: ("cut",)}
+    return dataclasses.replace(promise, expected=expected, **part).check(history)
+
+
+WINDOWED: dict[str, tuple[str, LoadServed, Counts, Verdict, str]] = {
+    "all went well": ("during", ALL, good, Verdict.HELD, "100.0% of"),
+    "bad outside": ("during", ALL, but(53, 64, (0, 10)), Verdict.HELD, "while cut was in force"),
+    "bad in it": ("during", ALL, but(20, 28, (0, 10)), Verdict.BROKEN, "went well for 7.8 s from 20.0 s while cut was in force"),
+    "few went well in it": ("during", LoadServed("load", 0.9), but(12, 48, (5, 5)), Verdict.BROKEN, "while cut was in force"),
+    "bad in it, outside": ("outside", ALL, but(20, 28, (0, 10)), Verdict.HELD, "while cut was not there"),
+    "bad after it": ("outside", ALL, but(53, 64, (0, 10)), Verdict.BROKEN, "went well for"),
+    "bad in it to its end, and allowed": (
+        "during",
+        LoadServed("load", gap=45.0),
+        but(30, 62, (0, 10)),
+        Verdict.UNKNOWN,
+        "would have to be in force",
+    ),
+    "silent in it to its end, and allowed": (
+        "during",
+        LoadServed("load", gap=45.0),
+        but(30, 62, None),
+        Verdict.UNKNOWN,
+        "would have to be in force",
+    ),
+    "well at its end, and allowed": ("during", LoadServed("load", gap=45.0), but(20, 40, (0, 10)), Verdict.HELD, ""),
+    "a silence in it": ("during", ALL, but(20, 28, None), Verdict.UNKNOWN, "none of that is sure"),
+    "bad already before": ("during", ALL, but(5, 28, (0, 10)), Verdict.UNKNOWN, "then it shows nothing of it"),
+    "over its edge": (
+        "during",
+        LoadServed("load", 0.9),
+        lambda time: (1000, 0) if 50 < time < 55 else (85, 15) if time > 9 else (10, 0),
+        Verdict.UNKNOWN,
+        "it is not known whether they count",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WINDOWED)
+def test_a_promise_of_a_command_may_be_about_the_time_of_a_fault(kind: str) -> None:
+    """What was told of any other time convicts nobody there, and acquits nobody."""
+    name, promise, counts, verdict, words = WINDOWED[kind]
+    finding = windowed(name, promise, told(counts, every=4.0 if kind == "over its edge" else 1.0))
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(("end", "verdict"), [(40.0, Verdict.UNKNOWN), (60.0, Verdict.HELD)])
+def test_a_command_must_run_for_as_long_as_the_fault_whose_time_is_judged(end: float, verdict: Verdict) -> None:
+    """What comes after that is not asked: nor how it ended then."""
+    finding = windowed("during", ALL, told(good, end=end, status=3))
+    assert (finding.verdict, "of what came then it told nothing" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), (
+        finding.summary
+    )
+
+
+def test_a_fault_that_was_never_made_has_no_time_in_which_calls_could_go_well() -> None:
+    """Nor has one that nobody knows."""
+    for expected in (Expected(), Expected(named=(("cut", (7,)),))):
+        for name in ("during", "outside"):
+            finding = windowed(name, ALL, told(good), expected)
+            assert finding.verdict is Verdict.UNKNOWN
+
+
+def test_how_a_command_ends_is_not_about_a_part_of_a_run() -> None:
+    """It ends once."""
+    for part in ({"during": ("cut",)}, {"outside": ("cut",)}):
+        with pytest.raises(ValueError, match="found status beside during or outside"):
+            LoadServed("load", 0.9, status=0, **part)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["during", "outside"])
+@pytest.mark.parametrize("seeds", range(4))
+def test_whatever_is_told_of_the_time_of_a_fault_nobody_is_wronged(seeds: int, name: str) -> None:
+    """By the calls themselves, those in that time alone."""
+    sure = 0
+    for seed in range(seeds * 20, seeds * 20 + 20):
+        calls, pieces = made_up(seed)
+        story = node_kill().endures(recovery=16.5)
+        history = story.told_by("load", 0.0, END, [(each.start, each.end, each.tally) for each in pieces]).history()
+        details: Any = windowed(name, LoadServed("load", gap=1.0), history).details
+        times = [(float(each["from"]), float(each["to"])) for each in details["pieces"]]
+        edges = [[early, *(time for time, good in calls if good and early <= time <= late), late] for early, late in times]
+        truth = max(later - sooner for each in edges for sooner, later in itertools.pairwise(each))
+        for allowed in (2.0, 4.0, 6.0, 8.0):
+            verdict = windowed(name, LoadServed("load", gap=allowed), history).verdict
+            assert verdict is not (Verdict.BROKEN if truth <= allowed else Verdict.HELD), (seed, allowed, truth)
+            sure += verdict is not Verdict.UNKNOWN
+        inside = [good for time, good in calls if any(early <= time <= late for early, late in times)]
+        share = sum(inside) / len(inside)
+        for promised in (share - 0.1, share + 0.1):
+            verdict = windowed(name, LoadServed("load", share=min(1.0, max(0.0, promised))), history).verdict
+            assert verdict is not (Verdict.BROKEN if promised < share else Verdict.HELD), (seed, promised, share)
+            sure += verdict is not Verdict.UNKNOWN
+    assert sure > 20 * 6 // 12, "a promise of which nobody can ever tell is worth nothing"
 
 
 @pytest.mark.parametrize("seeds", range(10))
