@@ -213,7 +213,7 @@ def _pulled_words(origin: InRegistry, kept: AppImage | None, there: str) -> str:
     if kept is not None:
         return f"{there}, pulled from {origin.source}{tls} as {kept.digest}; loaded into nodes as {kept.name}"
     lacks = pulling.missing() or (_like(origin) if not there else "")
-    when = f"{there or 'not in the cache yet'}: pulled once by this machine from {origin.host}{tls}, before nodes are made"
+    when = f"{there or 'not in the cache yet'}; pulled once by this machine from {origin.host}{tls}, before nodes are made"
     return f"{when}; loaded into nodes as {origin.name}" + (f"; {lacks}" if lacks else "")
 
 

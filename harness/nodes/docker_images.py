@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.core import pace, stops
 from harness.core.clock import Deadline
 from harness.core.errors import Expired, HarnessError, Unreachable, Unsupported, gist, in_words
 from harness.core.protocols import DockerAccess
+from harness.host import untrusted
+from harness.web import BY_WHAT_WAS_SENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +25,9 @@ LOAD_SECONDS = 60.0
 A_SECOND = 2 << 20
 SILENT_SECONDS = 60.0
 """How long a daemon may say nothing meanwhile: it tells of each layer as it takes it."""
-_MOST_SAID = 100_000  # lines
+_KEPT = 1 << 16  # bytes: the end of what a daemon said is what counts
 _PIECE = 1 << 20
+_NONE = "No such image"
 
 
 def load(node: Node, path: Path, name: str, image_id: str, clock: Clock) -> None:
@@ -38,43 +41,62 @@ def load(node: Node, path: Path, name: str, image_id: str, clock: Clock) -> None
 
     if not isinstance(node, DockerAccess):
         raise Unsupported(f"{node.name} offers no way to its Docker daemon, which the image {name} was to be loaded by")
+    if _has(node, name) == image_id:
+        return
     deadline = Deadline(clock, pace.limit(LOAD_SECONDS) + path.stat().st_size / A_SECOND)
     client = node.docker(timeout=pace.limit(SILENT_SECONDS))
     try:
-        if _has(client, name) == image_id:
-            return
         said = _loaded(client, path, name, deadline)
-        found = _has(client, name)
-    except (docker.errors.DockerException, RequestException, HTTPError, OSError, ValueError) as error:
+    except (docker.errors.DockerException, RequestException, HTTPError, OSError, *BY_WHAT_WAS_SENT) as error:
         raise Unreachable(node.name, f"its Docker daemon to load {name}", in_words(error)) from error
     finally:
         client.close()
-    if found != image_id:
+    if _has(node, name) != image_id:
         raise HarnessError(f"{node.name}: Docker did not load the image {name}: {gist(said) or 'it says nothing'}")
 
 
-def _has(client: docker.DockerClient, name: str) -> str:
-    """Return the id of the image that a daemon has under a name; empty where it has none."""
-    import docker  # noqa: PLC0415 - see `load`
-
-    api: Any = client.api
-    try:
-        return str(api.inspect_image(name)["Id"]).removeprefix("sha256:")
-    except docker.errors.ImageNotFound:
-        return ""
+def _has(node: Node, name: str) -> str:
+    """Return the id of the image that a node has under a name; empty where it has none. Raises `HarnessError` where nobody can tell."""
+    found = node.run("docker", "image", "inspect", "--format", "{{.Id}}", "--", name, timeout=pace.limit(SILENT_SECONDS))
+    if found.ok:
+        return found.text.strip().removeprefix("sha256:")
+    said = found.err.decode(errors="replace")
+    if _NONE not in said:
+        raise HarnessError(f"{node.name}: Docker does not say whether it has the image {name}: {gist(said) or f'status {found.exit}'}")
+    return ""
 
 
 def _loaded(client: docker.DockerClient, path: Path, name: str, deadline: Deadline) -> str:
     """Hand an archive to a daemon, and return the last of what it said. Raises `Expired`."""
-    api: Any = client.api
-    last = ""
-    for number, each in enumerate(api.load_image(_pieces(path, name, deadline))):
-        if deadline.expired or number > _MOST_SAID:
-            raise Expired(f"Docker to load {name}", deadline.seconds, last)
-        stops.go_on()
-        told = each.get("error") or each.get("stream") if isinstance(each, dict) else None
-        last = str(told).strip() if told else last
-    return last
+    api = client.api
+    # Not the SDK's own `load_image`, whose answer may be of any length.
+    with api.post(
+        f"{api.base_url}/v{api.api_version}/images/load",
+        data=_pieces(path, name, deadline),
+        headers={"Content-Type": "application/x-tar"},
+        timeout=pace.limit(SILENT_SECONDS),
+        stream=True,
+    ) as answer:
+        end = b""
+        while piece := answer.raw.read1(_KEPT, decode_content=False):
+            stops.go_on()
+            if deadline.expired:
+                raise Expired(f"Docker to load {name}", deadline.seconds, _last(end))
+            end = (end + piece)[-_KEPT:]
+    return _last(end)
+
+
+def _last(said: bytes) -> str:
+    """Return the last that a daemon said, in its own words: an error, or what it has done."""
+    for line in reversed(said.splitlines()):
+        try:
+            told = untrusted.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        words = [told.get(each) for each in ("error", "message", "stream")] if isinstance(told, dict) else []
+        if found := next((each for each in words if isinstance(each, str) and each.strip()), ""):
+            return found.strip()
+    return ""
 
 
 def _pieces(path: Path, name: str, deadline: Deadline) -> Iterator[bytes]:

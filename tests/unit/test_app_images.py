@@ -92,7 +92,7 @@ def test_an_archive_is_kept_under_a_name_by_what_is_in_it(tmp_path: Path) -> Non
 def test_an_image_is_pulled_once(cache: Path, pulls: list[str], tmp_path: Path) -> None:
     """A second run, and another scenario, find it in the cache; the plan says so, with its digest."""
     told = app_images.words("nginx:1.25", str(tmp_path / "s.yaml"))
-    assert "not in the cache yet: pulled once by this machine from docker.io" in told
+    assert "not in the cache yet; pulled once by this machine from docker.io" in told
     first = brought("nginx:1.25", tmp_path)
     assert brought("nginx:1.25", tmp_path / "elsewhere").path == first.path
     assert pulls == ["docker.io/library/nginx:1.25"]

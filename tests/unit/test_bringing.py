@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import docker.errors
@@ -18,7 +20,7 @@ from harness.conductor.options import Options
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, Expired, FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster
-from harness.core.values import App
+from harness.core.values import App, Result
 from harness.host import app_images
 from harness.host.app_images import AppImage
 from harness.nodes import docker_images
@@ -34,29 +36,28 @@ ID = "ab" * 32
 class Daemon:
     """A node's Docker: what images it has, by name, and what it does with one that it is handed."""
 
-    def __init__(self, **does: Any) -> None:
+    base_url, api_version = "http+docker://node", "1.41"
+
+    def __init__(self, *, says: bytes | None = None, fails: Exception | None = None, asked: str = "") -> None:
         self.images: dict[str, str] = {}
         self.taken = b""
         self.closed = False
         self.api = self
-        self._does = does
+        self.asked = asked
+        self._says, self._fails = says, fails
 
-    def inspect_image(self, name: str) -> dict[str, str]:
-        """Tell of an image."""
-        if error := self._does.get("fails"):
-            raise error
-        if name not in self.images:
-            raise docker.errors.ImageNotFound(name)
-        return {"Id": f"sha256:{self.images[name]}"}
-
-    def load_image(self, pieces: Iterator[bytes]) -> Iterator[dict[str, str]]:
+    @contextmanager
+    def post(self, url: str, *, data: Iterator[bytes], stream: bool, **_: Any) -> Iterator[Any]:
         """Take an image."""
-        self.taken = b"".join(pieces)
-        if says := self._does.get("says"):
-            yield from says
-            return
-        self.images["web:1"] = ID
-        yield {"stream": "Loaded image: web:1\n"}
+        assert url.endswith("/v1.41/images/load")
+        assert stream
+        self.taken = b"".join(data)
+        if self._fails is not None:
+            raise self._fails
+        if self._says is None:
+            self.images["web:1"] = ID
+        pieces = io.BytesIO(b'{"stream":"Loaded image: web:1"}' if self._says is None else self._says)
+        yield SimpleNamespace(raw=SimpleNamespace(read1=lambda size, **_: pieces.read(size)))
 
     def close(self) -> None:
         """Take note."""
@@ -69,6 +70,17 @@ class DockerNode(MemoryNode):
     def __init__(self, name: str, daemon: Daemon) -> None:
         super().__init__(name, "10.77.0.11")
         self.daemon = daemon
+
+    def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:
+        """Tell of an image."""
+        assert argv[:3] == ("docker", "image", "inspect")
+        assert timeout
+        assert not stdin
+        if self.daemon.asked:
+            return Result(argv, 1, b"", self.daemon.asked.encode())
+        if argv[-1] not in self.daemon.images:
+            return Result(argv, 1, b"\n", f"Error: No such image: {argv[-1]}".encode())
+        return Result(argv, 0, f"sha256:{self.daemon.images[argv[-1]]}\n".encode(), b"")
 
     def docker(self, timeout: float) -> Any:
         """Return the way to it."""
@@ -105,15 +117,18 @@ def test_an_image_is_loaded_where_it_is_not_there_yet(packed: Path) -> None:
     ("does", "error", "said"),
     [
         (
-            {"says": [{"stream": "going on"}, {"errorDetail": {}, "error": "no space left on device"}]},
+            {"says": b'{"stream":"going on"}\r\n{"errorDetail":{},"error":"no space left on device"}'},
             HarnessError,
             "no space left on device",
         ),
-        ({"says": [{}]}, HarnessError, "it says nothing"),
-        ({"says": [7]}, HarnessError, "it says nothing"),
+        ({"says": b'{"message":"server error"}'}, HarnessError, "server error"),
+        ({"says": b"{}"}, HarnessError, "it says nothing"),
+        ({"says": b"7\n[[[[" + b"[" * 10_000}, HarnessError, "it says nothing"),
+        ({"says": b'{"status":"Loading"}\n' * 100_000 + b'{"error":"at last"}'}, HarnessError, "at last"),
         ({"fails": docker.errors.APIError("internal error")}, Unreachable, "internal error"),
         ({"fails": Refused("refused")}, Unreachable, "refused"),
         ({"fails": TimeoutError("timed out")}, Unreachable, "timed out"),
+        ({"asked": "Cannot connect to the Docker daemon"}, HarnessError, "does not say whether it has the image web:1: Cannot connect"),
     ],
 )
 def test_a_daemon_that_does_not_take_an_image_is_named_with_what_it_said(
@@ -125,7 +140,7 @@ def test_a_daemon_that_does_not_take_an_image_is_named_with_what_it_said(
         loaded(daemon, packed)
     assert "n1" in str(caught.value)
     assert said in str(caught.value)
-    assert daemon.closed
+    assert daemon.closed or does.get("asked")
 
 
 def test_a_daemon_that_takes_an_image_for_ever_is_given_up_on(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +264,7 @@ def test_modes_are_handed_images_as_nodes_call_them(tmp_path: Path, packed: Path
 
 def test_a_node_that_does_not_take_an_image_is_named_and_all_others_have_it(tmp_path: Path, packed: Path) -> None:
     """All of them are waited for."""
-    good, bad = Daemon(), Daemon(says=[{"error": "disk full"}])
+    good, bad = Daemon(), Daemon(says=b'{"error":"disk full"}')
     with pytest.raises(FaultFailed, match=r"loading the image \./app\.tar failed on 1 of 2 nodes:\n +n2: .*disk full"):
         bringing.load({"./app.tar": entry(packed, "web:1")}, cluster_of(good, bad), Options(tmp_path))
     assert good.images == {"web:1": ID}
