@@ -272,7 +272,11 @@ class ScenarioFile(pytest.File):
 
         All that is wrong with the file, in any of the modes, is one collection error, without a traceback.
         """
+        from harness.scenario import recognition  # noqa: PLC0415 - see `_options`
+
         modes = _modes(self.config)
+        if (link := recognition.linked(self.path)) and not self.session.isinitpath(self.path):
+            raise self.CollectError(_beside(link, self.path))
         problems: dict[str, None] = {}
         items = []
         for mode in modes or (None,):

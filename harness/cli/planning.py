@@ -58,6 +58,8 @@ def tell_left_out(ctx: click.Context, made: Sequence[Plan], left_out: Sequence[N
 
 def _expanded(files: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
     """Return every file, for a folder the scenario files in it, and a problem for each folder that has none."""
+    from harness.scenario import recognition  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
     paths: list[Path] = []
     problems: list[Problem] = []
     for path in files:
@@ -65,7 +67,9 @@ def _expanded(files: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
         if found is None:
             paths.append(path)
         elif found:
-            paths += found
+            links = {each: recognition.linked(each) for each in found}
+            problems += [each for each in links.values() if each is not None]
+            paths += [each for each in found if links[each] is None]
         else:
             problems.append(Problem(str(path), 0, 0, "a folder without scenario files", "files named *.yaml in it"))
     return paths, problems

@@ -78,6 +78,16 @@ def itself(path: Path, most: int, expected: str) -> Iterator[BinaryIO]:
         raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
 
 
+def leads_out(folder: Path, name: str) -> bool:
+    """Whether links on the way to a file lead out of a folder: who fills that does not choose what else is read of the machine it is read on.
+
+    What is named plainly is read wherever it lies.
+    """
+    base = Path(os.path.realpath(folder))
+    real = os.path.realpath(base / name)
+    return real != os.path.normpath(base / name) and not Path(real).is_relative_to(base)
+
+
 def there(path: Path) -> bool:
     """Whether something has this name, also where it is a name that nothing can have. What cannot be looked at may be there."""
     try:

@@ -113,7 +113,7 @@ def _body(reading: Draft, name: str, place: Place) -> tuple[str, str] | None:
     folder = Path(reading.doc.file).parent
     path = folder / name
     file = os.path.normpath(path)
-    if _leads_out(folder, name):
+    if untrusted.leads_out(folder, name):
         hint = "name the file itself; a link is followed within the scenario's folder alone"
         reading.add(place, f"{shown(name)}: a link that leads elsewhere", _WHAT, hint)
         return None
@@ -130,16 +130,6 @@ def _body(reading: Draft, name: str, place: Place) -> tuple[str, str] | None:
     except BadInput as error:
         reading.problems += error.problems
         return None
-
-
-def _leads_out(folder: Path, name: str) -> bool:
-    """Whether links on the way to a file lead out of a folder: who writes a scenario does not choose what else is read of the machine it is run on.
-
-    What is named plainly is read wherever it lies.
-    """
-    base = Path(os.path.realpath(folder))
-    real = os.path.realpath(base / name)
-    return real != os.path.normpath(base / name) and not Path(real).is_relative_to(base)
 
 
 def _neighbour(path: Path) -> str:

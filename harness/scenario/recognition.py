@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness import document
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, Problem
 from harness.host import untrusted
 
 if TYPE_CHECKING:
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?scenario["']?[ \t]*:""", re.MULTILINE)
 _LIKE_OURS = re.compile(rb"""^(?:\xef\xbb\xbf)?["']?(?:why|promises|workloads|settle)["']?[ \t]*:""", re.MULTILINE)
+
+
+def linked(path: Path) -> Problem | None:
+    """Say that a file which nobody named, but a folder holds, is a link out of that: it may lead to what only the user may read."""
+    if not untrusted.leads_out(path.parent, path.name):
+        return None
+    return Problem(
+        str(path), 0, 0, "a link that leads elsewhere", "a scenario file", "name the file itself: one of a folder is not followed"
+    )
 
 
 def is_ours(path: Path, *, named: bool) -> bool:

@@ -114,6 +114,23 @@ def test_what_is_not_there_is_said_so(call: Callable[..., Result]) -> None:
         assert call(*args).exit_code == 2
 
 
+def test_nothing_that_a_link_of_somebody_elses_leads_to_is_read(call: Callable[..., Result], tmp_path: Path) -> None:
+    """Neither the definition of an app nor a file of a folder: what only root may read would be shown. A file that is named may be one."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2: x\n")
+    Path("theirs/units").mkdir(parents=True)
+    Path("theirs/units/hello@.service").symlink_to(secret)
+    Path("theirs/x.yaml").symlink_to(secret)
+    own = GOOD.replace("  - name: web\n", "  - name: web\n    native: units/hello@.service\n")
+    Path("theirs/own.yaml").write_text(own, encoding="utf-8")
+    result = call("plan", "theirs")
+    assert result.exit_code == 2
+    assert "hunter2" not in result.output
+    assert "theirs/x.yaml: a link that leads elsewhere; expected a scenario file; name the file itself" in result.output
+    assert "'units/hello@.service': a link that leads elsewhere" in result.output
+    assert "an unknown key 'hunter2'" in call("plan", "theirs/x.yaml").output
+
+
 def test_a_machine_without_the_tools_is_told_all_that_it_lacks(
     call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -350,6 +350,18 @@ def test_only_scenario_files_are_collected(bench: Bench) -> None:
     bench.run(str(elsewhere)).assert_outcomes(passed=1)
 
 
+def test_a_scenario_that_a_link_leads_to_is_collected_only_by_its_name(bench: Bench) -> None:
+    """In a folder of somebody else's it may lead to what only the user may read."""
+    elsewhere = bench.scenario("held-three", "elsewhere")
+    folder = bench.pytester.path / "scenarios"
+    folder.mkdir(exist_ok=True)
+    (folder / "link.yaml").symlink_to(elsewhere)
+    result = bench.run()
+    result.assert_outcomes(errors=1)
+    assert "scenarios/link.yaml: a link that leads elsewhere; expected a scenario file" in "\n".join(result.outlines)
+    bench.run("scenarios/link.yaml").assert_outcomes(passed=1)
+
+
 def test_scenarios_can_be_chosen_as_any_test(bench: Bench) -> None:
     """By -k, by -m and by node id; -x stops after the first failure."""
     for name in ("held-one", "held-two", "broken-one", "broken-two"):
