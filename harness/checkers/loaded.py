@@ -19,7 +19,7 @@ from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Names, Share
 from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
-from harness.history.calls import COMMAND, untold
+from harness.history.calls import COMMAND, not_made, untold
 from harness.history.intervals import Interval, common, neat
 from harness.history.loads import SLOT, CountedCalls, Load, Tally, loads
 from harness.history.situation import FRESH
@@ -127,12 +127,13 @@ class LoadServed:
         # What counts for the time of a fault must surely lie in it, however late the beginning of a line was heard of.
         late = SLOT if window.named else 0.0
         pieces = [each for each in load.pieces if any(each.end > part.start and each.start - late < part.end for part in perhaps)]
-        # What it told over a stall of ours may be so since we did not mend meanwhile.
+        # What it told over a stall of ours may be so since we did not mend meanwhile, or, where this machine could make no calls, by that.
+        unseen = [*blind(history), *not_made(history)]
         inside = [
             each
             for each in pieces
             if any(part.start <= each.start - late and each.end <= part.end for part in window.pieces)
-            and not common([Interval(each.start, each.end)], blind(history))
+            and not common([Interval(each.start, each.end)], unseen)
         ]
         counts = sum((each.tally for each in inside), Tally())
         calls = counts.calls
@@ -148,13 +149,13 @@ class LoadServed:
             said.append(f"{figures} of {who} went well {window.when} (promised {self.share:.1%})")
             bad = [each.entry for each in inside if each.tally.failed]
             due = sum(_due(load.pieces, part, decided) for part in window.pieces)
-            points += [
-                replace(each, evidence=tuple(bad))
-                for each in _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
-            ]
+            found = _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
+            short = self._fell_short(history, load, all_of, self.share)
+            points += [doubted(replace(each, evidence=tuple(bad)), short) for each in found]
         if self.gap is not None:
             longest = _longest(load.pieces, window)
-            sure = max((gap for part in window.pieces for gap in _sure(load.pieces, part)), key=lambda each: each.length, default=None)
+            gaps = (gap for part in window.pieces for gap in _sure(load.pieces, part, not_made(history)))
+            sure = max(gaps, key=lambda each: each.length, default=None)
             details["gap"] = neat(longest.length)
             said.append(
                 f"{who} told of no good call for {lasted(longest.length)} at most, from {at(longest.start)}{window.after_it} "
@@ -194,6 +195,17 @@ class LoadServed:
         if decided - last.end > max(FRESH, (1 + SLOWED) * usual):
             return f"{who} told of no good call from {at(last.end)} until {moment}"
         return ""
+
+    def _fell_short(self, history: History, load: Load, window: Interval, share: float) -> str:
+        """Say that it did not keep its share of the last calls before anything was broken, of as many as a share takes; nothing where it did."""
+        decided, told = first_decided(history, window.start), Tally()
+        for each in reversed([each for each in load.pieces if each.end <= decided]):
+            told += each.tally
+            if told.calls >= FEWEST:
+                break
+        if told.calls < FEWEST or told.ok >= share * told.calls:
+            return ""
+        return f"{told.ok / told.calls:.1%} of the last {told.calls} calls of the command {self.called} went well before {at(decided)}, too"
 
     def _failed_before(self, history: History, load: Load, window: Interval) -> str:
         """Say that calls failed before anything was broken, or may have: a line that goes on from long before that moment may tell of those."""
@@ -297,19 +309,23 @@ def _open(pieces: Sequence[CountedCalls], window: Window, allowed: float, who: s
     return []
 
 
-def _sure(pieces: Sequence[CountedCalls], window: Interval) -> list[Interval]:
-    """Return the times of which lines tell without a break that calls were made, and that none went well."""
+def _sure(pieces: Sequence[CountedCalls], window: Interval, unseen: Sequence[Interval]) -> list[Interval]:
+    """Return the times of which lines tell without a break that calls were made, and that none went well, but for what was `unseen`.
+
+    Each is from the first of those calls to the last, as if those of a line lay evenly in its time: a line of one says nothing of how long.
+    """
     found: list[Interval] = []
-    start: float | None = None
+    first: float | None = None
     before = -math.inf
     for each in pieces:
         if each.start > before + SLOT:  # something that it told is missing
-            start = None
+            first = None
         before = each.end
-        if each.tally.ok or not each.tally.failed or each.start >= window.end or each.end <= window.start:
-            start = None
+        if each.tally.ok or not each.tally.failed or common([Interval(each.start, each.end)], unseen):
+            first = None
             continue
-        start = max(window.start, each.start) if start is None else start
-        end = min(each.end, window.end) - SLOT
+        step = (each.end - each.start) / each.tally.failed
+        first = each.start + step if first is None else first
+        start, end = max(window.start, first), min(window.end, each.end - step) - SLOT
         found += [Interval(start, end)] if end > start else []
     return found

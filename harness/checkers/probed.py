@@ -28,8 +28,8 @@ from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
 from harness.core.units import Duration, Names, Share
-from harness.core.values import Outcome
-from harness.history.calls import PROBE, Op, ops, served, untold
+from harness.core.values import HERE, Outcome
+from harness.history.calls import PROBE, Op, not_made, ops, served, untold
 from harness.history.intervals import neat
 from harness.history.situation import FRESH
 
@@ -76,7 +76,9 @@ class Probed:
     def _judged(self, history: History, asked: Sequence[Op], window: Window, whole: Window) -> Report:
         """Judge the answers of one time, of the `whole` that there is."""
         missing = {each.op: each for each in untold(history, PROBE) if each.key in {None, self.called}}
-        told = [op for op in asked if op.op not in missing]
+        # What a question asks from this machine could not be asked while that could make no calls.
+        ours = not_made(history)
+        told = [op for op in asked if op.op not in missing and not (op.by == HERE and not op.ok and under_way_in(op, ours))]
         answered = [op for op in told if op.outcome is not Outcome.UNKNOWN]
         # Of what was asked while we stood still, or while a fault was there that is left out, we cannot say how it would have ended.
         unseen = [*blind(history), *window.apart]
@@ -106,7 +108,7 @@ class Probed:
             figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
         lines = sum(window.holds(each.interval.start) for each in missing.values())
         unasked = sum(unmade_of({self.called: asked}, piece) for piece in window.pieces)
-        if void := self._before(history, asked, answered, whole):
+        if void := self._before(history, asked, answered, whole if window.decided is None else window):
             return Report(void, details=details)
         early = before_the_bite(history, window)
         points = [*judge_gap(history, self.gap, longest, gaps, of, window), *early_gaps(history, self.gap, self.called, answered, early)]
@@ -126,18 +128,17 @@ class Probed:
             held += f"; for {lasted(gap.length)} from {at(gap.start)} there was no good answer either, and nobody could ask all along"
         return Report(points, held, details)
 
-    def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], whole: Window) -> list[Point]:
-        """Say that it was not so before anything was broken, or that nobody knows."""
-        since = before_the_bite(history, whole).start
+    def _before(self, history: History, asked: Sequence[Op], answered: Sequence[Op], judged: Window) -> list[Point]:
+        """Say that it was not so before anything was broken, or before the fault whose time is judged, or that nobody knows."""
+        since = before_the_bite(history, judged).start
+        first = judged.whose or "the first fault"
         last = served(answered, since)
         if last.refused:
-            return [
-                unknown(f"the probe {self.called} said no before the first fault was made (at {at(since)}): then it shows nothing of it")
-            ]
+            return [unknown(f"the probe {self.called} said no before {first} was made (at {at(since)}): then it shows nothing of it")]
         if last.good is None:
-            return [unknown(f"the probe {self.called} had no answer before the first fault was made (at {at(since)})")]
+            return [unknown(f"the probe {self.called} had no answer before {first} was made (at {at(since)})")]
         if since - last.at > max(FRESH, (1 + SLOWED) * pace([op.begun for op in asked])):
-            return [unknown(f"the probe {self.called} had no answer from {at(last.at)} until the first fault was made (at {at(since)})")]
+            return [unknown(f"the probe {self.called} had no answer from {at(last.at)} until {first} was made (at {at(since)})")]
         return []
 
 

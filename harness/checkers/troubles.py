@@ -19,6 +19,7 @@ from harness.checkers.unled import ALONE, unled, waited
 from harness.core.figures import at, given, lasted
 from harness.core.values import Endurance, Loss, NodeState, Patience, Phase
 from harness.history.bands import fault_bands
+from harness.history.calls import not_made
 from harness.history.events import HARNESS, MACHINE, Endures, Stalled, Watching
 from harness.history.intervals import Interval, common, first, node_spans, total, united, without
 
@@ -350,6 +351,8 @@ def not_let_run(history: History, when: Interval) -> str:
     still = next((each for each in stalls(history) if each.who in {HARNESS, MACHINE} and common([when], [_wide(each.interval)])), None)
     if still is not None:
         return still.text
+    if lost := common([when], not_made(history)):
+        return f"this machine could make no calls at {at(lost[0].start)}"
     return BUSY if slowness(history, [when]).factor >= WORTH_A_LINE else ""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.values import Call, Outcome
 from harness.history.events import Answered, History, Invoked
-from harness.history.intervals import Interval
+from harness.history.intervals import Interval, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,6 +110,14 @@ def _untold(history: History, workload: str) -> Iterator[Untold]:
 def _longest(history: History, workload: str | None) -> float:
     """Return the seconds that a call took at most."""
     return max((op.latency for op in ops(history, workload) if op.latency is not None), default=LEFT_BEHIND)
+
+
+def not_made(history: History) -> list[Interval]:
+    """Return when this machine could not make calls, by those of ours that ended so: nor could whoever else called from it then.
+
+    A command of the user's, that is, which does not tell such calls apart.
+    """
+    return history.once(not_made, lambda: united(Interval(op.begun, op.ended) for op in ops(history) if op.ours and op.ended is not None))
 
 
 def lacking(history: History) -> tuple[int, ...]:

@@ -186,6 +186,12 @@ CASES: dict[str, tuple[Checker, Story, Verdict, str]] = {
     "a probe's gap in it": (Probed("queue", 0.1, 5, during=("cut",)), asked((26, 36)), BROKEN, "gave no good answer for 10.5 s"),
     "a probe's gap after it": (Probed("queue", 0.1, 5, during=("cut",)), asked((41, 55)), HELD, "100.0% of 31 answers"),
     "a probe's gap that goes on": (Probed("queue", 0.1, 20, during=("cut",)), asked((30, 45)), UNKNOWN, "too short to tell"),
+    "a probe's share that had not been kept before it, either": (
+        Probed("queue", 0.9, 60, during=("cut",)),
+        asked((20, 36)),
+        UNKNOWN,
+        "said no before cut",
+    ),
     # what may not run twice
     "twice in it": (Single("db", during=("cut",)), twice(30, 34), BROKEN, "for 4.0 s from 30.0 s, while cut was in force"),
     "twice after it": (Single("db", during=("cut",)), twice(45, 50), HELD, "ran twice at once while cut was in force (from 25.0 s to"),
