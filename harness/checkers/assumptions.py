@@ -18,6 +18,7 @@ from harness.checkers.attendance import (
     wrong_clocks,
 )
 from harness.checkers.effects import (
+    LATE_TRUTH,
     answers_of_nobody,
     answers_without_quorum,
     leaders_without_quorum,
@@ -29,6 +30,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
+from harness.checkers.overlaps import double_runs
 from harness.checkers.troubles import blind, died, told
 from harness.checkers.unreached import FOLLOWS, ended_by_a_wait, undone, unplanned, unreached
 from harness.core.figures import at, lasted
@@ -158,7 +160,11 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     if not spans:
         return [unknown("no node was ever seen, so whether the cluster was steady is not known")]
     seen = {node: span_at(pieces, moment) for node, pieces in spans.items()}
-    points = []
+    points = [
+        unknown(f"{each.names[0]} ran on {' and '.join(each.names[1:])} when the first fault was decided ({at(moment)}): not steady before")
+        for each in double_runs(history, spans)
+        if each.sure and each.interval.start + LATE_TRUTH <= moment < each.interval.end
+    ]
     running: set[str] = set()
     for node, span in seen.items():
         if span is None or not span.sure:

@@ -48,13 +48,36 @@ def _belied(history: History, voters: Voters | None) -> dict[int, str]:
             continue
         time = Interval(each.begun, until)
         kept = [one for node in _left_alone(history, spans, time, voters) for one in _all_along(node, spans[node], time)]
-        if ran_on := _ran_on(history, each, kept, time):
+        ran_on = _ran_on(history, each, kept, time)
+        if ran_on and not _ended_later(history, each, ran_on, until, voters):
             which = ", ".join(f"{one.instance} on {one.node}" for one in ran_on)
             found[each.number] = (
                 f"{which} ran on in the container{'s' if ran_on[1:] else ''} from before {each.name} was done "
                 f"({at(each.over(history.end))}), for {lasted(STOPPING)} after that at least"
             )
     return found
+
+
+def _ended_later(history: History, one: Deed, ran_on: Sequence[_Kept], until: float, voters: Voters | None) -> bool:
+    """Whether of what ran on as many ended later as were to, each by nothing but that action: it was given longer to end than Docker gives."""
+    spans, ended = node_spans(history), set()
+    apps = {*one.effect.runs, *one.effect.renews}
+    for each in ran_on:
+        gone = (
+            span.start
+            for span in spans[each.node]
+            if span.start >= until
+            and span.sure
+            and span.state is NodeState.UP
+            and each.container not in {other.id for other in span.containers}
+        )
+        end = next(gone, None)
+        if end is None or each.node not in _left_alone(history, spans, Interval(one.begun, end), voters):
+            continue
+        if not any(one.begun < other.begun < end and apps & {*other.effect.runs, *other.effect.renews} for other in deeds(history)):
+            ended.add(each)
+    left = {each.instance for each in ran_on if each not in ended}
+    return all(len(left) <= number for app, number in one.effect.runs.items()) if one.effect.runs else not left
 
 
 def _was_so(history: History, every: Sequence[Deed], one: Deed) -> bool:

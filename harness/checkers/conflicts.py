@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -16,7 +17,7 @@ from harness.core.figures import at, lasted
 from harness.core.units import Names
 from harness.core.values import App
 from harness.history.absence import Absence, merged_views
-from harness.history.bands import biting, fault_bands
+from harness.history.bands import fault_bands, surely_since
 from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, stays, total, united, views, without
 
 if TYPE_CHECKING:
@@ -128,11 +129,9 @@ class Conflicts:
 
 
 def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles: Sequence[Overlap]) -> list[Overlap]:
-    """Return what is sure of the double runs, and only what of each lies after the first fault had bitten: none of it is the fault's before."""
-    bitten = [biting(band, spans).start for band in fault_bands(history) if band.in_force is not None]
-    since = Interval(min(bitten), max(history.end, min(bitten))) if bitten else Interval(0.0, 0.0)
-    pieces = [(each, piece) for each in doubles if each.sure for piece in common([each.interval], [since])]
-    return [replace(each, interval=piece) for each, piece in pieces]
+    """Return what is sure of the double runs that began when the first fault had bitten: one that began before is none of its doing."""
+    bitten = min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=math.inf)
+    return [each for each in doubles if each.sure and (each.whole or each.interval).start >= bitten]
 
 
 def _convictions(history: History, overlaps: Sequence[Overlap]) -> list[Point]:

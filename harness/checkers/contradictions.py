@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.checkers.mandate import members_planned
+from harness.checkers.mandate import REGISTER, members_planned
 from harness.core.figures import at
 from harness.core.values import NodeState
 from harness.history.absence import Absence
@@ -130,7 +130,7 @@ def led_all_the_same(history: History, then: float, expected: Expected) -> str:
 
 
 def whole_all_the_same(history: History, then: float, expected: Expected) -> str:
-    """Say what speaks against the word that a cluster was not whole: everybody else; nothing where one of them says nothing.
+    """Say what speaks against the word that a cluster was not whole: everybody else who is there; nothing where one of them says nothing.
 
     Lately no fault was there; all nodes were up; of each app as many ran as are to, each once, and answered; all members followed one who led; APIs
     listed all that; and each write was acknowledged.
@@ -147,13 +147,19 @@ def whole_all_the_same(history: History, then: float, expected: Expected) -> str
     apps = [app for app, planned in _planned(history, spans, expected).items() if wanted.most(app, planned)]
     recovered = all(recovered_all_the_same(history, then, app, expected) for app in apps)
     served = all(_served(history, name, lately) for name in counts)
-    if not apps or not counts or max(counts.values()) > 1 or not recovered or not served or not led_all_the_same(history, then, expected):
+    led = not members_planned(history, expected) or led_all_the_same(history, then, expected)
+    if not apps or not counts or max(counts.values()) > 1 or not recovered or not served or not led:
         return ""
-    writes = [op.ok for op in ops(history, "register") if op.call.function == "write" and op.ended is not None and lately.holds(op.ended)]
-    if not writes or not all(writes) or not _listed(history, then, {*spans}, {*counts}):
+    writes = [op.ok for op in ops(history, REGISTER) if op.call.function == "write" and op.ended is not None and lately.holds(op.ended)]
+    # Who was never planned, and never spoke, is no witness that is missed.
+    written = any(workload == REGISTER for workload, _ in expected.workloads) or any(ops(history, REGISTER))
+    shown = any(observer == "placement" for observer, _ in expected.observers) or any(history.each(ApiSeen))
+    if (written and not (writes and all(writes))) or (shown and not _listed(history, then, {*spans}, {*counts})):
         return ""
     ran = f"{len(spans)} nodes were up, {len(counts)} instances ran and answered"
-    return f"{ran}, and members, APIs and writes missed nothing, from {at(lately.start)} on"
+    others = [*["members"] * bool(members_planned(history, expected)), *["APIs"] * shown, *["writes"] * written]
+    missed = f", and {' and '.join([*[', '.join(others[:-1])] * bool(others[1:]), others[-1]])} missed nothing" if others else ""
+    return f"{ran}{missed}, from {at(lately.start)} on"
 
 
 def _listed(history: History, then: float, nodes: set[str], instances: set[str]) -> bool:

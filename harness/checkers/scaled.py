@@ -79,9 +79,11 @@ class Scaled:
         over = Interval(one.begun, max(one.begun, min(one.begun + self.within, end)))
         came = _ran_since(spans, self.app, self.to, one.begun, end, fewer=one.was.get(self.app, 0) > self.to)
         if came is not None and came - one.begun <= self.within:
-            more = belied(history, self.expected.voters).get(one.number, "") or self._again(one, every, spans, came, end)
+            already = came == one.begun and one.was.get(self.app, self.to) != self.to
+            why = "as many ran already when that was asked for, which shows nothing of it" if already else ""
+            why = why or belied(history, self.expected.voters).get(one.number, "") or self._again(one, every, spans, came, end)
             ran = f"{what} ran {lasted(came - one.begun)} after that was asked for"
-            return came - one.begun, unknown(f"{ran}; but {more}", *one.entries) if more else None
+            return came - one.begun, unknown(f"{ran}; but {why}", *one.entries) if why else None
         text = f"{what} were asked for at {at(one.begun)} and did not all run within {given(self.within)}"
         later = f", and all {lasted(came - one.begun)} after that" if came is not None else ""
         text += f": {_most(spans, self.app, over)} did at most{later}"

@@ -51,6 +51,14 @@ def _fault(kind: Traits, on: str = "n1 n2", start: float = 15, end: float = 30) 
         (lambda _: None, REMOVES, "web@1 on n1, web@2 on n2 ran on"),
         (lambda story: story.node(21, "n1").node(36, "n2"), REMOVES, ""),
         (lambda story: story.node(21, "n1"), REMOVES, "web@2 on n2 ran on"),
+        (lambda story: story.node(50, "n1").node(52, "n2"), REMOVES, ""),
+        (lambda story: story.node(50, "n1"), REMOVES, "web@1 on n1, web@2 on n2 ran on"),
+        (lambda story: story.node(50, "n1"), FEWER, ""),
+        (
+            lambda story: _fault(Traits(Loss.LINK), start=45, end=55)(story) or story.node(50, "n1"),
+            FEWER,
+            "web@1 on n1, web@2 on n2 ran on",
+        ),
         (lambda story: story.node(21, "n1"), FEWER, ""),
         (lambda story: story.node(21, "n2"), FEWER, ""),
         (lambda _: None, FEWER, "web@1 on n1, web@2 on n2 ran on"),
@@ -74,6 +82,10 @@ def _fault(kind: Traits, on: str = "n1 n2", start: float = 15, end: float = 30) 
         "removed: nothing",
         "removed: both, the second slowly",
         "removed: one of two",
+        "removed: both, much later",
+        "removed: one of two, much later",
+        "fewer: one, much later",
+        "fewer: one, when a fault may have taken it",
         "fewer: one",
         "fewer: the other",
         "fewer: none",
@@ -148,3 +160,10 @@ def test_fewer_than_before_are_fewer_to_the_end(story: Story, verdicts: Sequence
     """Nor were there fewer for what a machine that was off had taken."""
     history = story.history()
     assert [checker.check(history).verdict for checker in (Scaled("web", 1, 20), Settled())] == verdicts
+
+
+@pytest.mark.parametrize(("since", "verdict"), [(10.0, Verdict.UNKNOWN), (23.0, Verdict.HELD)])
+def test_as_many_as_ran_already_show_nothing_of_what_asks_for_them(since: float, verdict: Verdict) -> None:
+    """A third ran before anybody asked for it, or since."""
+    finding = Scaled("web", 3, 20.0).check(_told(lambda story: story.node(since, "n3", "web@3"), MORE).history())
+    assert finding.verdict is verdict, finding.summary

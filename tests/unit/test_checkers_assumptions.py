@@ -567,3 +567,10 @@ def test_whom_we_did_not_listen_to_is_asked_anew(case: str) -> None:
     finding = Assumptions().check(story.history())
     assert finding.verdict is verdict, finding.summary
     assert ("what n1 ran was not known" in f"{finding.summary} {finding.details}") is (verdict is Verdict.UNKNOWN), finding.summary
+
+
+@pytest.mark.parametrize(("since", "steady"), [(5.0, False), (9.5, True)])
+def test_what_ran_twice_when_the_first_fault_was_decided_was_not_steady_before(since: float, *, steady: bool) -> None:
+    """Not where it had only just begun to: what moves is seen on both of its nodes for a moment."""
+    finding = Assumptions().check(node_kill().node(since, "n3", "web@1").node(11.0, "n3").history())
+    assert ("web@1 ran on n1 and n3 when the first fault was decided (10.0 s): not steady before" in finding.summary) is not steady

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
 
 from harness.checkers import CameInTime, Settled
+from harness.checkers.expected import Expected
 from harness.core.values import Effect, Finding, Loss, Outcome, Traits, Verdict
-from harness.history.events import History, Wholeness
+from harness.history.events import Answered, ApiSeen, History, Invoked, MemberSeen, Wholeness
 from harness.history.interfaces import Checker
 from harness.testing.histories import Story, node_kill
 
@@ -86,6 +88,25 @@ def test_that_a_cluster_was_not_whole_is_believed_unless_all_others_tell_otherwi
     told.append((66.0, Wholeness("after", whole=False, seconds=12.9, missing=("something",))))
     finding = checker.check(History.of_events(*told))
     assert (finding.verdict, "members, APIs and writes missed nothing" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding
+
+
+@pytest.mark.parametrize("gone", ["register", "members", "APIs"])
+@pytest.mark.parametrize("checker", [Settled(), CameInTime()])
+def test_a_witness_that_was_never_planned_is_not_missed(checker: Checker, gone: str) -> None:
+    """All others tell otherwise; where a plan has it, its silence leaves the word that the cluster was not whole as it is."""
+    story = node_kill().awaited(59, 66, "steady", outcome=Outcome.FAIL, missing=("something",)).endures(recovery=5)
+    kinds = {"register": (Invoked, Answered), "members": (MemberSeen,), "APIs": (ApiSeen,)}[gone]
+    calls = {event.op for _, event in story.history().each(Invoked) if event.workload == "register"}
+    told = [(entry.time, entry.event) for entry in story.history().entries]
+    told = [each for each in told if not (isinstance(each[1], Wholeness) and each[1].when == "after")]
+    told = [each for each in told if not isinstance(each[1], kinds) or getattr(each[1], "op", 0) not in calls | {0}]
+    told = [each for each in told if gone != "members" or getattr(each[1], "observer", "") != "membership"]
+    history = History.of_events(*told, (66.0, Wholeness("after", whole=False, seconds=12.9, missing=("something",))))
+    assert checker.check(history).verdict is Verdict.UNKNOWN
+    nodes = ("n1", "n2", "n3")
+    planned = Expected(workloads=(("register", ""),), observers=(("placement", nodes), ("membership", nodes)))
+    believed = dataclasses.replace(checker, expected=planned).check(history)  # type: ignore[type-var]
+    assert believed.verdict is Verdict.BROKEN, believed.summary
 
 
 def test_what_nobody_asked_is_not_held_against_the_cluster() -> None:
