@@ -28,7 +28,7 @@ SECONDS = 10.0
 COMM = 15
 """Longest process name that the kernel keeps, in bytes; the rest of a longer one is cut off."""
 MOST_BYTES = 1_000_000
-"""Bytes of a file that are read at most where its content is asked for."""
+"""Bytes of a file that are read at most where its content is asked for, and of what Docker says of a thing."""
 
 _NOT_FOUND = 127  # a shell's, for a program that is not there
 _SHORT_ID = 12  # digits of an id, as Docker shows it
@@ -255,6 +255,8 @@ def _inspected(node: Node, kind: str, name: str) -> Mapping[str, Any] | None:
         if any(words in said for words in (f"no such {kind}", "no such object", f"{kind} {name} not found".lower())):
             return None
         raise _failed(node, done)
+    if len(done.out) > MOST_BYTES:  # what a few more bytes are made into has no bound
+        raise Unreachable(node.name, f"docker inspect {name}", f"an answer of {len(done.out)} bytes, where it takes some thousand")
     try:
         (body,) = json.loads(done.text)
         # Docker also takes the start of an id for a name.

@@ -379,6 +379,14 @@ def test_a_disk_that_gives_an_error_has_not_said_no(tmp_path: Path, program: str
 # -- what Docker has
 
 
+def test_an_answer_of_any_size_is_not_taken_apart() -> None:
+    """Some bytes of it are made into a hundred times as much memory."""
+    said = json.dumps([{"Name": "/web", "Id": "f" * 64, "State": {"Running": True}, "more": [[]] * 300_000}])
+    outcome, saw = asked(saying(0, said, ""), "container", "web", is_running=True)
+    assert outcome is Outcome.UNKNOWN
+    assert "an answer of" in saw
+
+
 @pytest.mark.parametrize("kind", ["container", "image", "network", "volume"])
 def test_a_name_is_asked_for_among_its_own_kind_alone(kind: str) -> None:
     """An image, a network or a volume of the name is no container, nor any other way round."""
