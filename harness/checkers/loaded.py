@@ -15,7 +15,7 @@ from harness.checkers.judging import Point, Report, answers_missing, conclude, d
 from harness.checkers.outages import FEWEST, SLOWED, done_in, first_decided, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
 from harness.checkers.windows import Window, Windows
-from harness.core.figures import at, given, lasted
+from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
 from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
@@ -145,8 +145,8 @@ class LoadServed:
             points.append(unknown(f"of {who} {answers_missing(missing)}"))
         said = []
         if self.share is not None:
-            figures = f"{counts.ok / calls:.1%} of {plural(calls, 'call')}" if calls else "no call"
-            said.append(f"{figures} of {who} went well {window.when} (promised {self.share:.1%})")
+            figures = f"{share(counts.ok / calls, self.share)} of {plural(calls, 'call')}" if calls else "no call"
+            said.append(f"{figures} of {who} went well {window.when} (promised {share(self.share)})")
             bad = [each.entry for each in inside if each.tally.failed]
             due = sum(_due(load.pieces, part, decided) for part in window.pieces)
             found = _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
@@ -196,16 +196,16 @@ class LoadServed:
             return f"{who} told of no good call from {at(last.end)} until {moment}"
         return ""
 
-    def _fell_short(self, history: History, load: Load, window: Interval, share: float) -> str:
+    def _fell_short(self, history: History, load: Load, window: Interval, promised: float) -> str:
         """Say that it did not keep its share of the last calls before anything was broken, of as many as a share takes; nothing where it did."""
         decided, told = first_decided(history, window.start), Tally()
         for each in reversed([each for each in load.pieces if each.end <= decided]):
             told += each.tally
             if told.calls >= FEWEST:
                 break
-        if told.calls < FEWEST or told.ok >= share * told.calls:
+        if told.calls < FEWEST or told.ok >= promised * told.calls:
             return ""
-        return f"{told.ok / told.calls:.1%} of the last {told.calls} calls of the command {self.called} went well before {at(decided)}, too"
+        return f"{share(told.ok / told.calls, promised)} of the last {told.calls} calls of the command {self.called} went well before {at(decided)}, too"
 
     def _failed_before(self, history: History, load: Load, window: Interval) -> str:
         """Say that calls failed before anything was broken, or may have: a line that goes on from long before that moment may tell of those."""
@@ -229,21 +229,21 @@ class LoadServed:
 
 
 def _share(
-    history: History, share: float, figures: str, counts: Tally, edges: Tally, due: float, window: Window, *, sure: bool
+    history: History, promised: float, figures: str, counts: Tally, edges: Tally, due: float, window: Window, *, sure: bool
 ) -> list[Point]:
     """Judge the share. What was told over an edge of the time, or over a stall, and what was `due`, turns nothing, and may turn all."""
     calls = counts.calls
     if calls < FEWEST:
         return [unknown(f"{figures}: {FEWEST} calls are needed for a share")]
-    if counts.ok + edges.ok + due < share * (calls + edges.ok + due):
+    if counts.ok + edges.ok + due < promised * (calls + edges.ok + due):
         if not (sure and whole(history)):
             return [unknown(f"{figures}; but more may have gone well than was told")]
-        late = (share * calls - counts.ok) / calls * window.length
+        late = (promised * calls - counts.ok) / calls * window.length
         over = [part for each in window.pieces for part in watched(history, each)]
         return [missed(f"{figures}{done_in(history, window.pieces)}", over=over, by=late, spread=True)]
-    if counts.ok < share * (calls + edges.failed):
+    if counts.ok < promised * (calls + edges.failed):
         return [unknown(f"{figures}; but of {plural(edges.calls, 'call')} more it is not known whether they count")]
-    if counts.ok < share * (calls + edges.failed + due):
+    if counts.ok < promised * (calls + edges.failed + due):
         return [unknown(f"{figures}; but of some {due:.0f} more that were due it told nothing")]
     return []
 

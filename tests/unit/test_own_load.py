@@ -380,6 +380,12 @@ JUDGED: dict[str, tuple[LoadServed, Callable[[], History], Verdict, str]] = {
     ),
     "lines too far apart": (ALL, lambda: told(good, every=4.0), Verdict.UNKNOWN, "its lines are too far apart to tell"),
     "a fifth failed": (LoadServed("load", 0.9), lambda: told(but(10, 80, (8, 2))), Verdict.BROKEN, "80.0% of"),
+    "fewer than is told with one digit": (
+        LoadServed("load", 0.9995),
+        lambda: told(but(10, 80, (9994, 6), (10_000, 0))),
+        Verdict.BROKEN,
+        "(promised 99.95%)",
+    ),
     "a fifth failed, which is allowed": (LoadServed("load", 0.7), lambda: told(but(10, 80, (8, 2))), Verdict.HELD, "80.0% of"),
     "too few calls": (
         LoadServed("load", 0.9),
