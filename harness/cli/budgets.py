@@ -34,8 +34,8 @@ def modes_command() -> None:
 
 def _print_mode(out: Console, mode: Any) -> None:
     """Print one mode: a table of its timers, a column a profile, and below it the budgets, those of faults that are alike together."""
+    from harness.core.figures import given  # noqa: PLC0415 - same
     from harness.core.protocols import Quorum  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.core.units import spelled  # noqa: PLC0415 - same
 
     profiles = {profile: mode.from_timers(profile, {}) for profile in mode.TIMERS}
     out.print(Text(in_line(mode.name), style="bold"))
@@ -44,8 +44,8 @@ def _print_mode(out: Console, mode: Any) -> None:
     for profile in profiles:
         table.add_column(in_line(profile), no_wrap=True, justify="right")
     for timer in dict.fromkeys(timer for timers in mode.TIMERS.values() for timer in timers):
-        table.add_row(in_line(timer), *(spelled(timers[timer]) if timer in timers else "" for timers in mode.TIMERS.values()))
-    elections = [f"{spelled(made.election())}" if isinstance(made, Quorum) else "" for made in profiles.values()]
+        table.add_row(in_line(timer), *(given(timers[timer]) if timer in timers else "" for timers in mode.TIMERS.values()))
+    elections = [f"{given(made.election())}" if isinstance(made, Quorum) else "" for made in profiles.values()]
     if any(elections):
         table.add_section()
         table.add_row("an election, at most", *elections)

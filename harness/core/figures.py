@@ -1,6 +1,7 @@
 """Figures as people read them: every time that a sentence of ours says is put into words here, so that one outage has one figure everywhere.
 
-Units as people *write* them are `harness.core.units`; what programs read (JSON, unit files, JUnit's attributes) is not for here. Pure.
+Always in seconds, as the clock of a run is, so that a limit can be laid beside what was measured. Units as people *write* them in a scenario, and as
+sentences quote them from there, are `harness.core.units`; what programs read (JSON, unit files, JUnit's attributes) is not for here. Pure.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ DIGITS = 6
 
 _WHOLE = 0.95
 """Seconds from which one decimal is enough; what is shorter would read 0.9 or 1.0."""
-
-_MINUTE = 60
 
 
 def lasted(seconds: float) -> str:
@@ -35,9 +34,8 @@ def given(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """Say a time ahead, or how long something that takes minutes has gone on: ``45 s``, ``2 min 5 s``. Whole seconds, rounded up."""
-    minutes, rest = divmod(max(0, math.ceil(seconds)), _MINUTE)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    """Say a time ahead, or how long something that takes minutes has gone on: ``45 s``, ``125 s``. Whole seconds, rounded up."""
+    return f"{max(0, math.ceil(seconds))} s"
 
 
 def share(part: float, promised: float | None = None) -> str:

@@ -10,9 +10,10 @@ from harness import registry
 from harness.checkers import Availability, Conflicts
 from harness.checkers.outages import FEWEST
 from harness.core import targets
+from harness.core.figures import given
 from harness.core.plain import in_line
 from harness.core.traits import budget_key
-from harness.core.units import counted, spelled
+from harness.core.units import counted
 from harness.core.values import Loss
 from harness.history.awaits import STEADY
 from harness.history.calls import PROBE
@@ -56,7 +57,7 @@ def warnings(made: Plan) -> list[str]:
     for step in made.breaks:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
-            said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
+            said.append(f"{text}: it is held for {given(step.hold.seconds)}")
     said += [
         *_nothing_promised(made),
         *_too_short(made),
@@ -101,7 +102,7 @@ def _nothing_promised(made: Plan) -> list[str]:
         what = f"{made.mode} promises no recovery after {budget_key(step.fault.name, kind)}"
         if step.hold and step.until == RECOVERED:
             said.append(
-                f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for its full {spelled(step.hold.seconds)}"
+                f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for its full {given(step.hold.seconds)}"
             )
         if apps:
             said.append(f"{what}, so no deadline applies to rescheduled of {', '.join(apps)} there: it will most likely be unknown")
@@ -121,8 +122,8 @@ def _too_short(made: Plan) -> list[str]:
             if step.hold.seconds < least:
                 most = " at most" if step.until else ""
                 said.append(
-                    f"{step.fault.name} is held for {spelled(step.hold.seconds)}{most}, and {promise.app} may take {spelled(least)} to run again: "
-                    f"rescheduled will be unknown for what is not back sooner; hold it for longer than {spelled(least)}"
+                    f"{step.fault.name} is held for {given(step.hold.seconds)}{most}, and {promise.app} may take {given(least)} to run again: "
+                    f"rescheduled will be unknown for what is not back sooner; hold it for longer than {given(least)}"
                 )
     return said
 
@@ -165,7 +166,7 @@ def _seldom(made: Plan) -> list[str]:
     for what, seconds in (("steady", STEADY_SECONDS), ("whole again", made.settle)):
         slow = {who: pace for who, pace in calls.items() if 0 < seconds < pace + WHOLE_SECONDS}
         said += [
-            f"{who} only once in {spelled(round(pace, 1))}: that may not fall within the {spelled(seconds)} in which the cluster must be {what}, "
+            f"{who} only once in {given(round(pace, 1))}: that may not fall within the {given(seconds)} in which the cluster must be {what}, "
             "and then it is unknown"
             for who, pace in slow.items()
         ]
@@ -187,7 +188,7 @@ def _never_seen(made: Plan) -> list[str]:
     """Say which probe is asked so seldom that even two answers of yes in a row stand further apart than was promised."""
     every = {each.called: each.every for each in made.workloads if isinstance(each, Probe)}
     return [
-        f"the probe {each.called} is asked only every {spelled(every[each.called])}, and a gap of {spelled(each.gap)} was promised: nobody can see "
+        f"the probe {each.called} is asked only every {given(every[each.called])}, and a gap of {given(each.gap)} was promised: nobody can see "
         "that it was kept, so it will be unknown; ask more often"
         for each in _promises(made, PROBE)
         if each.gap <= every.get(each.called, 0.0)
@@ -203,13 +204,13 @@ def _windows_too_short(made: Plan) -> list[str]:
             allowed = getattr(each, "gap", getattr(each, "longest", None)) or 0.0
             if allowed >= holds[name]:
                 said.append(
-                    f"{each.name} during {name} allows {spelled(allowed)}, and {name} is held for {spelled(holds[name])}: nothing can be too long in "
-                    f"it, and what is not over by then is unknown; hold it for longer than {spelled(allowed)}"
+                    f"{each.name} during {name} allows {given(allowed)}, and {name} is held for {given(holds[name])}: nothing can be too long in "
+                    f"it, and what is not over by then is unknown; hold it for longer than {given(allowed)}"
                 )
             calls = holds[name] * _asked_a_second(made, each)
             if 0.0 < calls < FEWEST:
                 said.append(
-                    f"{each.name} during {name}, which is held for {spelled(holds[name])}: {counted(int(calls), 'call')} at most are made in it, and "
+                    f"{each.name} during {name}, which is held for {given(holds[name])}: {counted(int(calls), 'call')} at most are made in it, and "
                     f"{FEWEST} are needed, so it will be unknown; hold it for longer, or call more often"
                 )
     return said
@@ -226,8 +227,8 @@ def _asked_a_second(made: Plan, promise: Any) -> float:
 def _patient(made: Plan) -> list[str]:
     """Say whose calls may take longer than all there is to see."""
     return [
-        f"a call of {each.name} may take {spelled(deadline)} (a bare number is seconds), and all steps and settling take "
-        f"{spelled(round(made.longest))} at most: a call that has no answer by then is unknown"
+        f"a call of {each.name} may take {given(deadline)} (a bare number is seconds), and all steps and settling take "
+        f"{given(round(made.longest))} at most: a call that has no answer by then is unknown"
         for each in made.workloads
         if (deadline := getattr(each, "deadline", 0.0)) > made.longest > 0.0
     ]
@@ -248,7 +249,7 @@ def _scaled(made: Plan) -> list[str]:
                 "cluster is not whole"
             )
     return said + [
-        f"scaled of {each.app} within {spelled(each.within)}, and all steps and settling take {spelled(round(made.longest))} at most: if they do not "
+        f"scaled of {each.app} within {given(each.within)}, and all steps and settling take {given(round(made.longest))} at most: if they do not "
         "run by then it is unknown"
         for each in _promises(made, "scaled")
         if each.within > made.longest > 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import targets
 from harness.core.figures import given
-from harness.core.units import counted, spelled
+from harness.core.units import counted
 from harness.core.values import NUMBER
 from harness.history.calls import PROBE
 from harness.plan import CALMER, provenance
@@ -38,7 +38,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         "",
         f"  cluster   {counted(len(names), 'node')} from {made.provider} ({', '.join(names)})",
         f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
-        *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
+        *(["            " + ", ".join(f"{name} {given(value)}" for name, value in made.timers.items())] if made.timers else []),
         *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
         *(f"  app       {_app_words(app)}" for app in made.apps),
         *(f"  image     {said}" for said in provenance.in_words(made)),
@@ -55,7 +55,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         lines += [f"    {number}. {first}", *(f"       {line}" for line in rest)]
     going = left_going(made.steps)
     mend = f"mend {_and(going)}, and " if going else ""
-    lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {spelled(made.settle)} at most")
+    lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {given(made.settle)} at most")
     drawn = [f"step {number}" for number, step in enumerate(made.steps, 1) if any(_drawn(each) for each, _ in flat([step]))]
     if drawn:
         when = "they start" if drawn[1:] else "it starts"
@@ -75,8 +75,8 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     if made.control:
         what = f", with {made.control.match!r} in its words" if made.control.match else ""
         lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
-    lines.append(f"  takes     {spelled(round(made.longest))} at most for steps and settling, once the cluster is steady")
-    lines.append(f"            {spelled(round(made.limit))} at most including checks, plus the time to make and mend the faults")
+    lines.append(f"  takes     {given(round(made.longest))} at most for steps and settling, once the cluster is steady")
+    lines.append(f"            {given(round(made.limit))} at most including checks, plus the time to make and mend the faults")
     return "\n".join(part for line in lines for part in _wrapped(line, width))
 
 

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget
+from harness.core.figures import given
 from harness.core.naming import close
 from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, Scaling
-from harness.core.units import Duration, counted, spelled
+from harness.core.units import Duration, counted
 from harness.core.values import Outcome
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
@@ -128,7 +129,7 @@ class Do(Step):
         named = f"{self.action.name} {parameters_words(self.action)}".rstrip()
         whom = f" on {targets.in_words(targets.parse(self.targets), nodes=nodes)}" if self.targets else ""
         fine = ", which may fail" if self.may_fail else ""
-        return [f"do {named}{whom}, {spelled(self.at_most)} at most{fine}"]
+        return [f"do {named}{whom}, {given(self.at_most)} at most{fine}"]
 
     def run(self, run: UnderWay) -> None:
         """Do it. Raises `NoFurther` where it was not done, or nobody can tell, and it may not fail."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from harness.core.figures import given
 from harness.core.naming import close, shown
 from harness.core.protocols import Quorum
 from harness.core.units import Duration, spelled
@@ -100,7 +101,7 @@ class Await(Step):
 
     def words(self, nodes: Sequence[str]) -> list[str]:  # noqa: ARG002 - it hits nobody
         """Say what is awaited, for how long, and what else."""
-        return [f"wait until {had_come(self.goal, self.app)}, {spelled(self.at_most)} at most, {_MEANS[self.otherwise]}"]
+        return [f"wait until {had_come(self.goal, self.app)}, {given(self.at_most)} at most, {_MEANS[self.otherwise]}"]
 
     def run(self, run: UnderWay) -> None:
         """Wait. Raises `NoFurther` where it does not come and that means anything."""

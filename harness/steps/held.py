@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.core.units import spelled
+from harness.core.figures import given
 
 RECOVERED = "recovered"
 LEADER_MOVED = "leader-moved"
@@ -29,6 +29,6 @@ class Hold:
     def __str__(self) -> str:
         """Give the hold in words."""
         if not self.until:
-            return f"for {spelled(self.seconds)}"
+            return f"for {given(self.seconds)}"
         what = {RECOVERED: "the work has recovered", LEADER_MOVED: "leadership has moved"}[self.until]
-        return f"until {what}, {spelled(self.seconds)} at most"
+        return f"until {what}, {given(self.seconds)} at most"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from harness.core.units import DURATION, Duration, spelled
+from harness.core.figures import given
+from harness.core.units import DURATION, Duration
 from harness.steps.part import Part
 from harness.steps.single import SingleStep
 from harness.steps.step import kind_of_step
@@ -42,7 +43,7 @@ class Wait(SingleStep):
 
     def words(self, nodes: Sequence[str]) -> list[str]:  # noqa: ARG002 - it hits nobody
         """Say how long."""
-        return [f"wait {spelled(self.seconds)}"]
+        return [f"wait {given(self.seconds)}"]
 
     def run(self, run: UnderWay) -> None:
         """Let the time pass."""

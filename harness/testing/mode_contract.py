@@ -32,7 +32,6 @@ from harness.core.protocols import (
     Unhurried,
 )
 from harness.core.traits import DISK
-from harness.core.units import spelled
 from harness.core.values import Budget, Loss, Traits, Who
 from harness.registry import fitness
 from harness.reports.prose import describe
@@ -273,7 +272,7 @@ def a_plan_tells_its_timers_and_budgets(kind: type[Any]) -> None:
             raise ContractBroken(f"promised: a plan in the profile {profile}, in words; saw: {type(e).__name__}: {in_words(e)}") from e
         require(mode.name in told and profile in told, f"a plan that names the mode and the profile {profile}", told)
         for name, value in timers.items():
-            require(f"{name} {spelled(value)}" in told, f"a plan that tells {name} of the profile {profile}", told)
+            require(f"{name} {given(value)}" in told, f"a plan that tells {name} of the profile {profile}", told)
         for budget in made.budgets.values():
             require(budget.spelled() in told, f"a plan that spells its budgets in the profile {profile}", told)
 

@@ -319,8 +319,8 @@ def test_what_an_app_is_given_is_told_in_words() -> None:
     fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
     made = plan(loads(HEAD + UPDATES + FAULT, "s.yaml"), mode=fleet, provider="nspawn", seed=7)
     words = describe(made, 200)
-    assert "1. do app.update app=web image=web:2 environment={MODE: new, A: 1}, 5m at most" in words
-    assert "2. do app.update app=web image=web:3, 5m at most, which may fail" in words
+    assert "1. do app.update app=web image=web:2 environment={MODE: new, A: 1}, 300 s at most" in words
+    assert "2. do app.update app=web image=web:3, 300 s at most, which may fail" in words
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
     shown = [parameters.read(each.action) for each in actions(made.steps)]
     history = History.of_events(
@@ -368,8 +368,8 @@ def test_actions_are_read_saved_and_told() -> None:
     made = plan(scenario, mode=fleet, provider="nspawn", seed=7)
     assert made.longest == 20.0 + ServiceRestart.longest + 5.0 + made.settle
     words = describe(made, 200)
-    assert "2. do app.scale app=web instances=4, 20s at most" in words
-    assert "3. do service.restart service=fleetd on 1 node that is hit by no fault in force (of 4), 2m at most, which may fail" in words
+    assert "2. do app.scale app=web instances=4, 20 s at most" in words
+    assert "3. do service.restart service=fleetd on 1 node that is hit by no fault in force (of 4), 120 s at most, which may fail" in words
     assert "targets of step 3: drawn when it starts, with seed 7" in words
     assert made.promises[0].expected.actions == ("app.scale", "service.restart")  # type: ignore[attr-defined]  # assumptions come first
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
@@ -714,7 +714,7 @@ def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Ses
         (
             "{do: app.scale, with: {app: web, instances: 3}}",
             "scaled: {app: web, to: 3, within: 2h}",
-            "scaled of web within 2h, and all steps",
+            "scaled of web within 7200 s, and all steps",
         ),
         ("{do: app.scale, with: {app: web, instances: 3}}", "scaled: {app: web, to: 3, within: 20s}", ""),
         ("{do: node.drain, on: n2}", "conflicts", "node.drain on n2 keeps work off nodes, and no later step lets it back"),

@@ -115,9 +115,9 @@ def test_awaits_are_read_saved_and_told() -> None:
     assert made.longest == 10.0 + 60.0 + 30.0 + made.settle
     assert made.warm_up == 10.0
     words = describe(made, 200)
-    assert "1. wait until the cluster is whole, 10s at most, else the run cannot be judged" in words
-    assert "3. wait until web has recovered, 1m at most, else the promise is broken" in words
-    assert "4. wait until there is a leader, 30s at most, and go on in any case" in words
+    assert "1. wait until the cluster is whole, 10 s at most, else the run cannot be judged" in words
+    assert "3. wait until web has recovered, 60 s at most, else the promise is broken" in words
+    assert "4. wait until there is a leader, 30 s at most, and go on in any case" in words
     (judge,) = [each for each in made.promises if isinstance(each, CameInTime)]
     assert judge.expected.awaits == 3
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made

@@ -91,8 +91,8 @@ def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], mon
     words = " ".join(result.output.split())
     for line in (
         "timer default fast",
-        "beat 5s 500ms",
-        "rest 90s",
+        "beat 5 s 0.5 s",
+        "rest 90 s",
         "after node.kill",
         "default three beats 15 + start 2 = 17 s",
         "fast three beats 1.5 + start 2 = 3.5 s",

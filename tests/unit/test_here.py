@@ -264,7 +264,7 @@ def test_a_plan_says_what_is_run_here_and_as_whom() -> None:
     mode = Fleet.from_timers("default", {})
     made = plan(loads(HEAD + GOOD, "s.yaml"), mode=mode, provider="nspawn", seed=1)
     said = describe(made)
-    assert "on this machine, for 9s, then mend it" in said
+    assert "on this machine, for 9 s, then mend it" in said
     assert "do command run=true disturbs=true on this machine" in said
     assert "  here      what runs on this machine has all the rights of whoever runs whalefall" in said
     assert rehearse(made).startswith(said)

@@ -158,7 +158,7 @@ def test_a_held_fault_may_have_a_name(session: Session, fault: type[Scripted], m
     assert left_going(steps) == ()
     assert tuple(step_from_json(step.to_json(), registry.known()) for step in steps) == steps
     (cut, *_) = faults_made(steps)
-    assert cut.step.words(("n1", "n2", "n3"))[0].endswith("for 5s, then mend it, named cut")
+    assert cut.step.words(("n1", "n2", "n3"))[0].endswith("for 5 s, then mend it, named cut")
     monkeypatch.setattr(session.situation, "missing", lambda _: [])
     session.break_(fault(), "n2", Hold(1.0), "cut")
     assert (session.break_(fault(), "same as cut", Hold(1.0)), _open(session)) == (("n2",), [])

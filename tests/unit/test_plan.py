@@ -378,18 +378,18 @@ def test_a_plan_is_told_in_words() -> None:
         "  It shows how a plan looks.",
         "  cluster   3 nodes from nspawn (n1, n2, n3)",
         "            orchestrated by timed, profile default, seed 7",
-        "            agent_ttl 10s",
+        "            agent_ttl 10 s",
         "  app       2 instances of web (image web), never two on one node",
         "  workload  http app=web rate=20/s deadline=1s",
-        "    1. wait 5s",
-        "    3. node.kill on 1 node that runs web (of 3), until the work has recovered, 1m at most, then mend it",
-        "    5. net.partition shape=isolate on the leader, for 10s, then mend it",
-        "    6. let the cluster settle, 30s at most",
+        "    1. wait 5 s",
+        "    3. node.kill on 1 node that runs web (of 3), until the work has recovered, 60 s at most, then mend it",
+        "    5. net.partition shape=isolate on the leader, for 10 s, then mend it",
+        "    6. let the cluster settle, 30 s at most",
         "  check     service docker is_running, is_enabled: false on all 3 nodes, before and after the faults",
         "  promise   rescheduled app=web within=20s",
         "  budget    after node.kill: lost node 10 = 10 s",
-        "  takes     111s at most for steps and settling, once the cluster is steady",
-        "            378s at most including checks, plus the time to make and mend the faults",
+        "  takes     111 s at most for steps and settling, once the cluster is steady",
+        "            378 s at most including checks, plus the time to make and mend the faults",
     ):
         assert line in text.splitlines()
 
@@ -459,12 +459,12 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
     "nothing to wait for": (
         "{name: web, instances: 2}",
         "{fault: none, on: any, hold: {until: recovered, at most: 9s}}",
-        "until: recovered with none: no work is lost with it, so there is nothing to wait for: it is held for 9s",
+        "until: recovered with none: no work is lost with it, so there is nothing to wait for: it is held for 9 s",
     ),
     "a slow disk takes no work": (
         "{name: web, instances: 2}",
         "{fault: disk.slow, with: {fsync: 1s}, on: any, hold: {until: recovered, at most: 9s}}",
-        "until: recovered with disk.slow: no work is lost with it, so there is nothing to wait for: it is held for 9s",
+        "until: recovered with disk.slow: no work is lost with it, so there is nothing to wait for: it is held for 9 s",
     ),
 }
 
@@ -484,8 +484,8 @@ def test_every_figure_of_a_plan_has_its_unit() -> None:
         "promise availability app=web share=99.5% gap=1m",
     ):
         assert line in lines
-    assert "1. disk.slow fsync=500ms write=250ms on 1 of the 3 nodes, for 10s, then mend it" in lines
-    patient = "warning a call of http may take 1000s (a bare number is seconds), and all steps and settling take 100s at most: "
+    assert "1. disk.slow fsync=500ms write=250ms on 1 of the 3 nodes, for 10 s, then mend it" in lines
+    patient = "warning a call of http may take 1000 s (a bare number is seconds), and all steps and settling take 100 s at most: "
     assert any(line.startswith(patient) for line in lines)
     assert not any("a call of" in line for line in warnings(replace(plan, workloads=(Http("web", deadline=99.0),))))
 
@@ -535,7 +535,7 @@ UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {
         "conflicts",
         "",
         [
-            "until: recovered with daemon.hang: timed promises no recovery after daemon.hang docker, so it may well be held for its full 15s",
+            "until: recovered with daemon.hang: timed promises no recovery after daemon.hang docker, so it may well be held for its full 15 s",
         ],
     ),
     "promised": (
@@ -554,10 +554,10 @@ UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {
         "conflicts",
         "{http: {app: web, rate: 2/m}}, {register: {rate: 6/m}}",
         [
-            "web@1 is called only once in 1m: that may not fall within the 45s in which the cluster must be steady, and then it is unknown",
-            "web@2 is called only once in 1m: that may not fall within the 45s in which the cluster must be steady, and then it is unknown",
+            "web@1 is called only once in 60 s: that may not fall within the 45 s in which the cluster must be steady, and then it is unknown",
+            "web@2 is called only once in 60 s: that may not fall within the 45 s in which the cluster must be steady, and then it is unknown",
             (
-                "the register may be written to only once in 80s: that may not fall within the 45s in which the cluster must be steady, and "
+                "the register may be written to only once in 80 s: that may not fall within the 45 s in which the cluster must be steady, and "
                 "then it is unknown"
             ),
         ],
@@ -606,9 +606,9 @@ def test_a_plan_warns_of_an_app_that_is_pinned_to_what_may_be_lost(target: str, 
 @pytest.mark.parametrize(
     ("step", "promise", "warned"),
     [
-        ("{fault: node.kill, on: n1, hold: 5s}", "{app: web}", "node.kill is held for 5s, and web may take 30s to run again"),
-        ("{fault: node.kill, on: n1, hold: {until: recovered, at most: 20s}}", "{app: web}", "node.kill is held for 20s at most, and web"),
-        ("{fault: node.kill, on: n1, hold: 40s}", "{app: web, within: 1m}", "and web may take 1m to run again"),
+        ("{fault: node.kill, on: n1, hold: 5s}", "{app: web}", "node.kill is held for 5 s, and web may take 30 s to run again"),
+        ("{fault: node.kill, on: n1, hold: {until: recovered, at most: 20s}}", "{app: web}", "node.kill is held for 20 s at most, and web"),
+        ("{fault: node.kill, on: n1, hold: 40s}", "{app: web, within: 1m}", "and web may take 60 s to run again"),
         ("{fault: node.kill, on: n1, hold: 40s}", "{app: web}", ""),
         ("{fault: node.kill, on: n1, as: one}, {wait: 5s}, {fault: node.kill, on: n2, hold: 5s}", "{app: web}", ""),
         ("{fault: disk.slow, with: {fsync: 1s}, on: n1, hold: 5s}", "{app: web}", ""),

@@ -194,7 +194,7 @@ def test_a_plan_warns_of_a_gap_that_is_no_longer_than_a_probe_waits_between_two_
     """Nobody can see whether it was kept."""
     rare = GOOD.replace("every: 500ms", "every: 10s")
     said = [warnings(plan(loads(HEAD + text, "s.yaml"), mode=Fleet(), provider="nspawn", seed=1)) for text in (rare, GOOD)]
-    words = "asked only every 10s, and a gap of 5s was promised: nobody can see that it was kept, so it will be unknown"
+    words = "asked only every 10 s, and a gap of 5 s was promised: nobody can see that it was kept, so it will be unknown"
     assert [[words in each for each in told if "only every" in each] for told in said] == [[True], []]
 
 

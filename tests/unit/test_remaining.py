@@ -158,7 +158,7 @@ def test_how_long_it_takes_if_all_goes_well_is_told_beside_the_most(hold: Hold, 
     most = seconds_left(plan, reading, 10.0)
     assert at_most(plan, reading, 10.0) == f"some {about(soon)} more, {about(most)} at most, plus making and mending"
     over = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)), (50.0, PhaseBegan(Phase.FINAL)))
-    assert at_most(plan, over, 50.0) == "done in a moment if all goes well, in 2 min 0 s at most, plus making and mending"
+    assert at_most(plan, over, 50.0) == "done in a moment if all goes well, in 120 s at most, plus making and mending"
     assert at_most(plan, over, 168.0) == f"{about(2.0)} more at most, plus making and mending"
 
 

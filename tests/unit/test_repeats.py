@@ -141,7 +141,7 @@ def test_rounds_are_planned_as_they_are_done() -> None:
     words = describe(made, 200)
     assert "2. 3 times over:" in words
     assert "a. net.partition shape=isolate on 1 of the 3 nodes, which stays in force, named cut" in words
-    assert "d. wait until the cluster is whole, 30s at most, else the run cannot be judged" in words
+    assert "d. wait until the cluster is whole, 30 s at most, else the run cannot be judged" in words
     assert "targets of step 2: drawn when it starts, with seed 7" in words
 
 

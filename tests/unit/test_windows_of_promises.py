@@ -147,9 +147,9 @@ def test_a_promise_in_python_is_about_a_fault_that_was_made_before(tmp_path: Pat
 @pytest.mark.parametrize(
     ("promise", "words"),
     [
-        ("availability: {app: web, share: 50%, gap: 30s, during: cut}", "allows 30s, and cut is held for 30s: nothing can be too long in it"),
+        ("availability: {app: web, share: 50%, gap: 30s, during: cut}", "allows 30 s, and cut is held for 30 s: nothing can be too long in it"),
         ("availability: {app: web, share: 50%, gap: 29s, during: cut}", ""),
-        ("single: {app: web, longest: 5s, during: round}", "allows 5s, and round is held for 5s"),
+        ("single: {app: web, longest: 5s, during: round}", "allows 5 s, and round is held for 5 s"),
         ("single: {app: web, during: round}", ""),
         ("availability: {app: web, share: 50%, gap: 30s, during: hang}", ""),
     ],
