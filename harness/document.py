@@ -67,7 +67,9 @@ class Document:
     values: Mapping[Place, Mark]
     keys: Mapping[Place, Mark]
     inside: Mapping[Place, int]  # for text on one line: columns from its mark to its first character
-    words: Mapping[Place, str] = field(default_factory=dict)  # what is read as true or false and written otherwise, as it stands there
+    words: Mapping[Place, str] = field(
+        default_factory=dict
+    )  # what is read as true, false or a number and is written otherwise, as it stands there
     problems: tuple[Problem, ...] = field(default=())  # what is wrong although the rest can be read: duplicate keys, tags
 
     def nearest(self, place: Place) -> Place:
@@ -344,8 +346,8 @@ class _Walk:
             quote = 1 if node.style else 0
             if node.end_mark.column - node.start_mark.column == len(node.value) + 2 * quote:
                 self.inside[place] = quote
-        found = self._scalar(node, octal=place[-1:] == ("mode",))
-        if isinstance(found, bool) and str(node.value).lower() not in {"true", "false"}:
+        found = self._scalar(node, octal=place[-1:] == ("mode",) and place[-2:-1] != ("environment",))
+        if isinstance(found, bool | int | float) and str(node.value).lower() != str(found).lower():
             self.words[place] = str(node.value)
         return found
 

@@ -910,9 +910,9 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
         spelling.must_be_keywords(asked, _WISHES)
         spelling.must_be_wishes(wish, positional)
         wish["timers"] = spelling.timers_of(wish)
-        spelling.must_be_cluster(wish["nodes"], wish["apps"], wish["provider"], str(request.path))
-        apps = [app.name for app in wish["apps"]]
         mode: Any = known().modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
+        spelling.must_be_cluster(wish["nodes"], wish["apps"], wish["provider"], str(request.path), mode)
+        apps = [app.name for app in wish["apps"]]
         spelling.must_be_workloads(wish["workloads"], apps, [f"n{number + 1}" for number in range(wish["nodes"])], mode)
         spelling.must_be_promises(wish["promises"], apps, wish["workloads"], mode)
     plan = asked_plan(

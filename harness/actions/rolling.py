@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from harness.core import parameters
+from harness.core.environment import wrong_variables
 from harness.core.protocols import Cluster, Node, Restarting, Updating
 from harness.core.units import counted
 from harness.core.values import App, Effect
@@ -15,12 +16,7 @@ from harness.host import origins
 
 LONGEST = 300.0
 """Seconds: an instance that stops in order and starts again takes some of them, and they are taken one after the other."""
-LONGEST_VALUE = 4096
-"""Characters of a variable's value."""
-OURS = ("WHALEFALL_", "NOTIFY_")
-"""How no variable of an app is called: what it is told by us, and what systemd has for itself."""
 _IMAGE = re.compile(origins.WRITTEN)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +65,7 @@ class UpdateApp:
         wrong = [] if self.image or self.environment else ["nothing to change: give it an image, or an environment"]
         if self.image and (len(self.image) > origins.LONGEST or not _IMAGE.fullmatch(self.image)):
             wrong.append(f"{self.image!r} is no image: {origins.EXPECTED}")
-        for name, value in self.environment.items():
-            if not _VARIABLE.fullmatch(name):
-                wrong.append(f"{name!r} is no variable's name: letters, digits and _ only, not starting with a digit")
-            elif name.startswith(OURS):
-                wrong.append(f"the variable {name} is not an app's to be given: names that begin with {' or '.join(OURS)} are taken")
-            if not value.isprintable():
-                wrong.append(f"the value of {name} is more than a line of text")
-            elif len(value) > LONGEST_VALUE:
-                wrong.append(f"the value of {name} has {len(value)} characters, {LONGEST_VALUE} are allowed")
+        wrong += [f"found {found}, expected {expected}" for _, found, expected in wrong_variables(self.environment)]
         if wrong:
             raise ValueError("; ".join(wrong))
 

@@ -22,12 +22,14 @@ from harness.host import app_images, contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
+from harness.scenario.containers import environment_slips
 from harness.scenario.fits import name_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting, windows_of, wrong_window
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
 from harness.steps.acting import fewer, there_or_not
+from harness.steps.misfit import refused_of
 from harness.steps.named_app import named_apps
 from harness.steps.part import descriptions
 from harness.steps.targeting import slips
@@ -175,10 +177,10 @@ def _timer(name: str, value: Any) -> tuple[float, list[Problem]]:
         return 0.0, [Problem(f"the timer {shown(name)} of {MARKER}", 0, 0, *problems.parts(str(error)))]
 
 
-def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: str = "") -> None:
+def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: str = "", mode: Any = None) -> None:
     """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for, nor nodes of this provider have the image of.
 
-    `file` is what asks for them: paths are relative to its folder.
+    And with all that the mode cannot give an app, where it is known. `file` is what asks for them: paths are relative to its folder.
     """
     found = _parts("the cluster", models.ClusterPart, {"nodes": nodes})
     names = [] if found else [f"n{number}" for number in range(1, nodes + 1)]
@@ -187,15 +189,18 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
         if not isinstance(each, App):
             found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
             continue
-        # An environment is what only an action gives: no file has a key for that. A definition is read from a file, and only by a file.
-        given = {name: value for name, value in dataclasses.asdict(each).items() if name not in {"environment", "native"} or value}
+        # A definition is read from a file, and only by a file.
+        given = {name: value for name, value in dataclasses.asdict(each).items() if name != "native" or value}
         with suppress(TypeError, ValueError):  # what is none is told with the rest
             given["labels"] = dict(each.labels)
+        with suppress(TypeError, ValueError):
+            given["environment"] = dict(each.environment)
         if wrong := _parts(f"the app {each.name}", models.AppPart, given):
             found += wrong
             continue
         found += [*_beside(each, read, names), *_image(each, provider, file)]
-        found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in wrong_labels(given["labels"])]
+        told: list[tuple[Any, ...]] = [*wrong_labels(given["labels"]), *environment_slips(given["environment"]), *refused_of(each, mode)]
+        found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)
 

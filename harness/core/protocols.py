@@ -570,6 +570,15 @@ class Defining(Protocol):
 
 @of_modes
 @runtime_checkable
+class Selective(Protocol):
+    """A mode that cannot give every app all that a scenario may ask for it."""
+
+    def refused(self, app: App) -> Sequence[tuple[str, str, str, str]]:
+        """Return what it cannot give an app: the key in a scenario file, what was found there, what is expected, and a hint. Asks nobody."""
+
+
+@of_modes
+@runtime_checkable
 class Ordered(Protocol):
     """A mode whose orders go through one node at a time."""
 

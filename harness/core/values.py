@@ -200,6 +200,9 @@ NO_PROGRAM = frozenset({126, 127})
 """Statuses of a shell that finds no such program, or cannot run it (POSIX)."""
 
 
+HIDDEN: Final = "***"
+"""Stands in results and messages, which others read, in place of the value of a variable of an app's environment."""
+
 NUMBER, ANY = "%", "*"
 """In what a definition calls things: the number of an instance, from 1, and a part that nobody can know before."""
 

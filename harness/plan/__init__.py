@@ -19,7 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Disks, Quorum
-from harness.core.values import AFTER, BEFORE, NUMBER, App, Budget, Json, Loss, NodeSpec, Term
+from harness.core.values import AFTER, BEFORE, HIDDEN, NUMBER, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -398,9 +398,10 @@ def _can_be_named(step: Step, among: Known) -> bool:
 def _app_to_json(app: App) -> dict[str, Json]:
     """Return an app as it stands in a plan: what its environment has of its own, labels, and its own definition, only where there is any.
 
-    Of a definition what is kept is what others may read: no value of an environment is in it.
+    What is kept is what others may read: no value of an environment is in it, be it the app's or in its definition.
     """
-    pairs: dict[str, tuple[tuple[str, str], ...]] = {"environment": app.environment, "labels": app.labels}
+    hidden = tuple((name, HIDDEN) for name, _ in app.environment)
+    pairs: dict[str, tuple[tuple[str, str], ...]] = {"environment": hidden, "labels": app.labels}
     own: dict[str, Json] = {name: [[key, value] for key, value in every] for name, every in pairs.items() if every}
     told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
     plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "native"}}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.units import counted
-from harness.core.values import NUMBER
+from harness.core.values import HIDDEN, NUMBER
 from harness.history.calls import PROBE
 from harness.plan import CALMER, provenance
 from harness.plan.foresight import warnings, whose
@@ -104,8 +104,9 @@ def _app_words(app: App) -> str:
     rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
     pinned = f", pinned to {app.pin}" if app.pin else ""
     labelled = f", labelled {' '.join(f'{name}={value}' for name, value in app.labels)}" if app.labels else ""
+    variables = f", with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment" if app.environment else ""
     many = counted(app.instances, "instance") if app.instances else "no instance yet"
-    return f"{many} of {app.name} (image {app.image}{_own_words(app)}), {rule}{pinned}{labelled}"
+    return f"{many} of {app.name} (image {app.image}{_own_words(app)}), {rule}{pinned}{labelled}{variables}"
 
 
 def _own_words(app: App) -> str:

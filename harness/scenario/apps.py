@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.scenario import models
+from harness.scenario.containers import note_refused, read_environment
 from harness.scenario.labels import note_labels
 from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
@@ -35,6 +36,7 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
         note_ports(reading, app, (*place, "native" if app.native else "port"))
         reading.image(app, (*place, "native" if app.native else "image"))
         note_labels(reading, dict(app.labels), (*place, "labels"))
+        note_refused(reading, app, place)
         if wrong := to_nowhere(app, reading.names):
             reading.add((*place, "native" if app.native else "pin"), *wrong)
         reading.apps.append(app)
@@ -45,8 +47,16 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
     read = reading.part(models.AppPart, item, place)
     if read is None:
         return None
-    labels = tuple(sorted(read.labels.items()))
-    return App(read.name, read.instances, read.image, read.port, read.conflicts, read.pin, labels=labels)
+    return App(
+        read.name,
+        read.instances,
+        read.image,
+        read.port,
+        read.conflicts,
+        read.pin,
+        labels=tuple(sorted(read.labels.items())),
+        environment=read_environment(reading, read.environment, (*place, "environment")),
+    )
 
 
 def a_second(app: App) -> tuple[str, str]:

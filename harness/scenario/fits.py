@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.core.errors import Problem
 from harness.core.protocols import Quorum
 from harness.scenario.own_definitions import other_mode
-from harness.steps.misfit import Misfit, no_quorum, target_misfits
+from harness.steps.misfit import Misfit, no_quorum, refused_of, target_misfits
 
 if TYPE_CHECKING:
     from harness.document import Place
@@ -28,6 +28,7 @@ def misfits(scenario: Scenario, mode: Any) -> list[Problem]:
         found += name_misfits(name, (), mode)
     told = [(each.found, each.expected) for each in found]
     told += [wrong for app in scenario.apps if (wrong := other_mode(app, mode.name))]
+    told += [(f"{each} of {app.name}: {found}", expected) for app in scenario.apps for each, found, expected, _ in refused_of(app, mode)]
     return [Problem(scenario.file, 0, 0, *each) for each in told]
 
 

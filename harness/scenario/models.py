@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from harness.core.units import DURATION, Duration
 from harness.core.values import MOST_INSTANCES
@@ -45,6 +45,7 @@ NODES: Final = f"a whole number from 1 to {MOST_NODES}"
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 _INSTANCES = f"a whole number from 0 to {MOST_INSTANCES}; 0: it comes only with app.deploy"
+_Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
 
 
@@ -73,6 +74,9 @@ class AppPart(Part):
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")
     pin: str | None = Field(None, description="the name of a node")
     labels: dict[str, str] = Field(default_factory=dict, description="a mapping from labels that its containers have to text")
+    environment: dict[str, _Value] = Field(
+        default_factory=dict, description="a mapping from variables of its containers to text or numbers"
+    )
 
 
 class OwnAppPart(Part):

@@ -18,7 +18,7 @@ from harness.core.units import Duration, counted
 from harness.core.values import Outcome
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
-from harness.steps.misfit import Misfit, target_misfits
+from harness.steps.misfit import Misfit, refused_of, target_misfits
 from harness.steps.named_app import named_apps, note_apps
 from harness.steps.part import Part, beside_with, meant, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
@@ -84,6 +84,7 @@ class Do(Step):
         sound = action is not None and _note_ports(reading, action, place) and sound
         sound = action is not None and note_not_here(reading, action, part.on if part else "", place) and sound
         sound = action is not None and _note_images(reading, action, place) and sound
+        sound = action is not None and _note_refused(reading, action, item.get("with"), (*place, "with")) and sound
         sound = action is not None and _note_definitions(reading, action, place) and sound
         if action is not None and reading.mode:
             reading.misfits(_misfits(action, place, reading.mode))  # also where its target is wrong
@@ -240,6 +241,16 @@ def _note_images(reading: Reading, action: Action, place: Place) -> bool:
         return True
     given = [new for app in reading.apps if (new := action.altered(app)).image != app.image]
     return not any(reading.image(new, (*place, "with", "image")) for new in given)
+
+
+def _note_refused(reading: Reading, action: Action, given: Json, place: Place) -> bool:
+    """Say what the mode cannot give an app that an action makes another one. Returns whether all is well."""
+    if not isinstance(action, Altering):
+        return True
+    wrong = [said for app in reading.apps if (new := action.altered(app)) != app for said in refused_of(new, reading.mode)]
+    for key, *said in wrong:
+        reading.add((*place, key) if isinstance(given, dict) and key in given else place, *said)
+    return not wrong
 
 
 def _note_definitions(reading: Reading, action: Action, place: Place) -> bool:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
-from harness.core.protocols import Ordered, Quorum, Viewing
+from harness.core.protocols import Ordered, Quorum, Selective, Viewing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.core.values import App
     from harness.document import Place
 
 
@@ -35,3 +38,8 @@ def target_misfits(text: str, place: Place, mode: Any) -> list[Misfit]:
 def no_quorum(place: Place, what: str, mode: Any) -> Misfit:
     """Return that something asks for a leader where there is none."""
     return Misfit(place, f"{what}, with the {mode.name} mode", "a mode with a quorum and a leader")
+
+
+def refused_of(app: App, mode: Any) -> Sequence[tuple[str, str, str, str]]:
+    """Return what a mode cannot give an app: the key of a scenario file, what was found, what is expected, and a hint; nothing of no mode (None)."""
+    return mode.refused(app) if isinstance(mode, Selective) and app.native is None else ()

@@ -196,9 +196,9 @@ BAD: dict[str, tuple[str, list[str]]] = {
         "  - {do: app.update, with: {app: web, image: '-v', environment: {1A: x, WHALEFALL_HOST: x, B: \"a\\nb\"}}}\n",
         [
             "s.yaml:7:28: app.update: '-v' is no image: a folder of images,",
-            "; '1A' is no variable's name: ",
-            "; the variable WHALEFALL_HOST is not an app's to be given: ",
-            "; the value of B is more than a line of text",
+            "; found '1A', which is no variable's name, expected letters",
+            "; found the variable WHALEFALL_HOST, which is not an app's to be given, expected a name",
+            "; found a value of B that is more than a line of text, expected one line",
         ],
     ),
     "an unknown app to update, for nobody": (
@@ -342,7 +342,7 @@ def test_an_instance_that_was_asked_for_at_any_time_can_be_named() -> None:
 def test_a_variable_may_be_as_long_as_is_said() -> None:
     """And no longer."""
     assert UpdateApp("web", environment={"A": "x" * 4096}).environment
-    with pytest.raises(ValueError, match="the value of A has 4097 characters, 4096 are allowed"):
+    with pytest.raises(ValueError, match="a value of A with 4097 characters, expected 4096 at most"):
         UpdateApp("web", environment={"A": "x" * 4097})
 
 

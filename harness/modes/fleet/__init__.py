@@ -279,6 +279,12 @@ class Fleet:
         """Return which units and containers of two apps are called the same, and which rules of a unit are about another app's."""
         return tuple(own_units.clashes(apps))
 
+    # -- Selective
+
+    def refused(self, app: App) -> Sequence[tuple[str, str, str, str]]:
+        """Return what no unit could give an app; see `harness.core.protocols.Selective.refused`."""
+        return tuple(unit_files.refused(app))
+
     # -- Restarting
 
     def restart(self, cluster: Cluster, app: App) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.errors import HarnessError
+from harness.core.values import HIDDEN, MOST_INSTANCES
 from harness.modes.fleet import docker_run
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ class UnitFile:
         return "\n".join(lines) + "\n"
 
 
-HIDDEN: Final = "***"
-"""What is told in place of the value of a variable of an environment."""
 _ENV: Final = re.compile(r"--env=|-[A-Za-z]*e=?")
 """The beginning of a word that gives a container a variable in itself."""
 _GLUED: Final = re.compile(r"(?:\\\n\S+)*")
@@ -202,7 +201,7 @@ def render(app: App) -> tuple[UnitFile, ...]:
     """Return the units of an app, one an instance.
 
     They are rendered one by one and not left to ``%i``, because the host port is a sum. Raises `HarnessError` for names that a unit file would
-    not carry unchanged, and for an environment that has no room in a line.
+    not carry unchanged, and for what has no room in a line.
     """
     check_image(app.image)
     for what, value in (("app name", app.name), ("pin", app.pin)):
@@ -211,6 +210,17 @@ def render(app: App) -> tuple[UnitFile, ...]:
                 f"app {app.name!r}: the {what} {value!r} cannot stand in a unit file; use letters, digits, '_', '.' and '-', at most 63"
             )
     return tuple(_render(app, instance) for instance in app.names)
+
+
+def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what fleet cannot give an app, however many instances it is scaled to; see `harness.core.protocols.Selective.refused`."""
+    given = {
+        "environment": sum(len(name) + len(value) for name, value in app.environment),
+        "labels": sum(len(name) + len(value) for name, value in app.labels),
+    }
+    # Labels alone have room (`harness.scenario.labels`).
+    if app.environment and (longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))) > LONGEST_LINE:
+        yield max(given, key=lambda key: given[key]), _line_of(longest), f"{LONGEST_LINE} at most, as fleet reads it", _SHORTER
 
 
 def check_image(image: str) -> None:
@@ -226,7 +236,26 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
+_SHORTER: Final = "give it fewer or shorter variables, or labels (a quotation mark, '\\\\', '%' and '$' count twice)"
+
+
+def _line_of(longest: int) -> str:
+    return f"a unit with a line of {longest} bytes"
+
+
+def _longest(options: Iterable[Option]) -> int:
+    """Return the bytes of the longest line of a unit."""
+    return max(len(f"{each.name}={each.value}".encode()) for each in options)
+
+
 def _render(app: App, instance: str) -> UnitFile:
+    options = _options(app, instance)
+    if (longest := _longest(options)) > LONGEST_LINE:
+        raise HarnessError(f"app {app.name!r}: {_line_of(longest)}, and fleet takes {LONGEST_LINE} at most; {_SHORTER}")
+    return UnitFile(unit_name(instance), options)
+
+
+def _options(app: App, instance: str) -> tuple[Option, ...]:
     container = instance.replace("@", "-")
     variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
     labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
@@ -248,10 +277,4 @@ def _render(app: App, instance: str) -> UnitFile:
         options.append(Option("X-Fleet", "Conflicts", f"{app.name}@*{_SUFFIX}"))
     if app.pin is not None:
         options.append(Option("X-Fleet", "MachineMetadata", f"name={app.pin}"))
-    longest = max(len(f"{each.name}={each.value}".encode()) for each in options)
-    if longest > LONGEST_LINE:
-        raise HarnessError(
-            f"app {app.name!r}: its unit would have a line of {longest} bytes, and fleet takes {LONGEST_LINE} at most; "
-            "give it fewer or shorter variables, or labels (a quotation mark, '\\\\', '%' and '$' count twice)"
-        )
-    return UnitFile(unit_name(instance), tuple(options))
+    return tuple(options)

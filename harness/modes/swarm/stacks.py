@@ -18,7 +18,7 @@ from harness import document
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import given
 from harness.core.naming import shown
-from harness.core.values import NUMBER, App, Definition
+from harness.core.values import HIDDEN, NUMBER, App, Definition
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ TASK_LABEL: Final = "com.docker.swarm.task.name"
 """Label that swarm gives each container: ``web_web.1.<task id>``."""
 ENDINGS: Final[Mapping[str, str]] = {".yml": "a stack file of Docker's", ".yaml": "a stack file of Docker's"}
 """How the names of stack files end."""
-HIDDEN: Final = "***"
-"""What is told in place of the value of a variable of an environment."""
 _WIDEST: Final = 1000
 """Columns of a line of what is kept of a stack file, where it has a place to be broken at."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
