@@ -22,7 +22,7 @@ from harness.host import app_images, contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
-from harness.scenario.containers import environment_slips
+from harness.scenario.containers import command_slips, environment_slips
 from harness.scenario.fits import name_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
@@ -199,7 +199,12 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             found += wrong
             continue
         found += [*_beside(each, read, names), *_image(each, provider, file)]
-        told: list[tuple[Any, ...]] = [*wrong_labels(given["labels"]), *environment_slips(given["environment"]), *refused_of(each, mode)]
+        told: list[tuple[Any, ...]] = [
+            *wrong_labels(given["labels"]),
+            *environment_slips(given["environment"]),
+            *command_slips(each.command),
+        ]
+        told += refused_of(each, mode) if not told else ()
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)

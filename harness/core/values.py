@@ -262,6 +262,7 @@ class App:
     pin: str | None = None  # name of the only node that may run it
     environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
     labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
+    command: tuple[str, ...] = ()  # words that its containers are started with, in place of the image's own CMD; none: that
     native: Definition | None = (
         None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it
     )

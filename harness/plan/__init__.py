@@ -396,15 +396,15 @@ def _can_be_named(step: Step, among: Known) -> bool:
 
 
 def _app_to_json(app: App) -> dict[str, Json]:
-    """Return an app as it stands in a plan: what its environment has of its own, labels, and its own definition, only where there is any.
+    """Return an app as it stands in a plan: its environment, labels, command and own definition only where it has any.
 
     What is kept is what others may read: no value of an environment is in it, be it the app's or in its definition.
     """
-    hidden = tuple((name, HIDDEN) for name, _ in app.environment)
-    pairs: dict[str, tuple[tuple[str, str], ...]] = {"environment": hidden, "labels": app.labels}
+    pairs = {"environment": [(name, HIDDEN) for name, _ in app.environment], "labels": app.labels}
     own: dict[str, Json] = {name: [[key, value] for key, value in every] for name, every in pairs.items() if every}
+    own |= {"command": [*app.command]} if app.command else {}
     told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
-    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "native"}}
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "command", "native"}}
     return {**plain, **own, **({"native": told} if told else {})}
 
 

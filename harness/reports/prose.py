@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -105,8 +106,10 @@ def _app_words(app: App) -> str:
     pinned = f", pinned to {app.pin}" if app.pin else ""
     labelled = f", labelled {' '.join(f'{name}={value}' for name, value in app.labels)}" if app.labels else ""
     variables = f", with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment" if app.environment else ""
+    started = f", started with {shlex.join(app.command)}" if app.command else ""
     many = counted(app.instances, "instance") if app.instances else "no instance yet"
-    return f"{many} of {app.name} (image {app.image}{_own_words(app)}), {rule}{pinned}{labelled}{variables}"
+    rest = f"{rule}{pinned}{labelled}{variables}{started}"
+    return f"{many} of {app.name} (image {app.image}{_own_words(app)}), {rest}"
 
 
 def _own_words(app: App) -> str:

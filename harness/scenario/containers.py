@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from harness.core.environment import MOST_VARIABLES, wrong_variables
 from harness.core.naming import shown
+from harness.scenario import models
 from harness.steps.misfit import refused_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.core.values import App, Json
     from harness.document import Place
     from harness.scenario.parsing import Draft
 
 QUOTED: Final = "in quotes it is text"
+MOST_WORDS: Final = 100
+MOST_CHARACTERS: Final = 8192
+"""Words of a command, and characters of all of them together, at most."""
+_BLANKS: Final = "\t\n"
 
 
 def read_environment(reading: Draft, given: Mapping[str, Json], place: Place) -> tuple[tuple[str, str], ...]:
     """Return the variables at a place, sorted by name, and note what is wrong with them. A number is passed on as the file spells it."""
     variables: dict[str, str] = {}
     for name, value in given.items():
-        where = (*place, name)
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            variables[name] = value if isinstance(value, str) else reading.doc.words.get(where, str(value))
-        else:
-            variables[name] = ""  # its name may be wrong, too
-            reading.add(where, shown(value), "text or a number", "" if isinstance(value, dict | list) else QUOTED)
+        variables[name] = _text(reading, value, (*place, name))
     for name, found, expected in wrong_variables(variables):
         reading.add((*place, name), found, expected, key=True)
     if len(given) > MOST_VARIABLES:
         reading.add(place, f"{len(given)} variables", f"{MOST_VARIABLES} at most")
     return tuple(sorted(variables.items()))
+
+
+def read_command(reading: Draft, given: Json, place: Place) -> tuple[str, ...]:
+    """Return the words at a place, where there are any, and note what is wrong with them. Text is split by quotes and blanks; nothing is expanded."""
+    if isinstance(given, str):
+        try:
+            words = shlex.split(given)
+        except ValueError:
+            reading.add(place, f"{shown(given)}, in which a quotation mark or a backslash is open", models.WORDS)
+            return ()
+        for _, *said in wrong_words(words):
+            reading.add(place, *said)
+        return tuple(words)
+    if not isinstance(given, list):
+        reading.add(place, shown(given), models.WORDS)
+        return ()
+    words = [_text(reading, word, (*place, number)) for number, word in enumerate(given)]
+    for at, *said in wrong_words(words):
+        reading.add(place if at is None else (*place, at), *said)
+    return tuple(words)
+
+
+def wrong_words(words: Sequence[str]) -> Iterator[tuple[int | None, str, str, str]]:
+    """Yield what is wrong with the words of a command: which one (None: all together), what was found, what was expected, and a hint."""
+    if not words:
+        yield None, "no word", "at least one", "without `command` the image's own counts"
+    for number, word in enumerate(words):
+        if not all(each.isprintable() or each in _BLANKS for each in word):
+            yield number, f"{shown(word)}, with a control character", "text; of what is not printed, only tabs and the ends of lines", ""
+    if len(words) > MOST_WORDS:
+        yield None, f"{len(words)} words", f"{MOST_WORDS} at most", ""
+    elif (characters := sum(map(len, words))) > MOST_CHARACTERS:
+        yield None, f"words of {characters} characters", f"{MOST_CHARACTERS} at most", "what is longer belongs into a file of the image"
 
 
 def environment_slips(given: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
@@ -43,6 +77,22 @@ def environment_slips(given: Mapping[str, object]) -> Iterator[tuple[str, str, s
     yield from wrong_variables({name: value for name, value in given.items() if isinstance(value, str)})
     if len(given) > MOST_VARIABLES:
         yield "", f"{len(given)} variables", f"{MOST_VARIABLES} at most"
+
+
+def command_slips(words: object) -> Iterator[tuple[int | None, str, str, str]]:
+    """Yield what is wrong with the command of an app in Python, as `wrong_words`; none is fine."""
+    if not isinstance(words, tuple | list) or not all(isinstance(word, str) for word in words):
+        yield None, f"a command that is {words!r}", "a list of words", ""
+    elif words:
+        yield from wrong_words(words)
+
+
+def _text(reading: Draft, value: Json, place: Place) -> str:
+    """Return the text at a place, or a number as the file spells it; empty for anything else, which is noted."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value if isinstance(value, str) else reading.doc.words.get(place, str(value))
+    reading.add(place, shown(value), "text or a number", "" if isinstance(value, dict | list) else QUOTED)
+    return ""
 
 
 def note_refused(reading: Draft, app: App, place: Place) -> None:

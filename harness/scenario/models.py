@@ -45,6 +45,10 @@ NODES: Final = f"a whole number from 1 to {MOST_NODES}"
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 _INSTANCES = f"a whole number from 0 to {MOST_INSTANCES}; 0: it comes only with app.deploy"
+WORDS: Final = "a list of words, or text that is split into words as a shell does it"
+"""What is expected where a file says with what a container is started."""
+_LISTED: Final = {"type": "array", "minItems": 1, "items": {"type": ["string", "number"]}}
+_Words: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, _LISTED]})]
 _Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
 
@@ -77,6 +81,7 @@ class AppPart(Part):
     environment: dict[str, _Value] = Field(
         default_factory=dict, description="a mapping from variables of its containers to text or numbers"
     )
+    command: _Words = Field(None, description=WORDS)
 
 
 class OwnAppPart(Part):

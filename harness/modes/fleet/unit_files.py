@@ -216,10 +216,11 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
     """Yield what fleet cannot give an app, however many instances it is scaled to; see `harness.core.protocols.Selective.refused`."""
     given = {
         "environment": sum(len(name) + len(value) for name, value in app.environment),
+        "command": sum(map(len, app.command)),
         "labels": sum(len(name) + len(value) for name, value in app.labels),
     }
     # Labels alone have room (`harness.scenario.labels`).
-    if app.environment and (longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))) > LONGEST_LINE:
+    if (app.environment or app.command) and (longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))) > LONGEST_LINE:
         yield max(given, key=lambda key: given[key]), _line_of(longest), f"{LONGEST_LINE} at most, as fleet reads it", _SHORTER
 
 
@@ -231,12 +232,12 @@ def check_image(image: str) -> None:
 
 def _quoted(text: str) -> str:
     """Return one word of a command as systemd reads it back: quoted, with nothing in it that systemd would expand."""
-    for special, spelled in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+    for special, spelled in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n"), ("\t", "\\t")):
         text = text.replace(special, spelled)
     return f'"{text}"'
 
 
-_SHORTER: Final = "give it fewer or shorter variables, or labels (a quotation mark, '\\\\', '%' and '$' count twice)"
+_SHORTER: Final = "give it fewer or shorter variables, words or labels (a quotation mark, '\\\\', '%' and '$' count twice)"
 
 
 def _line_of(longest: int) -> str:
@@ -259,9 +260,10 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
     container = instance.replace("@", "-")
     variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
     labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
+    words = "".join(f" {_quoted(word)}" for word in app.command)
     run = (
         f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
-        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:80 {app.image}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:80 {app.image}{words}"
     )
     options = [
         Option("Unit", "Description", f"whalefall app {instance}"),

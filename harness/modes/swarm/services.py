@@ -46,6 +46,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
         "TaskTemplate": {
             "ContainerSpec": {
                 "Image": app.image,
+                **({"Args": [*app.command]} if app.command else {}),
                 "Labels": {**dict(app.labels), **labels},
                 "Env": [*environment(app)],
                 "StopGracePeriod": STOP_SECONDS * NANO,
