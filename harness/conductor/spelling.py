@@ -177,6 +177,10 @@ def _timer(name: str, value: Any) -> tuple[float, list[Problem]]:
         return 0.0, [Problem(f"the timer {shown(name)} of {MARKER}", 0, 0, *problems.parts(str(error)))]
 
 
+_KEYS = {"port": "host port", "inner": "port"}
+"""What a scenario file calls the fields of an app that have another name there."""
+
+
 def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: str = "", mode: Any = None) -> None:
     """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for, nor nodes of this provider have the image of.
 
@@ -190,7 +194,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
             continue
         # A definition is read from a file, and only by a file.
-        given = {name: value for name, value in dataclasses.asdict(each).items() if name != "native" or value}
+        given = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(each).items() if name != "native" or value}
         with suppress(TypeError, ValueError):  # what is none is told with the rest
             given["labels"] = dict(each.labels)
         with suppress(TypeError, ValueError):
@@ -199,6 +203,8 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             found += wrong
             continue
         found += [*_beside(each, read, names), *_image(each, provider, file)]
+        builds = contexts.builds_here(registry.known().providers.get(provider))
+        found += [Problem(f"the app {each.name}", 0, 0, *said) for said in (contexts.deaf(each) if builds else ())]
         told: list[tuple[Any, ...]] = [
             *wrong_labels(given["labels"]),
             *environment_slips(given["environment"]),

@@ -200,6 +200,9 @@ NO_PROGRAM = frozenset({126, 127})
 """Statuses of a shell that finds no such program, or cannot run it (POSIX)."""
 
 
+LISTENS: Final = 80
+"""On which port a container answers HTTP, where nobody says another one."""
+
 HIDDEN: Final = "***"
 """Stands in results and messages, which others read, in place of the value of a variable of an app's environment."""
 
@@ -251,17 +254,18 @@ def _pattern(template: str) -> str:
 class App:
     """The containers whose fate is followed: `instances` copies named ``name@1`` … ``name@N``.
 
-    Instance K answers HTTP on host port ``port + K`` of whatever node it runs on, but where its own definition says otherwise.
+    Instance K answers HTTP on port ``port + K`` of whatever node it runs on, where the mode or its own definition do not say otherwise.
     """
 
     name: str
     instances: int
     image: str = "web"
-    port: int = 8000
+    port: int = 8000  # of nodes; a scenario file calls it `host port`
     conflicts: bool = True  # never two instances on one node
     pin: str | None = None  # name of the only node that may run it
     environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
     labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
+    inner: int = LISTENS  # its containers' own port, on which they answer; a scenario file calls it `port`
     command: tuple[str, ...] = ()  # words that its containers are started with, in place of the image's own CMD; none: that
     native: Definition | None = (
         None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it

@@ -21,6 +21,7 @@ from harness.host import arguments, building, dockerfile, elf, files, untrusted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from harness.core.values import App
     from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
@@ -145,6 +146,26 @@ def _unfit(context: Path) -> Sequence[Problem]:
         return no_program(context, there) if program(context) else []
     except BadInput as error:
         return error.problems
+
+
+def deaf(app: App) -> list[tuple[str, str, str]]:
+    """Say that an app has another port than the folder of its image says: what was found, what is expected, and a hint.
+
+    Of a folder that cannot be read, or says none, nothing is known, nor of a variable; nor of an app with a definition of its own.
+    """
+    recipe = (context_of(app.image) or folder()) / RECIPE
+    try:
+        read = dockerfile.instructions(text(recipe)) if app.native is None and recipe.is_file() else []
+    except BadInput:
+        return []
+    last = max((number for number, each in enumerate(read) if each.kind == "FROM"), default=0)
+    said = [word for each in read[last:] if each.kind == "EXPOSE" for word in each.operands]
+    ports = [re.fullmatch(r"([0-9]{1,5})(?:/tcp)?", word, re.IGNORECASE) for word in said if not word.lower().endswith(("/udp", "/sctp"))]
+    if not ports or not all(ports) or any(port is not None and int(port[1]) == app.inner for port in ports):
+        return []
+    every = ", ".join(dict.fromkeys(port[1] for port in ports if port is not None))
+    hint = "`port` is the one of its containers; the one of the nodes is called `host port`"
+    return [(f"port {app.inner} of {app.name}", f"{every}, which its image {app.image!r} has as EXPOSE", hint)]
 
 
 def _wrong(context: Path) -> list[Problem]:

@@ -19,7 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Disks, Quorum
-from harness.core.values import AFTER, BEFORE, HIDDEN, NUMBER, App, Budget, Json, Loss, NodeSpec, Term
+from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -396,15 +396,16 @@ def _can_be_named(step: Step, among: Known) -> bool:
 
 
 def _app_to_json(app: App) -> dict[str, Json]:
-    """Return an app as it stands in a plan: its environment, labels, command and own definition only where it has any.
+    """Return an app as it stands in a plan: its environment, labels, command, port and own definition only where it has any of its own.
 
     What is kept is what others may read: no value of an environment is in it, be it the app's or in its definition.
     """
     pairs = {"environment": [(name, HIDDEN) for name, _ in app.environment], "labels": app.labels}
     own: dict[str, Json] = {name: [[key, value] for key, value in every] for name, every in pairs.items() if every}
     own |= {"command": [*app.command]} if app.command else {}
+    own |= {"inner": app.inner} if app.inner != LISTENS else {}
     told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
-    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "command", "native"}}
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "command", "inner", "native"}}
     return {**plain, **own, **({"native": told} if told else {})}
 
 
@@ -419,8 +420,8 @@ def _named_from_json(body: Mapping[str, Any], classes: Mapping[str, Any]) -> Any
 
 def _fits(app: App) -> None:
     """Raise `ValueError` for an app that no scenario can ask for: its names and ports could not be written down."""
-    if not 0 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT:
-        raise ValueError(f"{app.instances} instances of {app.name} from port {app.port}")
+    if not 0 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT or not 1 <= app.inner <= _LAST_PORT:
+        raise ValueError(f"{app.instances} instances of {app.name} from port {app.port}, of {app.inner}")
     own = app.native
     if own is not None and (any(text.count(NUMBER) > 1 for text in (own.called, own.container)) or not _PORT.fullmatch(own.port)):
         raise ValueError(f"{own.called} at port {own.port} for {app.name}")

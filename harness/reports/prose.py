@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.units import counted
-from harness.core.values import HIDDEN, NUMBER
+from harness.core.values import HIDDEN, LISTENS, NUMBER
 from harness.history.calls import PROBE
 from harness.plan import CALMER, provenance
 from harness.plan.foresight import warnings, whose
@@ -102,14 +102,20 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 
 def _app_words(app: App) -> str:
-    rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
-    pinned = f", pinned to {app.pin}" if app.pin else ""
-    labelled = f", labelled {' '.join(f'{name}={value}' for name, value in app.labels)}" if app.labels else ""
-    variables = f", with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment" if app.environment else ""
-    started = f", started with {shlex.join(app.command)}" if app.command else ""
     many = counted(app.instances, "instance") if app.instances else "no instance yet"
-    rest = f"{rule}{pinned}{labelled}{variables}{started}"
-    return f"{many} of {app.name} (image {app.image}{_own_words(app)}), {rest}"
+    said = [f"{many} of {app.name} (image {app.image}{_own_words(app)})"]
+    said.append("never two on one node" if app.conflicts else "with no rule against two on one node")
+    if app.pin:
+        said.append(f"pinned to {app.pin}")
+    if app.inner != LISTENS:
+        said.append(f"port {app.inner} of its containers")
+    if app.labels:
+        said.append(f"labelled {' '.join(f'{name}={value}' for name, value in app.labels)}")
+    if app.environment:
+        said.append(f"with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment")
+    if app.command:
+        said.append(f"started with {shlex.join(app.command)}")
+    return ", ".join(said)
 
 
 def _own_words(app: App) -> str:

@@ -33,8 +33,9 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
             reading.add((*place, "name"), *a_second(app), f"the first is in line {line}")
             continue
         places[app.name] = place
-        note_ports(reading, app, (*place, "native" if app.native else "port"))
+        note_ports(reading, app, (*place, "native" if app.native else "host port"))
         reading.image(app, (*place, "native" if app.native else "image"))
+        reading.deaf(app, (*place, "port"))
         note_labels(reading, dict(app.labels), (*place, "labels"))
         note_refused(reading, app, place)
         if wrong := to_nowhere(app, reading.names):
@@ -51,9 +52,10 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
         read.name,
         read.instances,
         read.image,
-        read.port,
+        read.host_port,
         read.conflicts,
         read.pin,
+        inner=read.port,
         labels=tuple(sorted(read.labels.items())),
         environment=read_environment(reading, read.environment, (*place, "environment")),
         command=read_command(reading, read.command, (*place, "command")) if "command" in read.model_fields_set else (),

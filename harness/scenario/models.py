@@ -8,11 +8,13 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Field, WithJsonSchema
 
 from harness.core.units import DURATION, Duration
-from harness.core.values import MOST_INSTANCES
+from harness.core.values import LISTENS, MOST_INSTANCES
 from harness.host import origins
 from harness.steps.part import Part
 
 MOST_NODES: Final = 50
+HOST_PORT: Final = "a port of the nodes from 1024 to 65000; instance K answers on it + K, where the mode gives each a port of its own"
+"""What is expected where a file says on which ports of nodes an app answers."""
 
 SETTLE: Final = 90.0
 """Seconds to settle, where a scenario does not say. After a lost majority fleet needs some 33 s until all machines are listed again."""
@@ -74,7 +76,8 @@ class AppPart(Part):
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
     instances: int = Field(ge=0, le=MOST_INSTANCES, description=_INSTANCES)
     image: str = Field("web", max_length=origins.LONGEST, pattern=rf"^(?:{origins.WRITTEN})$", description=origins.EXPECTED)
-    port: int = Field(8000, ge=1024, le=65000, description="a port from 1024 to 65000; instance K answers on port + K")
+    port: int = Field(LISTENS, ge=1, le=65535, description="the port from 1 to 65535 on which a container of it answers")
+    host_port: int = Field(8000, alias="host port", ge=1024, le=65000, description=HOST_PORT)
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")
     pin: str | None = Field(None, description="the name of a node")
     labels: dict[str, str] = Field(default_factory=dict, description="a mapping from labels that its containers have to text")

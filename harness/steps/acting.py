@@ -240,7 +240,8 @@ def _note_images(reading: Reading, action: Action, place: Place) -> bool:
     if not isinstance(action, Altering):
         return True
     given = [new for app in reading.apps if (new := action.altered(app)).image != app.image]
-    return not any(reading.image(new, (*place, "with", "image")) for new in given)
+    at = (*place, "with", "image")
+    return not any([*(reading.image(new, at) for new in given), *(reading.deaf(new, at) for new in given)])
 
 
 def _note_refused(reading: Reading, action: Action, given: Json, place: Place) -> bool:

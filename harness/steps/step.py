@@ -65,6 +65,9 @@ class Reading(Protocol):
     def image(self, app: App, place: Place) -> bool:
         """Note at a place what keeps the nodes from having an app's image. Returns whether anything does."""
 
+    def deaf(self, app: App, place: Place) -> bool:
+        """Note at a place that an app has another port than its image says, as far as that is known. Returns whether it has."""
+
     def part(
         self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()
     ) -> P | None:

@@ -177,7 +177,7 @@ SCENARIO = """\
 scenario: killed
 why: the harness is killed in the middle of an action
 cluster: {mode: %s, nodes: 1, profile: fast}
-apps: [{name: web, instances: 1, conflicts: false}, {name: api, instances: 0, port: 8100, conflicts: false}]
+apps: [{name: web, instances: 1, conflicts: false}, {name: api, instances: 0, host port: 8100, conflicts: false}]
 steps: [{do: %s}, {fault: node.kill, on: n1, hold: 1s}]
 promises: [conflicts]
 """

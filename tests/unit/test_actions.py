@@ -57,7 +57,7 @@ from harness.workloads.driver import Driver, Ops
 from harness.workloads.http import Http
 from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
 
-APPS = "apps: [{name: web, instances: 2}, {name: db, instances: 1, port: 8010}]\n"
+APPS = "apps: [{name: web, instances: 2}, {name: db, instances: 1, host port: 8010}]\n"
 HEAD = f"scenario: x\nwhy: y\ncluster: {{nodes: 4}}\n{APPS}promises: [conflicts]\nsteps:\n"
 FAULT = "  - {fault: node.kill, on: n1, hold: 5s}\n"
 

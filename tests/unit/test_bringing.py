@@ -162,7 +162,7 @@ why: An app whose image lies in a file, and is changed to another one on the way
 cluster: {provider: PROVIDER}
 apps:
   - {name: web, instances: 2, image: 'FIRST'}
-  - {name: other, instances: 1, port: 9000}
+  - {name: other, instances: 1, host port: 9000}
 steps:
   - do: app.update
     with: {app: web, image: 'THEN'}

@@ -212,7 +212,7 @@ SCENARIO = """\
 scenario: x
 why: y
 cluster: {nodes: 4}
-apps: [{name: web, instances: 2}, {name: api, instances: 0, port: 8100}]
+apps: [{name: web, instances: 2}, {name: api, instances: 0, host port: 8100}]
 workloads: [{http: {app: api}}]
 steps:
 """
@@ -258,7 +258,7 @@ BAD = {
 @pytest.mark.parametrize(("steps", "said"), BAD.values(), ids=BAD)
 def test_what_is_wrong_with_an_app_that_comes_later_is_told_with_its_place(steps: str, said: str) -> None:
     """As of any other."""
-    text = SCENARIO.replace(", port: 8100", "") if "ports" in said else SCENARIO
+    text = SCENARIO.replace(", host port: 8100", "") if "ports" in said else SCENARIO
     with pytest.raises(BadInput) as caught:
         loads(text + steps + "promises: [conflicts]\n", "s.yaml")
     assert f"s.yaml:{said}" in str(caught.value), str(caught.value)

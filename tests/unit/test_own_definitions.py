@@ -507,7 +507,7 @@ SCENARIO_SLIPS: dict[str, tuple[tuple[str, str], list[str]]] = {
     "two of one unit": (
         (
             "    instances: 2\n",
-            "    instances: 2\n  - {name: b, image: web, instances: 2, port: 8100}\n  - {name: same, native: units/plain@.service, instances: 1}\n",
+            "    instances: 2\n  - {name: b, instances: 2, host port: 8100}\n  - {name: same, native: units/plain@.service, instances: 1}\n",
         ),
         ["s.yaml:9:26: containers of same that are called web-%i, as those of web"],
     ),
@@ -541,7 +541,7 @@ def test_a_problem_of_another_file_is_told_whatever_the_scenario_has_at_that_pla
 def test_a_rule_about_another_apps_units_is_told(folder: Path) -> None:
     """How many homes an app has would hang on where the other one runs."""
     (folder / "units" / "web@.service").write_text(UNIT + "Conflicts=db@*.service\n")
-    more = SCENARIO.replace("    instances: 2\n", "    instances: 2\n  - {name: db, image: web, instances: 1, port: 8100}\n")
+    more = SCENARIO.replace("    instances: 2\n", "    instances: 2\n  - {name: db, image: web, instances: 1, host port: 8100}\n")
     assert "s.yaml:6:13: Conflicts=db@*.service in the unit of web, which is about db" in _told(folder, more)
 
 

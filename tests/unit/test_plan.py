@@ -450,7 +450,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "2 instances of web, pinned to n1, on 3 nodes, with no rule against two on one node: conflicts of web must come out broken",
     ),
     "two on one node for certain, of an app that is spared": (
-        "{name: web, instances: 2}, {name: api, instances: 4, port: 9000, conflicts: false}",
+        "{name: web, instances: 2}, {name: api, instances: 4, host port: 9000, conflicts: false}",
         "{fault: node.kill, on: any, hold: 9s}",
         "",
     ),
@@ -492,25 +492,25 @@ def test_every_figure_of_a_plan_has_its_unit() -> None:
 
 JUDGED: dict[str, tuple[str, str, str]] = {
     # the promise, the apps, its line
-    "all have the rule": ("conflicts", "{name: web, instances: 2}, {name: db, instances: 2, port: 9000}", "conflicts"),
+    "all have the rule": ("conflicts", "{name: web, instances: 2}, {name: db, instances: 2, host port: 9000}", "conflicts"),
     "one has none": (
         "conflicts",
-        "{name: web, instances: 2}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "{name: web, instances: 2}, {name: db, instances: 2, host port: 9000, conflicts: false}",
         "conflicts (judged of web: db has no rule against two on one node)",
     ),
     "none has it": (
         "conflicts",
-        "{name: web, instances: 2, conflicts: false}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "{name: web, instances: 2, conflicts: false}, {name: db, instances: 2, host port: 9000, conflicts: false}",
         "conflicts (judged of web and db, with no rule against two on one node all the same)",
     ),
     "the one that is named has it": (
         "conflicts: {app: web}",
-        "{name: web, instances: 2}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "{name: web, instances: 2}, {name: db, instances: 2, host port: 9000, conflicts: false}",
         "conflicts app=web",
     ),
     "the one that is named has none": (
         "conflicts: {app: db}",
-        "{name: web, instances: 2}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "{name: web, instances: 2}, {name: db, instances: 2, host port: 9000, conflicts: false}",
         "conflicts app=db (judged of db, with no rule against two on one node all the same)",
     ),
 }
@@ -596,7 +596,7 @@ def test_a_plan_warns_of_what_nobody_promises_or_nobody_will_see(case: str) -> N
 )
 def test_a_plan_warns_of_an_app_that_is_pinned_to_what_may_be_lost(target: str, promise: str, control: str, *, warned: bool) -> None:
     """That its work runs elsewhere cannot be so; a control may be there to show it."""
-    apps = "[{name: web, instances: 1, pin: n1}, {name: other, instances: 1, port: 8100}]"
+    apps = "[{name: web, instances: 1, pin: n1}, {name: other, instances: 1, host port: 8100}]"
     text = f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: {apps}, steps: [{{fault: node.kill, on: {target}, hold: 60s}}], "
     plan = made(f"{text}promises: [{{rescheduled: {{app: {promise}}}}}]{', ' if control else ''}{control}}}")
     said = "web is pinned to n1: when that is lost no other node may run it, so rescheduled of web must come out broken"
@@ -663,7 +663,7 @@ def test_a_plan_warns_of_an_image_that_nodes_would_not_have_whole(
 
 def test_how_many_can_have_no_home_is_expected() -> None:
     """So that nobody waits for them, or misses them."""
-    apps = "{name: web, instances: 5}, {name: db, instances: 3, port: 9000}"
+    apps = "{name: web, instances: 5}, {name: db, instances: 3, host port: 9000}"
     text = f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: [{apps}], steps: [{{fault: none, on: any, hold: 1s}}], promises: [conflicts]}}"
     first: Any = made(text).promises[0]
     assert first.expected.homeless == (("web", 2),)

@@ -319,8 +319,8 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         [["port 8001 for api", "web has 8001 to 8002"]],
     ),
     "ports that are taken": (
-        changed("instances: 2", "instances: 2\n    port: 2378"),
-        [["s.yaml:13:11: ports 2379 to 2380 for web", "is taken by etcd"]] * 2,
+        changed("instances: 2", "instances: 2\n    host port: 2378"),
+        [["s.yaml:13:16: ports 2379 to 2380 for web", "is taken by etcd"]] * 2,
     ),
     "pin to an unknown node": (changed("instances: 2", "instances: 2\n    pin: n4"), [["s.yaml:13:10: a pin to 'n4'", "n1 to n3"]]),
     "app as text": (changed("  - name: web\n    instances: 2\n", "  - web\n"), [["s.yaml:11:5: 'web'", "a mapping with name, instances"]]),

@@ -277,7 +277,7 @@ def test_a_workload_with_a_value_that_no_file_could_give_is_told_at_once(workloa
         (3, [App("web", -1)], "the app web: instances -1; expected a whole number from 0 to 100; 0: it comes only with app.deploy"),
         (3, [App("web", 0)], ""),
         (3, [App("Web!", 2)], "the app Web!: name 'Web!'; expected a name of lower-case letters"),
-        (3, [App("web", 2, port=70000)], "the app web: port 70000; expected a port from 1024"),
+        (3, [App("web", 2, port=70000)], "the app web: host port 70000; expected a port of the nodes from 1024"),
         (3, ["web"], "the apps: 'web'; expected an App"),
         (3, [App("web", 2, pin="n2")], ""),
     ],

@@ -263,7 +263,7 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
     words = "".join(f" {_quoted(word)}" for word in app.command)
     run = (
         f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
-        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:80 {app.image}{words}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:{app.inner} {app.image}{words}"
     )
     options = [
         Option("Unit", "Description", f"whalefall app {instance}"),

@@ -18,7 +18,7 @@ from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HarnessError, Unreachable
 from harness.core.protocols import Running
-from harness.core.values import Placement, TaskNames, View
+from harness.core.values import LISTENS, Placement, TaskNames, View
 from harness.modes import on_nodes
 from harness.modes.swarm import changes, raft, services, stacks
 from harness.modes.swarm import swarm_adoption as adoption
@@ -497,7 +497,7 @@ class Swarm:
             (cluster.run_id, _instance(each), names[each.node_id]): port
             for each in tasks
             for target, port in each.ports
-            if target == inner.get(each.app, services.TARGET) and each.node_id in names
+            if target == inner.get(each.app, LISTENS) and each.node_id in names
         }
         with self._lock:
             self._ports.update(found)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from harness.core.values import App, Json
 
-TARGET = 80
-"""The container's own port."""
 STOP_SECONDS = 2
 """How long a container may take to stop by itself."""
 RUN_LABEL = "whalefall.run"
@@ -59,7 +57,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             # No virtual address: callers come by the nodes' own.
             "Mode": "dnsrr",
             "Ports": [
-                {"Protocol": "tcp", "TargetPort": TARGET, "PublishedPort": app.port if app.conflicts else 0, "PublishMode": "host"},
+                {"Protocol": "tcp", "TargetPort": app.inner, "PublishedPort": app.port if app.conflicts else 0, "PublishMode": "host"},
             ],
         },
     }
@@ -72,7 +70,7 @@ def called(app: App) -> str:
 
 def inner(app: App) -> int:
     """Return the container's own port behind the one on which an app's instances answer; 0 where nobody asks for any."""
-    return app.native.inner if app.native is not None else TARGET
+    return app.native.inner if app.native is not None else app.inner
 
 
 def environment(app: App) -> list[str]:
