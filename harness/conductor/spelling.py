@@ -22,7 +22,7 @@ from harness.host import app_images, contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
-from harness.scenario.containers import command_slips, environment_slips
+from harness.scenario.containers import command_slips, environment_slips, health_slips
 from harness.scenario.fits import name_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
@@ -189,6 +189,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
     found = _parts("the cluster", models.ClusterPart, {"nodes": nodes})
     names = [] if found else [f"n{number}" for number in range(1, nodes + 1)]
     read: list[App] = []
+    builds = contexts.builds_here(registry.known().providers.get(provider))
     for each in apps:
         if not isinstance(each, App):
             found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
@@ -203,14 +204,14 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             found += wrong
             continue
         found += [*_beside(each, read, names), *_image(each, provider, file)]
-        builds = contexts.builds_here(registry.known().providers.get(provider))
-        found += [Problem(f"the app {each.name}", 0, 0, *said) for said in (contexts.deaf(each) if builds else ())]
         told: list[tuple[Any, ...]] = [
             *wrong_labels(given["labels"]),
             *environment_slips(given["environment"]),
             *command_slips(each.command),
+            *health_slips(each.health),
         ]
-        told += refused_of(each, mode) if not told else ()
+        if not told:
+            told += [*refused_of(each, mode), *(contexts.unlike(each) if builds else ())]
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -251,6 +252,29 @@ def _pattern(template: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How Docker finds out whether what is in a container works. What is empty, or 0, is as the image says, or else as Docker has it by itself.
+
+    There is at most one of `line`, `words` and `http`.
+    """
+
+    line: str = ""  # for the container's own shell; 0 is healthy
+    words: tuple[str, ...] = ()  # of a command that is run without a shell
+    http: str = ""  # the path of what answers well on the container's port
+    every: float = 0.0  # seconds
+    timeout: float = 0.0  # seconds
+    retries: int = 0  # bad answers in a row, after which it is unhealthy
+    start_period: float = 0.0  # seconds in which a bad answer does not count
+
+    def shell(self, port: int) -> str:
+        """Return the line for the container's shell, if there is one, of a container that listens on this port."""
+        if not self.http:
+            return self.line
+        where = shlex.quote(f"http://127.0.0.1:{port}{self.http}")
+        return f"curl -fsS -o /dev/null {where} || wget -q -O /dev/null {where} || exit 1"
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """The containers whose fate is followed: `instances` copies named ``name@1`` … ``name@N``.
 
@@ -266,6 +290,7 @@ class App:
     environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
     labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
     inner: int = LISTENS  # its containers' own port, on which they answer; a scenario file calls it `port`
+    health: Health | None = None
     command: tuple[str, ...] = ()  # words that its containers are started with, in place of the image's own CMD; none: that
     native: Definition | None = (
         None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it

@@ -21,7 +21,7 @@ from harness.host import arguments, building, dockerfile, elf, files, untrusted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from harness.core.values import App
+    from harness.core.values import App, Health
     from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
@@ -148,10 +148,11 @@ def _unfit(context: Path) -> Sequence[Problem]:
         return error.problems
 
 
-def deaf(app: App) -> list[tuple[str, str, str]]:
-    """Say that an app has another port than the folder of its image says: what was found, what is expected, and a hint.
+def unlike(app: App) -> list[tuple[str, str, str, str]]:
+    """Say what an app has that the folder of its image does not bear: the key of a scenario file, what was found, what is expected, and a hint.
 
-    Of a folder that cannot be read, or says none, nothing is known, nor of a variable; nor of an app with a definition of its own.
+    That is a port on which it does not listen, and a health check that it could not make. Of a folder that cannot be read, or does not say it,
+    nothing is known, nor of an app with a definition of its own.
     """
     recipe = (context_of(app.image) or folder()) / RECIPE
     try:
@@ -159,13 +160,35 @@ def deaf(app: App) -> list[tuple[str, str, str]]:
     except BadInput:
         return []
     last = max((number for number, each in enumerate(read) if each.kind == "FROM"), default=0)
-    said = [word for each in read[last:] if each.kind == "EXPOSE" for word in each.operands]
+    found = _deaf(app, read[last:])
+    if read and app.health is not None and (wrong := _uncheckable(app, app.health, read, last)):
+        found.append(("health", *wrong))
+    return found
+
+
+def _deaf(app: App, read: Sequence[Instruction]) -> list[tuple[str, str, str, str]]:
+    """Say that an app has another port than its image says."""
+    said = [word for each in read if each.kind == "EXPOSE" for word in each.operands]
     ports = [re.fullmatch(r"([0-9]{1,5})(?:/tcp)?", word, re.IGNORECASE) for word in said if not word.lower().endswith(("/udp", "/sctp"))]
     if not ports or not all(ports) or any(port is not None and int(port[1]) == app.inner for port in ports):
         return []
     every = ", ".join(dict.fromkeys(port[1] for port in ports if port is not None))
     hint = "`port` is the one of its containers; the one of the nodes is called `host port`"
-    return [(f"port {app.inner} of {app.name}", f"{every}, which its image {app.image!r} has as EXPOSE", hint)]
+    return [("port", f"port {app.inner} of {app.name}", f"{every}, which its image {app.image!r} has as EXPOSE", hint)]
+
+
+def _uncheckable(app: App, health: Health, read: Sequence[Instruction], last: int) -> tuple[str, str, str] | None:
+    """Say why an image that is made so cannot check its health as an app wants it; None where it can, or nobody can tell."""
+    shell = health.shell(app.inner)
+    if not shell and not health.words:
+        checks = any(each.kind == "HEALTHCHECK" and each.words and each.words[0].text.upper() != "NONE" for each in read[last:])
+        own = "command, or http; or a HEALTHCHECK in its Dockerfile"
+        return None if checks else (f"a health of {app.name} without a check, and its image {app.image!r} has none", own, "")
+    recipe = _Recipe(context_of(app.image) or folder(), read)
+    if not shell or not recipe.has_no_shell():
+        return None
+    hint = 'put HEALTHCHECK CMD ["/PROGRAM", ...] into its Dockerfile, and leave out command and http'
+    return f"a health of {app.name} that takes a shell, which its image {app.image!r} has not", "a check that the image has itself", hint
 
 
 def _wrong(context: Path) -> list[Problem]:
@@ -250,6 +273,11 @@ class _Recipe:
         self._place = "/"  # where in it work is done
         self._path = _PATH
         self._image: dict[str, str] | None = {}  # path in the image → file of the folder; None where it cannot be told
+
+    def has_no_shell(self) -> bool:
+        """Whether the finished image is known to have none."""
+        list(self.problems())  # goes through it; what is wrong is told by others
+        return self._image is not None and "/bin/sh" not in self._image
 
     def problems(self) -> Iterator[Problem]:
         """Yield all that is wrong, in the order of the file."""

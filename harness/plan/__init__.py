@@ -396,16 +396,17 @@ def _can_be_named(step: Step, among: Known) -> bool:
 
 
 def _app_to_json(app: App) -> dict[str, Json]:
-    """Return an app as it stands in a plan: its environment, labels, command, port and own definition only where it has any of its own.
+    """Return an app as it stands in a plan: its environment, labels, command, health check, port and own definition only where it has any of its own.
 
     What is kept is what others may read: no value of an environment is in it, be it the app's or in its definition.
     """
     pairs = {"environment": [(name, HIDDEN) for name, _ in app.environment], "labels": app.labels}
     own: dict[str, Json] = {name: [[key, value] for key, value in every] for name, every in pairs.items() if every}
     own |= {"command": [*app.command]} if app.command else {}
+    own |= {"health": dataclasses.asdict(app.health)} if app.health else {}
     own |= {"inner": app.inner} if app.inner != LISTENS else {}
     told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
-    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "command", "inner", "native"}}
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "command", "health", "inner", "native"}}
     return {**plain, **own, **({"native": told} if told else {})}
 
 

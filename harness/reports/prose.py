@@ -19,7 +19,7 @@ from harness.steps import flat, left_going, parameters_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.core.values import App
+    from harness.core.values import App, Health
     from harness.plan import Plan
     from harness.steps import Step
 
@@ -115,7 +115,19 @@ def _app_words(app: App) -> str:
         said.append(f"with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment")
     if app.command:
         said.append(f"started with {shlex.join(app.command)}")
+    if app.health:
+        said.append(_health_words(app.health))
     return ", ".join(said)
+
+
+def _health_words(health: Health) -> str:
+    """Say when a container is healthy."""
+    by = health.line or shlex.join(health.words) or (health.http and f"a good answer at {health.http}") or "what its image says"
+    given = {"every": health.every, "within": health.timeout, "bad answers from": health.start_period}
+    timed = [f"{name} {spelled(seconds)}{' on' * (name[0] == 'b')}" for name, seconds in given.items() if seconds]
+    return ", ".join(
+        [f"healthy by {by}", *timed, *([f"unhealthy after {counted(health.retries, 'bad answer')}"] if health.retries else [])]
+    )
 
 
 def _own_words(app: App) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.scenario import models
-from harness.scenario.containers import note_refused, read_command, read_environment
+from harness.scenario.containers import note_refused, read_command, read_environment, read_health
 from harness.scenario.labels import note_labels
 from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
@@ -35,7 +35,8 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
         places[app.name] = place
         note_ports(reading, app, (*place, "native" if app.native else "host port"))
         reading.image(app, (*place, "native" if app.native else "image"))
-        reading.deaf(app, (*place, "port"))
+        for key, *said in reading.unlike(app):
+            reading.add((*place, key), *said)
         note_labels(reading, dict(app.labels), (*place, "labels"))
         note_refused(reading, app, place)
         if wrong := to_nowhere(app, reading.names):
@@ -59,6 +60,7 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
         labels=tuple(sorted(read.labels.items())),
         environment=read_environment(reading, read.environment, (*place, "environment")),
         command=read_command(reading, read.command, (*place, "command")) if "command" in read.model_fields_set else (),
+        health=read_health(reading, read.health, (*place, "health")) if "health" in read.model_fields_set else None,
     )
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from harness.core.environment import MOST_VARIABLES, wrong_variables
 from harness.core.naming import shown
+from harness.core.values import Health
 from harness.scenario import models
 from harness.steps.misfit import refused_of
+from harness.steps.part import descriptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +73,38 @@ def wrong_words(words: Sequence[str]) -> Iterator[tuple[int | None, str, str, st
         yield None, f"words of {characters} characters", f"{MOST_CHARACTERS} at most", "what is longer belongs into a file of the image"
 
 
+def read_health(reading: Draft, given: Json, place: Place) -> Health | None:
+    """Return what is said at a place of when a container is healthy, and note what is wrong with it."""
+    part = reading.part(models.HealthPart, given, place)
+    if part is None or not isinstance(given, dict):
+        return None
+    if not given:
+        reading.add(place, "an empty mapping", "command, http, or how often the image's own HEALTHCHECK is asked")
+    if "command" in given and "http" in given:
+        reading.add((*place, "http"), "http beside command", "one of them", key=True)
+    where, line = (*place, "command"), ""
+    words: tuple[str, ...] = ()
+    if isinstance(part.command, str):
+        line = part.command
+        for said in wrong_line(line):
+            reading.add(where, *said)
+    elif "command" in given:
+        words = read_command(reading, part.command, where) if isinstance(part.command, list) else ()
+        if not isinstance(part.command, list):
+            reading.add(where, shown(part.command), models.HEALTHY)
+    return Health(line, words, part.http, part.every, part.timeout, part.retries, part.start_period)
+
+
+def wrong_line(line: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a line for a container's shell: what was found, and what was expected."""
+    if not line.strip():
+        yield "an empty command", models.HEALTHY
+    elif not all(each.isprintable() or each in _BLANKS for each in line):
+        yield f"{shown(line)}, with a control character", "text; of what is not printed, only tabs and the ends of lines"
+    if len(line) > models.LONGEST_LINE:
+        yield f"a command of {len(line)} characters", f"{models.LONGEST_LINE} at most"
+
+
 def environment_slips(given: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
     """Yield what is wrong with the variables of an app in Python: the name of each, what was found, and what was expected."""
     for name, value in given.items():
@@ -85,6 +121,32 @@ def command_slips(words: object) -> Iterator[tuple[int | None, str, str, str]]:
         yield None, f"a command that is {words!r}", "a list of words", ""
     elif words:
         yield from wrong_words(words)
+
+
+def health_slips(health: object) -> Iterator[tuple[None, str, str]]:
+    """Yield what is wrong with the health of an app in Python; none is fine."""
+    if health is None:
+        return
+    if not isinstance(health, Health):
+        yield None, f"a health that is {health!r}", 'a Health, e.g. Health("test -e /ready", every=5.0)'
+        return
+    if sum(map(bool, (health.line, health.words, health.http))) > 1:
+        yield None, "a health with several of line, words and http", "one of them"
+    told = [*(wrong_line(health.line) if health.line else ()), *((*each[1:3],) for each in command_slips(health.words))]
+    yield from ((None, *said) for said in told)
+    spelled = {
+        "http": health.http,
+        "every": health.every,
+        "timeout": health.timeout,
+        "retries": health.retries,
+        "start period": health.start_period,
+    }
+    try:
+        models.HealthPart.model_validate({name: value for name, value in spelled.items() if value})
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            name = str(each["loc"][0])
+            yield None, f"{name} {each['input']!r} of a health", descriptions(models.HealthPart)[name]
 
 
 def _text(reading: Draft, value: Json, place: Place) -> str:

@@ -32,7 +32,7 @@ def json_schema() -> dict[str, Any]:
     cluster["properties"]["provider"]["enum"] = sorted(known.providers)
     targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": _TARGET}
     properties["cluster"] = cluster
-    properties["apps"] = {"type": "array", "items": {"oneOf": [model_schema(models.AppPart), _own_app_schema()]}}
+    properties["apps"] = {"type": "array", "items": {"oneOf": [_app_schema(), _own_app_schema()]}}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
     properties["probes"] = {"type": "array", "items": parameters.schema(known.workloads[PROBE])}
     properties["steps"] = {
@@ -45,6 +45,13 @@ def json_schema() -> dict[str, Any]:
     properties["control"] = model_schema(models.ControlPart)
     properties["but"] = _but_schema(sorted(known.modes))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Whalefall scenario", **body}
+
+
+def _app_schema() -> dict[str, Any]:
+    """Describe an app that has none."""
+    found = model_schema(models.AppPart)
+    found["properties"]["health"] = {**model_schema(models.HealthPart), "minProperties": 1, **found["properties"]["health"]}
+    return found
 
 
 def _own_app_schema() -> dict[str, Any]:

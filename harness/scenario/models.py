@@ -47,10 +47,15 @@ NODES: Final = f"a whole number from 1 to {MOST_NODES}"
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 _INSTANCES = f"a whole number from 0 to {MOST_INSTANCES}; 0: it comes only with app.deploy"
+LONGEST_LINE: Final = 1000
+"""Characters of a command for a container's shell at most."""
 WORDS: Final = "a list of words, or text that is split into words as a shell does it"
 """What is expected where a file says with what a container is started."""
 _LISTED: Final = {"type": "array", "minItems": 1, "items": {"type": ["string", "number"]}}
 _Words: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, _LISTED]})]
+HEALTHY: Final = "text for the container's shell, or a list of words that is run without one"
+"""What is expected where a file says by which command a container is healthy."""
+_Line: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": LONGEST_LINE}, _LISTED]})]
 _Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
 
@@ -85,6 +90,20 @@ class AppPart(Part):
         default_factory=dict, description="a mapping from variables of its containers to text or numbers"
     )
     command: _Words = Field(None, description=WORDS)
+    health: Any = Field(None, description="how Docker finds out whether what is in a container works")
+
+
+class HealthPart(Part):
+    """How Docker finds out whether what is in a container works; what is left out is as the image says, or as Docker has it by itself."""
+
+    command: _Line = Field(None, description=HEALTHY)
+    http: str = Field(
+        "", max_length=200, pattern=r"^(/[A-Za-z0-9/._~?=&%+:@,-]*)?$", description="a path that begins with /, such as /health"
+    )
+    every: Duration = Field(0.0, ge=0.001, description="a duration of 1ms or more, such as 5s")
+    timeout: Duration = Field(0.0, ge=0.001, description="a duration of 1ms or more, such as 5s")
+    retries: int = Field(0, ge=1, le=1000, description="a whole number from 1 to 1000")
+    start_period: Duration = Field(0.0, alias="start period", ge=0.001, description="a duration of 1ms or more, such as 5s")
 
 
 class OwnAppPart(Part):

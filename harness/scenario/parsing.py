@@ -73,14 +73,10 @@ class Draft:
         """Note which of an app's ports somebody else has; see `harness.scenario.ports`."""
         return note_ports(self, app, place)
 
-    def deaf(self, app: App, place: Place) -> bool:
-        """Note that an app has another port than the folder of its image says, where nodes build it. Returns whether it has."""
-        if self.cluster is None or not contexts.builds_here(self.known.providers.get(self.cluster.provider)):
-            return False
-        wrong = contexts.deaf(app)
-        for each in wrong:
-            self.add(place, *each)
-        return bool(wrong)
+    def unlike(self, app: App) -> Sequence[tuple[str, str, str, str]]:
+        """Return what an app says that the folder of its image does not bear, where nodes build it; see `harness.host.contexts.unlike`."""
+        builds = self.cluster is not None and contexts.builds_here(self.known.providers.get(self.cluster.provider))
+        return contexts.unlike(app) if builds else ()
 
     def image(self, app: App, place: Place) -> bool:
         """Note what keeps the nodes from having an app's image, which would be found out minutes later. Returns whether anything does."""

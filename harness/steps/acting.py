@@ -241,7 +241,10 @@ def _note_images(reading: Reading, action: Action, place: Place) -> bool:
         return True
     given = [new for app in reading.apps if (new := action.altered(app)).image != app.image]
     at = (*place, "with", "image")
-    return not any([*(reading.image(new, at) for new in given), *(reading.deaf(new, at) for new in given)])
+    unlike = [said for new in given for _, *said in reading.unlike(new)]
+    for said in unlike:
+        reading.add(at, *said)
+    return not any([*(reading.image(new, at) for new in given), *unlike])
 
 
 def _note_refused(reading: Reading, action: Action, given: Json, place: Place) -> bool:

@@ -65,8 +65,8 @@ class Reading(Protocol):
     def image(self, app: App, place: Place) -> bool:
         """Note at a place what keeps the nodes from having an app's image. Returns whether anything does."""
 
-    def deaf(self, app: App, place: Place) -> bool:
-        """Note at a place that an app has another port than its image says, as far as that is known. Returns whether it has."""
+    def unlike(self, app: App) -> Sequence[tuple[str, str, str, str]]:
+        """Return what an app says that its image does not bear, as far as is known: the key of a file, what was found, what is expected, a hint."""
 
     def part(
         self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()

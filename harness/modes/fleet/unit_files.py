@@ -7,7 +7,8 @@ it fails), gives Docker all the time it wants, and lets fleet restart nothing on
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.errors import HarnessError
@@ -17,7 +18,7 @@ from harness.modes.fleet import docker_run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from harness.core.values import App
+    from harness.core.values import App, Health
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
@@ -217,10 +218,17 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
     given = {
         "environment": sum(len(name) + len(value) for name, value in app.environment),
         "command": sum(map(len, app.command)),
+        "health": len(app.health.shell(app.inner)) if app.health else 0,
         "labels": sum(len(name) + len(value) for name, value in app.labels),
     }
+    if app.health and app.health.words:
+        hint = "give it as one line of text; an image without a shell can have HEALTHCHECK CMD [...] of its own, and `health` without a command"
+        yield "health", "a command that is a list of words, with the fleet mode", "a line for a shell: docker run takes no other", hint
+        app = replace(app, health=None)
     # Labels alone have room (`harness.scenario.labels`).
-    if (app.environment or app.command) and (longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))) > LONGEST_LINE:
+    if (app.environment or app.command or app.health) and (
+        longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))
+    ) > LONGEST_LINE:
         yield max(given, key=lambda key: given[key]), _line_of(longest), f"{LONGEST_LINE} at most, as fleet reads it", _SHORTER
 
 
@@ -237,7 +245,9 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-_SHORTER: Final = "give it fewer or shorter variables, words or labels (a quotation mark, '\\\\', '%' and '$' count twice)"
+_SHORTER: Final = (
+    "give it fewer or shorter variables, words, labels or a shorter health check (a quotation mark, '\\\\', '%' and '$' count twice)"
+)
 
 
 def _line_of(longest: int) -> str:
@@ -256,14 +266,26 @@ def _render(app: App, instance: str) -> UnitFile:
     return UnitFile(unit_name(instance), options)
 
 
+def _healthy(health: Health, port: int) -> str:
+    """Return the options by which Docker finds out whether a container works, for those that are given. Raises `HarnessError` for a list of words."""
+    if health.words:
+        raise HarnessError(f"docker run takes a line for a shell as a health check, and not the words {shlex.join(health.words)}")
+    line = health.shell(port)
+    given = {"interval": health.every, "timeout": health.timeout, "start-period": health.start_period}
+    said = f" --health-cmd {_quoted(line)}" if line else ""
+    said += "".join(f" --health-{name} {round(seconds * 1000)}ms" for name, seconds in given.items() if seconds)
+    return said + (f" --health-retries {health.retries}" if health.retries else "")
+
+
 def _options(app: App, instance: str) -> tuple[Option, ...]:
     container = instance.replace("@", "-")
     variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
     labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
+    healthy = _healthy(app.health, app.inner) if app.health else ""
     words = "".join(f" {_quoted(word)}" for word in app.command)
     run = (
         f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
-        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:{app.inner} {app.image}{words}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:{app.inner}{healthy} {app.image}{words}"
     )
     options = [
         Option("Unit", "Description", f"whalefall app {instance}"),

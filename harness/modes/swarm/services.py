@@ -11,7 +11,7 @@ from harness.modes.swarm.swarm_api import NANO
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.core.values import App, Json
+    from harness.core.values import App, Health, Json
 
 STOP_SECONDS = 2
 """How long a container may take to stop by itself."""
@@ -45,6 +45,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             "ContainerSpec": {
                 "Image": app.image,
                 **({"Args": [*app.command]} if app.command else {}),
+                **({"HealthCheck": _healthy(app.health, app.inner)} if app.health else {}),
                 "Labels": {**dict(app.labels), **labels},
                 "Env": [*environment(app)],
                 "StopGracePeriod": STOP_SECONDS * NANO,
@@ -61,6 +62,15 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             ],
         },
     }
+
+
+def _healthy(health: Health, port: int) -> dict[str, Json]:
+    """Return how Docker finds out whether a container works; what is not given is as the image says, or as Docker has it."""
+    line = health.shell(port)
+    test: list[Json] = ["CMD", *health.words] if health.words else ["CMD-SHELL", line] if line else []
+    given = {"Interval": health.every, "Timeout": health.timeout, "StartPeriod": health.start_period}
+    said: dict[str, Json] = {name: round(seconds * NANO) for name, seconds in given.items() if seconds}
+    return {**({"Test": test} if test else {}), **said, **({"Retries": health.retries} if health.retries else {})}
 
 
 def called(app: App) -> str:
