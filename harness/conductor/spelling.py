@@ -22,7 +22,7 @@ from harness.host import app_images, contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
-from harness.scenario.containers import command_slips, environment_slips, health_slips
+from harness.scenario.containers import command_slips, environment_slips, health_slips, restart_slips
 from harness.scenario.fits import name_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
@@ -209,6 +209,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             *environment_slips(given["environment"]),
             *command_slips(each.command),
             *health_slips(each.health),
+            *restart_slips(each.restart),
         ]
         if not told:
             told += [*refused_of(each, mode), *(contexts.unlike(each) if builds else ())]

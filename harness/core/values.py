@@ -251,6 +251,11 @@ def _pattern(template: str) -> str:
     return re.escape(template).replace(re.escape(NUMBER), "(?P<number>[1-9][0-9]{0,3})").replace(re.escape(ANY), "[^.]*")
 
 
+NEVER, ON_FAILURE, ALWAYS = "no", "on-failure", "always"
+RESTARTS: Final = (NEVER, ON_FAILURE, ALWAYS)
+"""When a container that ended is started again: never, where it ended with another status than 0, whenever it ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How Docker finds out whether what is in a container works. What is empty, or 0, is as the image says, or else as Docker has it by itself.
@@ -291,6 +296,7 @@ class App:
     labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
     inner: int = LISTENS  # its containers' own port, on which they answer; a scenario file calls it `port`
     health: Health | None = None
+    restart: str = ""  # when a container that ended is started again where it was, one of `RESTARTS`; empty: as the mode has it by itself
     command: tuple[str, ...] = ()  # words that its containers are started with, in place of the image's own CMD; none: that
     native: Definition | None = (
         None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it

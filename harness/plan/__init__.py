@@ -19,7 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Disks, Quorum
-from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, App, Budget, Json, Loss, NodeSpec, Term
+from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, RESTARTS, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -396,18 +396,21 @@ def _can_be_named(step: Step, among: Known) -> bool:
 
 
 def _app_to_json(app: App) -> dict[str, Json]:
-    """Return an app as it stands in a plan: its environment, labels, command, health check, port and own definition only where it has any of its own.
+    """Return an app as it stands in a plan; what an app need not be given is there only where it is.
 
     What is kept is what others may read: no value of an environment is in it, be it the app's or in its definition.
     """
-    pairs = {"environment": [(name, HIDDEN) for name, _ in app.environment], "labels": app.labels}
-    own: dict[str, Json] = {name: [[key, value] for key, value in every] for name, every in pairs.items() if every}
-    own |= {"command": [*app.command]} if app.command else {}
-    own |= {"health": dataclasses.asdict(app.health)} if app.health else {}
-    own |= {"inner": app.inner} if app.inner != LISTENS else {}
-    told = {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else {}
-    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in {*pairs, "command", "health", "inner", "native"}}
-    return {**plain, **own, **({"native": told} if told else {})}
+    given: dict[str, Json] = {
+        "environment": [[name, HIDDEN] for name, _ in app.environment],
+        "labels": [[name, value] for name, value in app.labels],
+        "command": [*app.command],
+        "health": dataclasses.asdict(app.health) if app.health else None,
+        "restart": app.restart,
+        "inner": app.inner if app.inner != LISTENS else None,
+        "native": {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else None,
+    }
+    plain = {name: value for name, value in dataclasses.asdict(app).items() if name not in given}
+    return {**plain, **{name: value for name, value in given.items() if value}}
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:
@@ -423,6 +426,8 @@ def _fits(app: App) -> None:
     """Raise `ValueError` for an app that no scenario can ask for: its names and ports could not be written down."""
     if not 0 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT or not 1 <= app.inner <= _LAST_PORT:
         raise ValueError(f"{app.instances} instances of {app.name} from port {app.port}, of {app.inner}")
+    if app.restart not in {"", *RESTARTS}:
+        raise ValueError(f"restart {app.restart} of {app.name}")
     own = app.native
     if own is not None and (any(text.count(NUMBER) > 1 for text in (own.called, own.container)) or not _PORT.fullmatch(own.port)):
         raise ValueError(f"{own.called} at port {own.port} for {app.name}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.scenario import models
-from harness.scenario.containers import note_refused, read_command, read_environment, read_health
+from harness.scenario.containers import note_refused, read_command, read_environment, read_health, read_restart
 from harness.scenario.labels import note_labels
 from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
@@ -60,6 +60,7 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
         labels=tuple(sorted(read.labels.items())),
         environment=read_environment(reading, read.environment, (*place, "environment")),
         command=read_command(reading, read.command, (*place, "command")) if "command" in read.model_fields_set else (),
+        restart=read_restart(reading, read.restart, (*place, "restart")) if "restart" in read.model_fields_set else "",
         health=read_health(reading, read.health, (*place, "health")) if "health" in read.model_fields_set else None,
     )
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from harness.core.environment import MOST_VARIABLES, wrong_variables
-from harness.core.naming import shown
-from harness.core.values import Health
+from harness.core.naming import close, shown
+from harness.core.values import NEVER, RESTARTS, Health
 from harness.scenario import models
 from harness.steps.misfit import refused_of
 from harness.steps.part import descriptions
@@ -103,6 +103,21 @@ def wrong_line(line: str) -> Iterator[tuple[str, str]]:
         yield f"{shown(line)}, with a control character", "text; of what is not printed, only tabs and the ends of lines"
     if len(line) > models.LONGEST_LINE:
         yield f"a command of {len(line)} characters", f"{models.LONGEST_LINE} at most"
+
+
+def read_restart(reading: Draft, given: Json, place: Place) -> str:
+    """Return when containers are started again, by the word at a place, and note what is none. YAML reads false for a bare no."""
+    word = NEVER if given is False and reading.doc.words.get(place, "").lower() == NEVER else given
+    if word not in RESTARTS:
+        hint = close(word, RESTARTS) if isinstance(word, str) else ""
+        reading.add(place, shown(given), models.RESTART, hint)
+    return word if isinstance(word, str) and word in RESTARTS else ""
+
+
+def restart_slips(restart: object) -> Iterator[tuple[None, str, str]]:
+    """Yield what is wrong with the restart policy of an app in Python; none at all is fine."""
+    if restart not in ("", *RESTARTS):
+        yield None, f"restart {restart!r}", models.RESTART
 
 
 def environment_slips(given: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:

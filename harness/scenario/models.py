@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Field, WithJsonSchema
 
 from harness.core.units import DURATION, Duration
-from harness.core.values import LISTENS, MOST_INSTANCES
+from harness.core.values import LISTENS, MOST_INSTANCES, RESTARTS
 from harness.host import origins
 from harness.steps.part import Part
 
@@ -56,6 +56,8 @@ _Words: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", 
 HEALTHY: Final = "text for the container's shell, or a list of words that is run without one"
 """What is expected where a file says by which command a container is healthy."""
 _Line: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": LONGEST_LINE}, _LISTED]})]
+RESTART: Final = f"one of {', '.join(RESTARTS)}"
+_Restart: TypeAlias = Annotated[Any, WithJsonSchema({"enum": [*RESTARTS, False]})]  # YAML reads false for no
 _Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
 
@@ -90,6 +92,7 @@ class AppPart(Part):
         default_factory=dict, description="a mapping from variables of its containers to text or numbers"
     )
     command: _Words = Field(None, description=WORDS)
+    restart: _Restart = Field(None, description=RESTART)
     health: Any = Field(None, description="how Docker finds out whether what is in a container works")
 
 

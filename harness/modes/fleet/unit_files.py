@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.errors import HarnessError
-from harness.core.values import HIDDEN, MOST_INSTANCES
+from harness.core.values import ALWAYS, HIDDEN, MOST_INSTANCES, ON_FAILURE
 from harness.modes.fleet import docker_run
 
 if TYPE_CHECKING:
@@ -297,6 +297,13 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
         Option("Service", "ExecStart", run),
         Option("Service", "ExecStop", f"-{_DOCKER} stop -t 2 {container}"),
     ]
+    if app.restart in {ON_FAILURE, ALWAYS}:
+        # However often it ends: systemd gives up one that was started five times in ten seconds.
+        options += [
+            Option("Service", "Restart", app.restart),
+            Option("Service", "RestartSec", "1"),
+            Option("Service", "StartLimitInterval", "0"),
+        ]
     if app.conflicts:
         options.append(Option("X-Fleet", "Conflicts", f"{app.name}@*{_SUFFIX}"))
     if app.pin is not None:

@@ -267,6 +267,12 @@ class Swarm:
         """Return which services of two apps are called the same."""
         return tuple(stacks.clashes(apps))
 
+    # -- Selective
+
+    def refused(self, app: App) -> Sequence[tuple[str, str, str, str]]:
+        """Return what no service could give an app; see `harness.core.protocols.Selective.refused`."""
+        return tuple(services.refused(app))
+
     # -- Restarting
 
     def restart(self, cluster: Cluster, app: App) -> None:

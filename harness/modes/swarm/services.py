@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
+from harness.core.values import ALWAYS, NEVER, ON_FAILURE
 from harness.modes.swarm.swarm_api import NANO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.core.values import App, Health, Json
 
@@ -19,6 +20,7 @@ RUN_LABEL = "whalefall.run"
 """Label of whatever a run puts into a swarm: its id."""
 LACKED_LABEL = "whalefall.lacked"
 """Label of a service: the nodes that had no image of it before, with commas between."""
+_CONDITIONS: Mapping[str, str] = {"": "any", ALWAYS: "any", ON_FAILURE: "on-failure"}
 _BRACES = '{{"{{"}}'  # two braces, as swarm expands them
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 
@@ -50,7 +52,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
                 "Env": [*environment(app)],
                 "StopGracePeriod": STOP_SECONDS * NANO,
             },
-            "RestartPolicy": {"Condition": "any", "Delay": round(restart_delay * NANO), "MaxAttempts": 0},
+            "RestartPolicy": {"Condition": _CONDITIONS[app.restart], "Delay": round(restart_delay * NANO), "MaxAttempts": 0},
             "Placement": placement,
         },
         "Mode": {"Replicated": {"Replicas": app.instances}},
@@ -71,6 +73,13 @@ def _healthy(health: Health, port: int) -> dict[str, Json]:
     given = {"Interval": health.every, "Timeout": health.timeout, "StartPeriod": health.start_period}
     said: dict[str, Json] = {name: round(seconds * NANO) for name, seconds in given.items() if seconds}
     return {**({"Test": test} if test else {}), **said, **({"Retries": health.retries} if health.retries else {})}
+
+
+def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what swarm cannot give an app; see `harness.core.protocols.Selective.refused`."""
+    if app.restart == NEVER:
+        hint = "swarm goes by the same rule for a task that ended and one whose node is lost: nothing lost would ever come back"
+        yield "restart", "no, with the swarm mode", f"{ON_FAILURE} or {ALWAYS}", hint
 
 
 def called(app: App) -> str:
