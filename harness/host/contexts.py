@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
+_OURS: Final = frozenset({"slow", "web"})
 LONGEST_NAME: Final = 255
 LONGEST: Final = 3000
 """Bytes of a file's name, and characters of its path, at most: NAME_MAX, and less than PATH_MAX, of which the folder takes a part."""
@@ -103,7 +104,7 @@ def go_line(context: Path) -> tuple[int, int]:
 
 def is_own(context: Path) -> bool:
     """Whether somebody who uses this made a folder: then each file of it counts, and none that a link leads to."""
-    return context.name != "web"
+    return context.name not in _OURS
 
 
 def ingredients(context: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -326,7 +327,9 @@ def test_our_scenarios_are_planned_saved_and_told_in_every_mode(path: Path, mode
         return
     made = registry.known().modes[mode].from_timers(scenario.profile, scenario.cluster.timers)
     found = plan(scenario, mode=made, provider="nspawn", seed=3)
-    assert Plan.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+    hidden = [dataclasses.replace(app, environment=tuple((name, "***") for name, _ in app.environment)) for app in scenario.apps]
+    kept = plan(dataclasses.replace(scenario, apps=tuple(hidden)), mode=made, provider="nspawn", seed=3)
+    assert Plan.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == kept
     assert describe(found).startswith(scenario.name)
 
 
