@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
 from harness.core.clock import wait_until
 from harness.core.errors import Unreachable
 from harness.core.protocols import Cluster, Power, Viewing
-from harness.core.values import App, NodeSpec, View
+from harness.core.values import App, Health, NodeSpec, View
 from harness.modes.fleet import Fleet
 from harness.providers import PROVIDERS
 
@@ -144,3 +145,46 @@ def test_a_view_is_the_same_from_many_threads(fleet: Cluster) -> None:
     with ThreadPoolExecutor(6) as pool:
         seen = list(pool.map(lambda number: view(fleet, f"n{number % 3 + 1}").nodes, range(12)))
     assert set(seen) == {("n1", "n2", "n3")}
+
+
+ODD = App(
+    "odd",
+    1,
+    port=8300,
+    environment=(("A", 'a "b" \\ %i $HOME ${HOME} é ; {{.ID}}'), ("B", ""), ("C", "'#")),
+    command=("-x", "", 'a "b" \\ %n $PATH $$ ;', ";", "two\nlines\t%", "{{.Node.ID}}"),
+    health=Health('test -e "$HOME/%i" || exit 1', every=0.5, timeout=1.0, retries=2, start_period=600.0),
+    restart="always",
+)
+"""What systemd would expand, split or take for its own if it were not quoted. The program of `WEB` takes no notice of its words."""
+
+
+def test_containers_are_given_what_the_app_says_as_it_stands(fleet: Cluster) -> None:
+    """By systemd's own reading of the unit, and Docker's own word; one that is killed is started again where it was."""
+    fleet.mode.deploy(fleet, ODD)
+    (name,) = homes(fleet, ODD).values()
+    node = fleet.node(str(name))
+
+    def asked(form: str) -> Any:
+        return json.loads(node.run("docker", "inspect", "--format", form, "odd-1").text)
+
+    assert [each for each in asked("{{json .Config.Env}}") if each[:2] in {"A=", "B=", "C="}] == [
+        f"{key}={value}" for key, value in ODD.environment
+    ]
+    assert tuple(asked("{{json .Config.Cmd}}")) == ODD.command
+    second = 1_000_000_000
+    assert asked("{{json .Config.Healthcheck}}") == {
+        "Test": ["CMD-SHELL", 'test -e "$HOME/%i" || exit 1'],
+        "Interval": second // 2,
+        "Timeout": second,
+        "StartPeriod": 600 * second,
+        "Retries": 2,
+    }
+    first = asked("{{json .Id}}")
+    assert node.run("docker", "kill", "odd-1").ok
+
+    def anew() -> bool:
+        seen = node.run("docker", "inspect", "--format", "{{.Id}} {{.State.Running}}", "odd-1").text.split()
+        return len(seen) == 2 and seen[0] != first and seen[1] == "true"
+
+    wait_until(anew, awaited="odd-1 to be started again", seconds=90.0, clock=fleet.clock, every=0.2)

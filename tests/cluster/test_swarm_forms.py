@@ -228,3 +228,31 @@ def test_withdrawing_leaves_nothing_and_may_be_done_twice_by_anybody(swarm: Clus
     for what in ("service", "config"):
         assert swarm.node("n2").run("docker", what, "ls", "-q").text == ""
     swarm.mode.deploy(swarm, WEB)
+
+
+ODD = App(
+    "odd",
+    1,
+    image="web",
+    port=8400,
+    environment=(("A", 'a "b" \\ %i $HOME é ; {{.Node.ID}} {{'), ("B", "")),
+    command=("-x", "", 'a "b" $PATH', "two\nlines\t%", "{{.Node.ID}}"),
+    restart="on-failure",
+)
+"""What swarm would take for a template of its own if that were not spelled out."""
+
+
+def test_containers_are_given_what_the_app_says_as_it_stands(swarm: Cluster) -> None:
+    """By Docker's own word on the node; templates are left as they stand."""
+    mode_of(swarm).deploy(swarm, ODD)
+    (name,) = homes(swarm, ODD).values()
+    node = swarm.node(str(name))
+    found = node.run("docker", "ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=odd").text.split()
+
+    def asked(form: str) -> Any:
+        return json.loads(node.run("docker", "inspect", "--format", form, found[0]).text)
+
+    assert [each for each in asked("{{json .Config.Env}}") if each[:2] in {"A=", "B="}] == [
+        f"{key}={value}" for key, value in ODD.environment
+    ]
+    assert tuple(asked("{{json .Config.Cmd}}")) == ODD.command
