@@ -15,7 +15,7 @@ from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close, shown
 from harness.core.protocols import Needing
-from harness.core.values import App
+from harness.core.values import App, Volume
 from harness.history.awaits import ELSES, GOALS
 from harness.history.awaits import RECOVERED as AWAITED_APP
 from harness.host import app_images, contexts
@@ -27,6 +27,7 @@ from harness.scenario.fits import name_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting, windows_of, wrong_window
+from harness.scenario.volumes import not_there, wrong_volumes
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
 from harness.steps.acting import fewer, there_or_not
 from harness.steps.misfit import refused_of
@@ -35,7 +36,7 @@ from harness.steps.part import descriptions
 from harness.steps.targeting import slips
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from harness.core.protocols import Cluster, Workload
     from harness.history.interfaces import Checker
@@ -196,6 +197,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             continue
         # A definition is read from a file, and only by a file.
         given = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(each).items() if name != "native" or value}
+        given["volumes"] = []  # they are looked at below
         with suppress(TypeError, ValueError):  # what is none is told with the rest
             given["labels"] = dict(each.labels)
         with suppress(TypeError, ValueError):
@@ -210,12 +212,23 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             *command_slips(each.command),
             *health_slips(each.health),
             *restart_slips(each.restart),
+            *_volumes(each.volumes, provider, builds=builds),
         ]
         if not told:
             told += [*refused_of(each, mode), *(contexts.unlike(each) if builds else ())]
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)
+
+
+def _volumes(volumes: Any, provider: str, *, builds: bool) -> Iterator[tuple[int | None, str, str, str]]:
+    """Yield what is wrong with the volumes of an app in Python."""
+    if not isinstance(volumes, tuple | list) or not all(isinstance(each, Volume) for each in volumes):
+        yield None, f"volumes that are {_named(volumes)}", 'a list of Volume, e.g. [Volume("data", "/var/lib/data")]', ""
+        return
+    yield from wrong_volumes(volumes)
+    if volumes and (refused := not_there(provider, builds=builds)):
+        yield None, *refused
 
 
 def _beside(app: App, others: Sequence[App], names: Sequence[str]) -> list[Problem]:

@@ -251,6 +251,24 @@ def _pattern(template: str) -> str:
     return re.escape(template).replace(re.escape(NUMBER), "(?P<number>[1-9][0-9]{0,3})").replace(re.escape(ANY), "[^.]*")
 
 
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What an app's containers have of what their node keeps."""
+
+    source: str  # a volume of Docker's by its name, or the path of a folder of the node
+    target: str  # where it is in a container
+    read_only: bool = False
+
+    @property
+    def of_node(self) -> bool:
+        """Whether it is a folder of the node."""
+        return self.source.startswith("/")
+
+    def __str__(self) -> str:
+        """Give it as Docker's own short form has it."""
+        return f"{self.source}:{self.target}" + ":ro" * self.read_only
+
+
 NEVER, ON_FAILURE, ALWAYS = "no", "on-failure", "always"
 RESTARTS: Final = (NEVER, ON_FAILURE, ALWAYS)
 """When a container that ended is started again: never, where it ended with another status than 0, whenever it ended."""
@@ -296,6 +314,7 @@ class App:
     labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
     inner: int = LISTENS  # its containers' own port, on which they answer; a scenario file calls it `port`
     health: Health | None = None
+    volumes: tuple[Volume, ...] = ()
     restart: str = ""  # when a container that ended is started again where it was, one of `RESTARTS`; empty: as the mode has it by itself
     command: tuple[str, ...] = ()  # words that its containers are started with, in place of the image's own CMD; none: that
     native: Definition | None = (

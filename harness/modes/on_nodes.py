@@ -90,10 +90,14 @@ def unit_among(units: Mapping[str, str], process: str) -> str | None:
 
 
 def image(node: Node, app: App, deadline: Deadline) -> None:
-    """Make sure that a node has an app's image: it is there, or is built from the node's own folder of images, or pulled.
+    """Make sure that a node has an app's image, and the folders that it has as volumes.
+
+    The image is there, or is built from the node's own folder of images, or pulled.
 
     Raises `Unreachable`, or `HarnessError` that names the image and says what Docker said.
     """
+    if folders := [each.source for each in app.volumes if each.of_node]:
+        script(node, 'mkdir -p -- "$@"', *folders, deadline=deadline)
     folder = f"{_CONTEXTS}/{app.image.partition(':')[0]}"
     try:
         script(node, _IMAGE, app.image, folder, deadline=deadline)

@@ -405,6 +405,7 @@ def _app_to_json(app: App) -> dict[str, Json]:
         "labels": [[name, value] for name, value in app.labels],
         "command": [*app.command],
         "health": dataclasses.asdict(app.health) if app.health else None,
+        "volumes": [dataclasses.asdict(each) for each in app.volumes],
         "restart": app.restart,
         "inner": app.inner if app.inner != LISTENS else None,
         "native": {name: value for name, value in dataclasses.asdict(app.native).items() if name != "body"} if app.native else None,

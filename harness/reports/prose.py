@@ -115,6 +115,8 @@ def _app_words(app: App) -> str:
         said.append(f"with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment")
     if app.command:
         said.append(f"started with {shlex.join(app.command)}")
+    if app.volumes:
+        said.append(f"with the volumes {' '.join(map(str, app.volumes))}")
     if app.restart:
         said.append(f"restart {app.restart}")
     if app.health:

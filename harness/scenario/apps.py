@@ -11,6 +11,7 @@ from harness.scenario.containers import note_refused, read_command, read_environ
 from harness.scenario.labels import note_labels
 from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
+from harness.scenario.volumes import read_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,7 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
         labels=tuple(sorted(read.labels.items())),
         environment=read_environment(reading, read.environment, (*place, "environment")),
         command=read_command(reading, read.command, (*place, "command")) if "command" in read.model_fields_set else (),
+        volumes=read_volumes(reading, read.volumes, (*place, "volumes")),
         restart=read_restart(reading, read.restart, (*place, "restart")) if "restart" in read.model_fields_set else "",
         health=read_health(reading, read.health, (*place, "health")) if "health" in read.model_fields_set else None,
     )

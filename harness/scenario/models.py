@@ -56,6 +56,7 @@ _Words: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", 
 HEALTHY: Final = "text for the container's shell, or a list of words that is run without one"
 """What is expected where a file says by which command a container is healthy."""
 _Line: TypeAlias = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": LONGEST_LINE}, _LISTED]})]
+_Volume: TypeAlias = Annotated[Any, WithJsonSchema({"type": "string", "pattern": "^[^:]+:/[^:]+(:ro)?$"})]
 RESTART: Final = f"one of {', '.join(RESTARTS)}"
 _Restart: TypeAlias = Annotated[Any, WithJsonSchema({"enum": [*RESTARTS, False]})]  # YAML reads false for no
 _Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
@@ -92,6 +93,7 @@ class AppPart(Part):
         default_factory=dict, description="a mapping from variables of its containers to text or numbers"
     )
     command: _Words = Field(None, description=WORDS)
+    volumes: list[_Volume] = Field(default_factory=list, description="a list of SOURCE:TARGET or SOURCE:TARGET:ro")
     restart: _Restart = Field(None, description=RESTART)
     health: Any = Field(None, description="how Docker finds out whether what is in a container works")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BIGGEST: Final = 64 * 1024
 """Bytes of a definition at most: it is kept with each run."""
 _WHAT: Final = "a file with the app's own definition"
-_ITS_OWN: Final = ("command", "conflicts", "environment", "health", "host port", "labels", "pin", "restart")
+_ITS_OWN: Final = ("command", "conflicts", "environment", "health", "host port", "labels", "pin", "restart", "volumes")
 """Keys of other apps that the definition itself answers."""
 _ANSWERED: Final = (*_ITS_OWN, "image", "port")
 """The same, with those that may be needed all the same: then they stand inside of `native`."""

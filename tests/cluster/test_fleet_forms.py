@@ -14,7 +14,7 @@ import pytest
 from harness.core.clock import wait_until
 from harness.core.errors import Unreachable
 from harness.core.protocols import Cluster, Power, Viewing
-from harness.core.values import App, Health, NodeSpec, View
+from harness.core.values import App, Health, NodeSpec, View, Volume
 from harness.modes.fleet import Fleet
 from harness.providers import PROVIDERS
 
@@ -155,6 +155,7 @@ ODD = App(
     command=("-x", "", 'a "b" \\ %n $PATH $$ ;', ";", "two\nlines\t%", "{{.Node.ID}}"),
     health=Health('test -e "$HOME/%i" || exit 1', every=0.5, timeout=1.0, retries=2, start_period=600.0),
     restart="always",
+    volumes=(Volume("odd", "/var/lib/odd"), Volume("/srv/odd", "/odd", read_only=True)),
 )
 """What systemd would expand, split or take for its own if it were not quoted. The program of `WEB` takes no notice of its words."""
 
@@ -180,6 +181,8 @@ def test_containers_are_given_what_the_app_says_as_it_stands(fleet: Cluster) -> 
         "StartPeriod": 600 * second,
         "Retries": 2,
     }
+    mounts = [(each["Type"], each.get("Name") or each["Source"], each["Destination"], each["RW"]) for each in asked("{{json .Mounts}}")]
+    assert sorted(mounts) == [("bind", "/srv/odd", "/odd", False), ("volume", "odd", "/var/lib/odd", True)]
     first = asked("{{json .Id}}")
     assert node.run("docker", "kill", "odd-1").ok
 

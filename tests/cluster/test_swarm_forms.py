@@ -13,7 +13,7 @@ import pytest
 from harness.core.clock import wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Cluster, Power, Viewing
-from harness.core.values import App, Call, NodeSpec, Outcome, View
+from harness.core.values import App, Call, NodeSpec, Outcome, View, Volume
 from harness.modes.swarm import Swarm
 from harness.observers.node_truth import agent_of
 from harness.providers import PROVIDERS
@@ -238,6 +238,7 @@ ODD = App(
     environment=(("A", 'a "b" \\ %i $HOME é ; {{.Node.ID}} {{'), ("B", "")),
     command=("-x", "", 'a "b" $PATH', "two\nlines\t%", "{{.Node.ID}}"),
     restart="on-failure",
+    volumes=(Volume("odd", "/var/lib/odd"), Volume("/srv/odd", "/odd", read_only=True)),
 )
 """What swarm would take for a template of its own if that were not spelled out."""
 
@@ -256,3 +257,5 @@ def test_containers_are_given_what_the_app_says_as_it_stands(swarm: Cluster) -> 
         f"{key}={value}" for key, value in ODD.environment
     ]
     assert tuple(asked("{{json .Config.Cmd}}")) == ODD.command
+    mounts = [(each["Type"], each.get("Name") or each["Source"], each["Destination"], each["RW"]) for each in asked("{{json .Mounts}}")]
+    assert sorted(mounts) == [("bind", "/srv/odd", "/odd", False), ("volume", "odd", "/var/lib/odd", True)]

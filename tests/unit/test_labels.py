@@ -81,7 +81,7 @@ def test_the_most_that_a_file_may_give_has_room_in_a_unit() -> None:
     image = "i" * 200
     assert sum(len(name) + len(value) for name, value in labels) == 600
     assert unit_files.render(App("a" * 32, 1, image, 65000, labels=labels))
-    with pytest.raises(HarnessError, match="fewer or shorter variables, words, labels"):
+    with pytest.raises(HarnessError, match="fewer or shorter variables, words, labels or volumes"):
         unit_files.render(App("a" * 32, 1, image, 65000, labels=(*labels, ("more", "$" * 400))))
 
 

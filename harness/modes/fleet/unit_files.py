@@ -218,6 +218,7 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
     given = {
         "environment": sum(len(name) + len(value) for name, value in app.environment),
         "command": sum(map(len, app.command)),
+        "volumes": sum(len(str(each)) for each in app.volumes),
         "health": len(app.health.shell(app.inner)) if app.health else 0,
         "labels": sum(len(name) + len(value) for name, value in app.labels),
     }
@@ -226,7 +227,7 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
         yield "health", "a command that is a list of words, with the fleet mode", "a line for a shell: docker run takes no other", hint
         app = replace(app, health=None)
     # Labels alone have room (`harness.scenario.labels`).
-    if (app.environment or app.command or app.health) and (
+    if (app.environment or app.command or app.health or app.volumes) and (
         longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))
     ) > LONGEST_LINE:
         yield max(given, key=lambda key: given[key]), _line_of(longest), f"{LONGEST_LINE} at most, as fleet reads it", _SHORTER
@@ -245,9 +246,7 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-_SHORTER: Final = (
-    "give it fewer or shorter variables, words, labels or a shorter health check (a quotation mark, '\\\\', '%' and '$' count twice)"
-)
+_SHORTER: Final = "give it fewer or shorter variables, words, labels or volumes (a quotation mark, '\\\\', '%' and '$' count twice)"
 
 
 def _line_of(longest: int) -> str:
@@ -281,11 +280,13 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
     container = instance.replace("@", "-")
     variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
     labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
+    kept = "".join(f" --volume {_quoted(str(each))}" for each in app.volumes)
     healthy = _healthy(app.health, app.inner) if app.health else ""
     words = "".join(f" {_quoted(word)}" for word in app.command)
+    ports = f"{app.port_of(instance)}:{app.inner}"
     run = (
         f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
-        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {app.port_of(instance)}:{app.inner}{healthy} {app.image}{words}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {ports}{kept}{healthy} {app.image}{words}"
     )
     options = [
         Option("Unit", "Description", f"whalefall app {instance}"),

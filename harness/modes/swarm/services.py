@@ -12,7 +12,7 @@ from harness.modes.swarm.swarm_api import NANO
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from harness.core.values import App, Health, Json
+    from harness.core.values import App, Health, Json, Volume
 
 STOP_SECONDS = 2
 """How long a container may take to stop by itself."""
@@ -47,6 +47,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             "ContainerSpec": {
                 "Image": app.image,
                 **({"Args": [*app.command]} if app.command else {}),
+                **({"Mounts": [_mount(each) for each in app.volumes]} if app.volumes else {}),
                 **({"HealthCheck": _healthy(app.health, app.inner)} if app.health else {}),
                 "Labels": {**dict(app.labels), **labels},
                 "Env": [*environment(app)],
@@ -73,6 +74,12 @@ def _healthy(health: Health, port: int) -> dict[str, Json]:
     given = {"Interval": health.every, "Timeout": health.timeout, "StartPeriod": health.start_period}
     said: dict[str, Json] = {name: round(seconds * NANO) for name, seconds in given.items() if seconds}
     return {**({"Test": test} if test else {}), **said, **({"Retries": health.retries} if health.retries else {})}
+
+
+def _mount(volume: Volume) -> dict[str, Json]:
+    """Return a volume as Docker's API has it."""
+    kind = "bind" if volume.of_node else "volume"
+    return {"Type": kind, "Source": volume.source, "Target": volume.target, "ReadOnly": volume.read_only}
 
 
 def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
