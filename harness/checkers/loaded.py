@@ -205,7 +205,8 @@ class LoadServed:
                 break
         if told.calls < FEWEST or told.ok >= promised * told.calls:
             return ""
-        return f"{share(told.ok / told.calls, promised)} of the last {told.calls} calls of the command {self.called} went well before {at(decided)}, too"
+        well = share(told.ok / told.calls, promised)
+        return f"{well} of the last {told.calls} calls of the command {self.called} went well before {at(decided)}, too"
 
     def _failed_before(self, history: History, load: Load, window: Interval) -> str:
         """Say that calls failed before anything was broken, or may have: a line that goes on from long before that moment may tell of those."""

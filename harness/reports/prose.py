@@ -127,8 +127,8 @@ def _app_words(app: App) -> str:
 def _health_words(health: Health) -> str:
     """Say when a container is healthy."""
     by = health.line or shlex.join(health.words) or (health.http and f"a good answer at {health.http}") or "what its image says"
-    given = {"every": health.every, "within": health.timeout, "bad answers from": health.start_period}
-    timed = [f"{name} {spelled(seconds)}{' on' * (name[0] == 'b')}" for name, seconds in given.items() if seconds]
+    times = {"every": health.every, "within": health.timeout, "bad answers from": health.start_period}
+    timed = [f"{name} {given(seconds)}{' on' * (name[0] == 'b')}" for name, seconds in times.items() if seconds]
     return ", ".join(
         [f"healthy by {by}", *timed, *([f"unhealthy after {counted(health.retries, 'bad answer')}"] if health.retries else [])]
     )
