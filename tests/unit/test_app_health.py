@@ -169,7 +169,7 @@ def test_it_stands_in_the_plan_and_is_read_back() -> None:
     said = "{command: test -e /ready, every: 5s, timeout: 500ms, retries: 3, start period: 1m}"
     made = plan(loads(_file(said)), mode=Fleet(), provider="nspawn", seed=7)
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
-    words = "healthy by test -e /ready, every 5s, within 500ms, bad answers from 1m on, unhealthy after 3 bad answers"
+    words = "healthy by test -e /ready, every 5 s, within 0.5 s, bad answers from 60 s on, unhealthy after 3 bad answers"
     assert words in " ".join(describe(made).split())
     bare: Any = dataclasses.replace(made, apps=(App("web", 2),)).to_json()
     assert "health" not in bare["apps"][0]
