@@ -79,7 +79,9 @@ class Scaled:
         over = Interval(one.begun, max(one.begun, min(one.begun + self.within, end)))
         came = _ran_since(spans, self.app, self.to, one.begun, end, fewer=one.was.get(self.app, 0) > self.to)
         if came is not None and came - one.begun <= self.within:
-            already = came == one.begun and one.was.get(self.app, self.to) != self.to
+            before = [each for each in Wanted.of(every).changes.get(self.app, ()) if each.begun < one.begun]
+            surely = one.was.get(self.app, self.to) < self.to and all(each.outcome is Outcome.OK for each in before)
+            already = surely and came == one.begun
             why = "as many ran already when that was asked for, which shows nothing of it" if already else ""
             why = why or belied(history, self.expected.voters).get(one.number, "") or self._again(one, every, spans, came, end)
             ran = f"{what} ran {lasted(came - one.begun)} after that was asked for"
