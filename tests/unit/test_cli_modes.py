@@ -97,7 +97,7 @@ def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], mon
         "default three beats 15 + start 2 = 17 s",
         "fast three beats 1.5 + start 2 = 3.5 s",
         "after daemon.hang docker, daemon.hang containerd, disk.slow, net.partition, none: no recovery is promised",
-        "an election, at most 10s 10s",
+        "an election, at most 10 s 10 s",
     ):
         assert line in words
     assert max(len(line) for line in result.output.splitlines()) <= columns
