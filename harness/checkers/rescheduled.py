@@ -19,7 +19,7 @@ from harness.checkers.roles import Roles
 from harness.checkers.takers import acted, brought_by_action, chosen_in_vain, moved_by_action, off_by_itself, taken_by_action
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import at, given, lasted
-from harness.core.traits import budget_among, budget_keys
+from harness.core.traits import budget_among, budget_keys, for_work
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
@@ -128,8 +128,7 @@ class Rescheduled:
             band, whom = each.band, roles.surely(each.band)
             keys = budget_keys(band.name, band.traits, whom)
             if (budget := budget_among(self.budgets, band.name, band.traits, whom)) is not None:
-                for_work = budget if band.traits.loses is not Loss.NOTHING else Budget(())
-                found[next((key for key in keys if key in self.budgets), keys[-1])] = for_work
+                found[next((key for key in keys if key in self.budgets), keys[-1])] = for_work(budget, band.traits)
         if len(found) == 1:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.core.values import Loss, Traits, Who
+from harness.core.values import Budget, Loss, Traits, Who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.core.values import Budget, Json
+    from harness.core.values import Json
 
 EVERYBODY = ("docker", "host", "membership", "placement")
 """All observers: nobody can ask a machine that is off."""
@@ -120,6 +120,11 @@ def budget_among(budgets: Mapping[str, Budget], name: str, of: Traits, who: Who 
     """Return a fault's budget: for who is lost, or else for whoever may be. Plans from before the traits have it by the fault's name alone."""
     keys = (*budget_keys(name, of, who), name)
     return next((budgets[key] for key in keys if key in budgets), None)
+
+
+def for_work(budget: Budget, of: Traits) -> Budget:
+    """Return what a fault's budget allows work to take until it is back: of one that takes no work away nothing is promised, whatever its terms."""
+    return budget if of.loses is not Loss.NOTHING else Budget(())
 
 
 def budget_keys(name: str, of: Traits, who: Who | None = None) -> tuple[str, ...]:

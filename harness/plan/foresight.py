@@ -12,9 +12,9 @@ from harness.checkers.outages import FEWEST
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.plain import in_line
-from harness.core.traits import budget_key
+from harness.core.traits import budget_key, budget_keys, for_work
 from harness.core.units import counted
-from harness.core.values import Loss
+from harness.core.values import Loss, Who
 from harness.history.awaits import STEADY
 from harness.history.calls import PROBE
 from harness.history.intervals import app_of
@@ -87,6 +87,15 @@ def whose(promise: Checker) -> str:
     if promise.spared:
         return f" (judged of {names}: {' and '.join(promise.spared)} {'have' if promise.spared[1:] else 'has'} no {rule})"
     return f" (judged of {names}, with no {rule} all the same)" if judged and not any(app.conflicts for app in judged) else ""
+
+
+def of_no_work(made: Plan, name: str) -> str:
+    """Say of a budget that it is for the cluster alone: by it no work has to be back, and no promise of that is judged by it."""
+    faults = [
+        each.fault for each in made.breaks if any(name in budget_keys(each.fault.name, each.fault.traits, who) for who in (None, *Who))
+    ]
+    works = [for_work(made.budgets[name], each.traits).terms for each in faults]
+    return ", for the cluster itself; no work is lost" if made.budgets[name].terms and works and not any(works) else ""
 
 
 def _nothing_promised(made: Plan) -> list[str]:

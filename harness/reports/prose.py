@@ -13,7 +13,7 @@ from harness.core.units import counted
 from harness.core.values import HIDDEN, LISTENS, NUMBER
 from harness.history.calls import PROBE
 from harness.plan import CALMER, provenance
-from harness.plan.foresight import warnings, whose
+from harness.plan.foresight import of_no_work, warnings, whose
 from harness.steps import flat, left_going, parameters_words
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         whom = targets.in_words(targets.parse(check.on), nodes=names)
         lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
     lines += [f"  promise   {each.name} {parameters_words(each)}".rstrip() + whose(each) for each in made.promises]
-    lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
+    lines += [f"  budget    after {name}: {budget.spelled()}{of_no_work(made, name)}" for name, budget in made.budgets.items()]
     if made.slower:
         what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
         lines.append(f"  slower    {what}: lengthened by {given(made.slower.seconds)}: {made.slower.what}")

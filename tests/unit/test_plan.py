@@ -17,8 +17,10 @@ from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
 from harness.core import parameters
 from harness.core.errors import BadInput
+from harness.core.traits import for_work
 from harness.core.values import App, Budget, Loss, NodeSpec, Term, Traits, Who
 from harness.faults.power import NodeKill
+from harness.modes.fleet import Fleet
 from harness.plan import Plan, briefing, plan
 from harness.plan.foresight import warnings
 from harness.reports.prose import describe
@@ -776,3 +778,22 @@ def test_calls_stand_as_far_apart_as_their_rate_says() -> None:
     assert briefing.paces(web, (Http("web", rate=2.0), Http("web", rate=0.5, instances=1)))["web@1"] == 1.0
     assert briefing.writing_pace((Register(rate=2.0),)) == briefing.UNLUCKY / 2.0
     assert briefing.writing_pace((Http("web"),)) is None
+
+
+@pytest.mark.parametrize(("fault", "works"), [("disk.slow", False), ("node.kill", True)])
+def test_a_budget_in_a_plan_is_the_one_that_work_is_judged_by(fault: str, *, works: bool) -> None:
+    """Of a fault that takes no work away the plan says that its budget is for no work: so `rescheduled` takes it, too."""
+    more = ", with: {write: 1s}" if fault == "disk.slow" else ""
+    made = plan(
+        loads(
+            f"scenario: x\nwhy: y\napps: [{{name: web, instances: 2}}]\nsteps: [{{fault: {fault}, on: n1, hold: 9s{more}}}]\npromises: [conflicts]\n",
+            "s.yaml",
+        ),
+        mode=Fleet(),
+        provider="nspawn",
+        seed=1,
+    )
+    (line,) = [each for each in describe(made, 400).splitlines() if each.startswith(f"  budget    after {fault}")]
+    kind = made.breaks[0].fault.traits
+    assert (for_work(made.budgets[fault], kind) == made.budgets[fault]) == works
+    assert line.endswith(", for the cluster itself; no work is lost") != works
