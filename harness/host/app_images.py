@@ -21,6 +21,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
 from harness.core.naming import close, shown
 from harness.host import archives, contexts, locks, origins, private, pulling, shelves, state
+from harness.host.origins import Folder, InRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from harness.core.clock import Clock
     from harness.core.values import Json
     from harness.host.archives import Archive
-    from harness.host.origins import InFile, InRegistry
     from harness.host.shelves import Gone
 
 PART: Final = "app-images"
@@ -58,50 +58,50 @@ class AppImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """A docker archive that was looked into."""
+
+    path: Path
+    holds: Archive
+
+
+@dataclass(frozen=True, slots=True)
 class AskedImage:
     """An image that a scenario asks for and nodes cannot build."""
 
     asked: str  # as the scenario says it
-    origin: InFile | InRegistry
-    path: Path | None = None  # of the archive
-    holds: Archive | None = None
+    origin: Saved | InRegistry
 
     @property
     def name(self) -> str:
         """What it is called on nodes: of one in a file, by what is in it, so that two files never answer for each other."""
-        if isinstance(self.origin, origins.InRegistry):
+        if isinstance(self.origin, InRegistry):
             return self.origin.name
-        assert self.holds is not None and self.path is not None  # noqa: S101, PT018 - `wanted` made it so
-        given = next(iter(self.holds.tags), self.path.stem)
-        plain = re.sub(r"[^a-z0-9]+", "-", given.rpartition("/")[2].partition(":")[0].lower()).strip("-")[:40]
-        return f"{OURS}/{plain or 'image'}:{self.holds.id[:_SHORT]}"
+        given = next(iter(self.origin.holds.tags), self.origin.path.stem)
+        plain = re.sub(r"[^a-z0-9]+", "-", given.rpartition("/")[2].partition(":")[0].lower())[:40].strip("-")
+        return f"{OURS}/{plain or 'image'}:{self.origin.holds.id[:_SHORT]}"
 
     @property
     def source(self) -> str:
         """Where it comes from, in words."""
-        return self.origin.source if isinstance(self.origin, origins.InRegistry) else self.origin.path
-
-    @property
-    def image_id(self) -> str:
-        """The image's id, 64 hex digits; empty where only its registry knows it."""
-        return "" if self.holds is None else self.holds.id
+        return self.origin.source if isinstance(self.origin, InRegistry) else self.asked
 
     @property
     def key(self) -> str:
         """What tells it from every other in the cache."""
-        said = self.origin.source if isinstance(self.origin, origins.InRegistry) else f"file {self.name} {self.image_id}"
+        said = self.origin.source if isinstance(self.origin, InRegistry) else f"file {self.name} {self.origin.holds.id}"
         return hashlib.sha256(f"{said} {archives.architecture()}".encode()).hexdigest()[:16]
 
 
 def wanted(image: str, file: str) -> AskedImage | None:
     """Return what an app of a scenario file asks for; None where nodes build it. Looks into an archive. Raises `NoOrigin`, or `BadInput`."""
     origin = origins.origin(image)
-    if isinstance(origin, origins.Folder):
+    if isinstance(origin, Folder):
         return None
-    if isinstance(origin, origins.InRegistry):
+    if isinstance(origin, InRegistry):
         return AskedImage(image, origin)
     path = Path(file).parent / origin.path
-    return AskedImage(image, origin, path, archives.look(path))
+    return AskedImage(image, Saved(path, archives.look(path)))
 
 
 def problems(image: str, file: str, *, builds: bool, native: bool = False) -> Iterator[tuple[str, str, str] | Problem]:
@@ -112,7 +112,11 @@ def problems(image: str, file: str, *, builds: bool, native: bool = False) -> It
     if not builds:
         if image.startswith((".", "/", origins.WITHOUT_TLS)):
             hint = "nothing is loaded into hosts of somebody else: they have an image already, or pull it with their own Docker"
-            yield f"the image {shown(image)}, on hosts that are not ours", "the name of an image, as the hosts' Docker knows it", hint
+            yield (
+                f"the image {origins.hidden(image)!r}, on hosts that are not ours",
+                "the name of an image, as the hosts' Docker knows it",
+                hint,
+            )
         return
     try:
         found = wanted(image, file)
@@ -125,7 +129,7 @@ def problems(image: str, file: str, *, builds: bool, native: bool = False) -> It
         if found is None:
             context = contexts.context_of(image)
             yield from contexts.problems(context) if context is not None else ()
-        elif native and isinstance(found.origin, origins.InRegistry) and found.origin.digest:
+        elif native and isinstance(found.origin, InRegistry) and found.origin.digest:
             yield f"the image {shown(image)}, by its digest", "NAME:TAG", "what is loaded into nodes has no digest there"
 
 
@@ -150,7 +154,7 @@ def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | No
         state.close_cache(PART)
     found = shelf.find()
     if found is None:
-        pulled = isinstance(image.origin, origins.InRegistry)
+        pulled = isinstance(image.origin, InRegistry)
         _must_be_root(f"bringing the image {image.asked} into the cache")
         if pulled and (lacks := pulling.missing()):
             raise Unsupported(f"the image {image.asked} is to be pulled: {lacks}")
@@ -194,21 +198,22 @@ def words(image: str, file: str) -> str:
         return ""
     if found is None:
         return ""
+    if isinstance(found.origin, InRegistry):
+        return f"{image}: {_pulled_words(found, found.origin)}"
+    holds = found.origin.holds
+    what = (
+        f"a docker archive of {holds.size / 1e6:.0f} MB; the image in it has {', '.join(holds.tags) or 'no name'}, id {holds.id[:_SHORT]}"
+    )
+    return f"{image}: {what}; loaded into nodes as {found.name}"
+
+
+def _pulled_words(image: AskedImage, origin: InRegistry) -> str:
+    """Say the same of one that a registry has."""
     try:
-        kept = find(found)
+        kept = find(image)
         there = "" if kept is None else f"in the cache since {datetime.fromtimestamp(kept.built).astimezone():%Y-%m-%d %H:%M}"
     except HarnessError:
         kept, there = None, "only root can see whether it is in the cache"
-    if found.holds is not None:
-        names = ", ".join(found.holds.tags) or "no name"
-        what = f"a docker archive of {found.holds.size / 1e6:.0f} MB; the image in it has {names}, id {found.holds.id[:_SHORT]}"
-        return f"{image}: {what}; loaded into nodes as {found.name}"
-    assert isinstance(found.origin, origins.InRegistry)  # noqa: S101 - the other kind is told
-    return f"{image}: {_pulled_words(found.origin, kept, there)}"
-
-
-def _pulled_words(origin: InRegistry, kept: AppImage | None, there: str) -> str:
-    """Say the same of one that a registry has."""
     tls = "" if origin.tls else " without TLS"
     if kept is not None:
         return f"{there}, pulled from {origin.source}{tls} as {kept.digest}; loaded into nodes as {kept.name}"
@@ -261,14 +266,13 @@ def _bring(shelf: shelves.Shelf[AppImage], image: AskedImage, progress: Callable
     """Put an image onto the shelf, whose lock is held. A registry's archive is checked as anybody's is: it may have been told anything."""
     with shelf.attempt(progress) as (work, commands):
         made = private.folder(work / image.key)
-        digest, image_id = "", image.image_id
-        if isinstance(image.origin, origins.InRegistry):
+        digest = ""
+        if isinstance(image.origin, InRegistry):
             pulled, digest = pulling.pull(image.origin, private.folder(work / "pulled"), commands)
             found = _rewritten(pulled, made, image, "")
         else:
-            assert image.path is not None  # noqa: S101 - `wanted` made it so
             commands.say(f"reading {image.asked}")
-            found = _rewritten(image.path, made, image, image_id)
+            found = _rewritten(image.origin.path, made, image, image.origin.holds.id)
         size = (made / ARCHIVE).stat().st_size
         record: dict[str, Json] = {"size": size, "bytes": size, "built": clock.wall(), "name": image.name, "id": found.id}
         record |= {"source": image.source, "digest": digest}

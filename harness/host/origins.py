@@ -98,7 +98,7 @@ def origin(image: str) -> Origin:
     if image.endswith(_PACKED) and ":" not in image and "@" not in image:
         raise NoOrigin(f"the image {image}", EXPECTED, f"the path of a file begins with ./ or ../: did you mean ./{image}?")
     if image.startswith("https://"):
-        raise NoOrigin(f"the image {_hidden(image)}", EXPECTED, f"without https://: TLS is what is used; {WITHOUT_TLS} says that it is not")
+        raise NoOrigin(f"the image {hidden(image)}", EXPECTED, f"without https://: TLS is what is used; {WITHOUT_TLS} says that it is not")
     folder = None if image.startswith(WITHOUT_TLS) else contexts.context_of(image)
     if folder is not None:
         return Folder(folder)
@@ -120,7 +120,7 @@ def _name(image: str) -> InRegistry:
     rest, at, digest = image.removeprefix(WITHOUT_TLS).partition("@")
     if at and not _DIGEST.fullmatch(digest):
         hint = "no user and no password: skopeo login, or docker login, keeps them" if "/" in digest else "all of its 64 digits"
-        raise NoOrigin(f"the image {_hidden(image)}", "@sha256:… behind the name, or nothing", hint)
+        raise NoOrigin(f"the image {hidden(image)}", "@sha256:… behind the name, or nothing", hint)
     first, slash, _ = rest.partition("/")
     own = bool(slash) and (not tls or "." in first or ":" in first or first == "localhost")
     if not own and not tls:
@@ -135,7 +135,7 @@ def _name(image: str) -> InRegistry:
     return InRegistry(host, path if own or "/" in path else f"library/{path}", tag, digest, called, tls)
 
 
-def _hidden(image: str) -> str:
+def hidden(image: str) -> str:
     """Return a name without what may be a password: whatever stands before an @ that no digest follows."""
     before, at, behind = image.rpartition("@")
     if not at or _DIGEST.fullmatch(behind):
