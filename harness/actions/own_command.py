@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.core import pace, parameters
 from harness.core.errors import CommandFailed, HalfDone, HarnessError
@@ -12,7 +14,7 @@ from harness.core.protocols import Cluster, Node
 from harness.core.values import Effect
 from harness.nodes import users_command
 from harness.nodes.together import together
-from harness.nodes.users_command import Secret
+from harness.nodes.users_command import LINE, Secret
 
 LONGEST = 7200.0
 """Seconds: as long as a run may take. A step says how long its own may, and cuts it off then."""
@@ -29,7 +31,7 @@ class RunCommand:
     can know. `disturbs: false` says that it does nothing that others promise: without that it is allowed for, and refused on hosts that are not ours.
     """
 
-    run: str
+    run: Annotated[str, Field(description=LINE)]
     disturbs: bool = True
     secret: Secret = ""
 

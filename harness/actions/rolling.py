@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.core import parameters
 from harness.core.environment import wrong_variables
@@ -50,8 +52,10 @@ class UpdateApp:
     """
 
     app: str
-    image: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    image: Annotated[str, Field(description="the name of a container image")] = ""
+    environment: Annotated[Mapping[str, str], Field(description="a mapping from variables of its containers to text")] = field(
+        default_factory=dict
+    )
 
     name: ClassVar[str] = "app.update"
     aims: ClassVar[bool] = False

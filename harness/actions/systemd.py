@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.core import pace
 from harness.core.errors import CommandFailed, HalfDone, HarnessError
@@ -74,7 +76,7 @@ def _everywhere(cluster: Cluster, targets: Sequence[Node], todo: str, service: s
 class _OnDaemon:
     """What all of these share: which daemon it is about, and who has it."""
 
-    service: str
+    service: Annotated[str, Field(description="the name of a daemon that the mode runs as a systemd unit")]
 
     aims: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ("Services",)

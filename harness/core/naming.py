@@ -64,7 +64,7 @@ def shown(value: Json) -> str:
         keys = ", ".join(str(key)[:24] for key in list(value)[:4])
         return f"a mapping with {keys}{', …' if len(value) > 4 else ''}" if value else "an empty mapping"  # noqa: PLR2004 - as just shown
     if isinstance(value, list):
-        return f"a list of {len(value)}"
+        return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value)

@@ -29,6 +29,10 @@ OURS = frozenset({"apps", "budgets", "election", "expected", "slack"})
 """Fields that a plan fills in, e.g. a checker's budgets from the mode's timers, or whom the history must have heard of."""
 
 
+APP = "the name of an app"
+"""What is expected of every parameter that is called ``app``."""
+
+
 def names(cls: Any) -> tuple[str, ...]:
     """Return the names of the parameters that a file may set, in order."""
     return tuple(fields(cls))
@@ -128,6 +132,8 @@ def schema(cls: Any) -> dict[str, Any]:
     found.pop("title", None)
     for each in found.get("properties", {}).values():
         each.pop("title", None)
+    if "description" not in found.get("properties", {}).get("app", {"description": ""}):
+        found["properties"]["app"]["description"] = APP  # by its name it is an app's everywhere, also in a class of a plug-in
     for name, hint in _hints(cls).items():
         bounds = [bound for each in getattr(hint, "__metadata__", ()) for bound in getattr(each, "metadata", ())]
         units.bounded(found.get("properties", {}).get(_alias(hint) or name, {}), bounds)
@@ -169,4 +175,15 @@ _KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "
 def wanted(cls: Any) -> dict[str, str]:
     """Return what is expected of each parameter of a class, in words, where its type says so."""
     found = schema(cls).get("properties", {})
-    return {name: str(each.get("description") or _KINDS.get(each.get("type", ""), "")) for name, each in found.items()}
+    return {name: _wanted(each) for name, each in found.items()}
+
+
+def _wanted(found: Mapping[str, Any]) -> str:
+    """Say what a schema asks for: by its description, its values, or that of whichever it is that is not null."""
+    if described := found.get("description"):
+        return str(described)
+    if "enum" in found:
+        return f"one of {', '.join(str(each) for each in found['enum'] if each)}"
+    if found.get("type") in _KINDS:
+        return _KINDS[found["type"]]
+    return next((said for each in found.get("anyOf", ()) if (said := _wanted(each))), "")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.core import pace
 from harness.core.clock import wait_until
@@ -120,7 +122,7 @@ class Kill:
     `process` is a name that the mode knows (`harness.core.protocols.Services`).
     """
 
-    process: str = "etcd"
+    process: Annotated[str, Field(description="the name of a daemon that the mode runs as a systemd unit")] = "etcd"
     restart: bool = True
 
     name: ClassVar[str] = "process.kill"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.naming import close, range_of
 from harness.core.values import App
@@ -47,8 +47,9 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
 
 
 def _app(reading: Draft, item: Json, place: Place) -> App | None:
-    read = reading.part(models.AppPart, item, place)
+    read = reading.part(models.AppPart, item, place, instead=("native",))
     if read is None:
+        _note_rest(reading, item, place)
         return None
     return App(
         read.name,
@@ -65,6 +66,26 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
         restart=read_restart(reading, read.restart, (*place, "restart")) if "restart" in read.model_fields_set else "",
         health=read_health(reading, read.health, (*place, "health")) if "health" in read.model_fields_set else None,
     )
+
+
+def _note_rest(reading: Draft, item: Json, place: Place) -> None:
+    """Note what else is wrong with an app that could not be read: its image, pin and labels, each by itself."""
+    if not isinstance(item, dict):
+        return
+    told = {(each.line, each.column) for each in reading.problems}
+    text: dict[str, Any] = {
+        key: value
+        for key, value in item.items()
+        if key in ("image", "pin") and isinstance(value, str) and tuple(reading.doc.values[*place, key]) not in told
+    }
+    app = App("app", 1, **text)
+    if "image" in text:
+        reading.image(app, (*place, "image"))
+    if wrong := to_nowhere(app, reading.names):
+        reading.add((*place, "pin"), *wrong)
+    labels = item.get("labels")
+    if isinstance(labels, dict):
+        note_labels(reading, {name: value for name, value in labels.items() if isinstance(value, str)}, (*place, "labels"))
 
 
 def a_second(app: App) -> tuple[str, str]:

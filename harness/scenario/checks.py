@@ -27,7 +27,11 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
     subjects = [name for name in models.PROPERTIES if isinstance(item, dict) and name in item]
     if not isinstance(item, dict) or len(subjects) != 1:
         valid = ", ".join(models.PROPERTIES)
-        hint = next((near for key in (item if isinstance(item, dict) else ()) if (near := close(key, models.PROPERTIES))), "")
+        hint = (
+            ""
+            if subjects
+            else next((near for key in (item if isinstance(item, dict) else ()) if (near := close(key, models.PROPERTIES))), "")
+        )
         reading.add(place, " and ".join(subjects) or shown(item), f"a check of exactly one {valid}", hint)
         return None
     (subject,) = subjects

@@ -60,7 +60,11 @@ def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
     try:
         reading.mode = cls.from_timers(profile, timers)
     except BadInput as error:
-        reading.problems += [reading.doc.problem(("cluster", "timers"), each.found, each.expected, each.hint) for each in error.problems]
+        for each in error.problems:
+            name = each.found.partition(":")[0]
+            whose = f"{name} is the profile's: the file does not say it" if name in profiles[profile] and name not in timers else ""
+            hint = "; ".join(filter(None, (whose, each.hint)))
+            reading.add(("cluster", "timers", name) if name in timers else ("cluster", "timers"), each.found, each.expected, hint)
         reading.mode = cls.from_timers(profile, {})
 
 

@@ -31,7 +31,7 @@ def wrong_labels(labels: Mapping[str, str]) -> Iterator[tuple[str | None, str, s
     for name, value in labels.items():
         if not _NAME.fullmatch(name):
             yield name, f"a label named {shown(name)}", NAMED, ""
-        elif name.lower().startswith(TAKEN):
+        elif f"{name.lower()}.".startswith(TAKEN):
             yield (
                 name,
                 f"the label {name}",

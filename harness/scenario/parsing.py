@@ -101,23 +101,32 @@ class Draft:
         return [(item, (name, number)) for number, item in enumerate(value)]
 
     def part(
-        self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()
+        self,
+        model: type[P],
+        value: Json,
+        place: Place,
+        *,
+        under: Mapping[str, str] | None = None,
+        beside: Sequence[str] = (),
+        instead: Sequence[str] = (),
     ) -> P | None:
         """Read a mapping, or note everything that is wrong with it.
 
-        `under` are keys that have their place under one of the mapping's, and `beside` those that have it beside the mapping.
+        `under` are keys that have their place under one of the mapping's, `beside` those that have it beside the mapping; those that would make
+        something else of it (`instead`) are told as valid, too.
         """
+        valid = (*keys(model), *instead)
         if not isinstance(value, dict):
-            self.add(place, shown(value), "a mapping with " + ", ".join(keys(model)))
+            self.add(place, shown(value), "a mapping with " + ", ".join(valid))
             return None
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            self._note(error, value, place, keys(model), descriptions(model), under or {}, beside)
+            self._note(error, value, place, valid, descriptions(model), under or {}, beside)
             return None
 
-    def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
-        """Read parameters as an instance of a fault's, workload's or checker's class."""
+    def built(self, cls: Any, given: Json, place: Place, name: str, step: Place, *, beside: Sequence[str] = ()) -> Any:
+        """Read parameters as an instance of a fault's, workload's or checker's class; `beside` are keys that stand beside the parameters."""
         valid = parameters.names(cls)
         if given is None:
             given = {}
@@ -128,7 +137,7 @@ class Draft:
             return parameters.build(cls, given)
         except ValidationError as error:
             where = place if place in self.doc.values else step
-            self._note(error, given, where, valid, parameters.wanted(cls), {})
+            self._note(error, given, where, valid, parameters.wanted(cls), {}, beside)
         except ValueError as error:
             # The class says itself what it wants, and mostly of which parameter.
             named = [key for key in given if re.search(rf"\b{re.escape(key)}\b", str(error))] or list(given)
@@ -174,20 +183,24 @@ class Draft:
                     break
                 at = (*at, step)
             if each["type"] == "missing":
-                missing = str(each["loc"][-1])
-                self.add(at, f"{missing!r} is missing", described.get(missing, ""))
+                short = isinstance(each["loc"][-1], int)  # what is missing is the rest of a list
+                name = str(each["loc"][0 if short else -1])
+                if not (short and at in told):
+                    self.add(at, shown(given[name]) if short else f"{name!r} is missing", described.get(name, ""))
+                told.add(at)
             elif each["type"] in _UNKNOWN:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
-                inside = _its_place(name, str(place[-1]) if place else "", under, beside)
                 near = stand.get(each["loc"], "")
+                inside = _its_place(name, str(place[-1]) if place else "", under, () if near else beside)
                 spaced = unspaced(name, keys) or (f"did you mean {near!r}?" if near else "")
                 merged = "nothing is merged here: write out what it would bring" if name == "<<" else ""
                 self.add(at, f"an unknown key {name!r}", expected, inside or merged or spaced, key=True)
             elif at not in told and each["type"] != "none_required":
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""
-                saw, *more = wrong(each, described.get(name, ""))
+                # A description is that of a whole mapping: of one value in it only its type is told.
+                saw, *more = wrong(each, "" if each["loc"][1:] and isinstance(given.get(name), dict) else described.get(name, ""))
                 # What a unit was read of is told as it stands there: `1s`, and not 1.0.
                 read = each["type"] in _BOUNDS and len(each["loc"]) == 1 and name in given
                 self.add(at, shown(given[name]) if read else saw, *more)
@@ -195,8 +208,8 @@ class Draft:
 
 def _its_place(name: str, part: str, under: Mapping[str, str], beside: Sequence[str]) -> str:
     """Say where a key belongs that stands in the wrong place; nothing of one that belongs nowhere."""
-    if name in beside:
-        return f"put it beside {part}, with as many blanks before it"
+    if near := name if name in beside else stands_for(name, beside, beside):
+        return f"{'' if near == name else f'did you mean {near!r}? '}put it beside {part}, with as many blanks before it"
     return f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
 
 

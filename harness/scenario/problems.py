@@ -31,6 +31,8 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
         return found, f"one of {', '.join(valid)}", close(str(value), valid)
     if kind == "int_from_float" or (isinstance(value, float) and value.is_integer() and "int" in kind):
         return found, described or _PLAIN[kind], f"did you mean {int(value)}?" if float(value).is_integer() else ""
+    if kind == "string_type" and not described and isinstance(value, int | float):
+        return found, _PLAIN[kind], "in quotes it is text"
     hint = _WHY_FIFTY if kind == "less_than_equal" and described == models.NODES else ""
     expected = _PLAIN.get(kind, str(error["msg"]).removeprefix("Input should be "))
     return found, described or expected, hint

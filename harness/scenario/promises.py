@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.core import parameters, targets
+from harness.core import parameters
 from harness.core.naming import article, close, one_of, shown
 from harness.core.units import NAMES
 from harness.core.values import Verdict
@@ -60,7 +61,7 @@ def _without_windows(reading: Draft, given: Json, place: Place, name: str, class
 def note_windows(reading: Draft, items: Sequence[Json], promises: Sequence[Any]) -> None:
     """Say which promise is about the time of a fault that no step makes, or of none; `items` are a file's steps as they stand there."""
     there = names_given(items)
-    for number, promise in enumerate(promises):
+    for number, promise in enumerate(outlines(reading, promises)):
         place: Place = ("promises", number, *([promise.name] if promise is not None else []))
         for key, value in windows_of(promise).items():
             if not value and (*place, key) in reading.doc.values:
@@ -70,6 +71,31 @@ def note_windows(reading: Draft, items: Sequence[Json], promises: Sequence[Any])
                 where = listed if listed in reading.doc.values else (*place, key)
                 for said in wrong_window(promise, key, name, there):
                     reading.add(where, *said)
+
+
+def outlines(reading: Draft, promises: Sequence[Any]) -> list[Any]:
+    """Return promises; in place of one that could not be made (None) what can be read of it, so that what else is wrong with it is told at once."""
+    body = reading.doc.value
+    items = body.get("promises") if isinstance(body, dict) else None
+    return [
+        _outline(item, reading.known.checkers) if promise is None else promise
+        for promise, item in zip(promises, items if isinstance(items, list) else [], strict=False)
+    ]
+
+
+def _outline(item: Json, classes: Mapping[str, Any]) -> Any:
+    """Return the parameters of a promise that are of text, and the faults whose time it is about; None where not even its name is one."""
+    name, given = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else ("", None)
+    if name not in classes or not isinstance(given, dict):
+        return None
+    fields = parameters.fields(classes[name])
+    found: dict[str, Any] = {fields[key]: value for key, value in given.items() if key in fields and isinstance(value, str)}
+    for key in WINDOWS:
+        value = given.get(key)
+        several = value if isinstance(value, list) else [value]
+        if key in fields:
+            found[key] = tuple(each for each in several if isinstance(each, str) and each)
+    return SimpleNamespace(name=name, **found)
 
 
 def windows_of(promise: Any) -> dict[str, tuple[str, ...]]:
@@ -101,7 +127,9 @@ def read_control(reading: Draft, body: dict[str, Json], promises: Sequence[Any])
     judging = [*(each.name for each in promises if each), *ALWAYS, "awaited", "settled"]
     if part.because not in judging and all(promises):
         found = f"because of {part.because!r}"
-        reading.add(("control", "because"), found, "a checker that judges this scenario", targets.nearest(part.because, judging))
+        near = "" if part.because in reading.known.checkers else close(part.because, judging)
+        hint = near or f"there is {', '.join(sorted(set(judging)))}"
+        reading.add(("control", "because"), found, "a checker that judges this scenario", hint)
     return Control(Verdict(part.verdict), part.because, part.match)
 
 
@@ -109,7 +137,7 @@ def note_wanted(reading: Draft, workloads: Sequence[Any], promises: Sequence[Any
     """Say which promise has nothing to be judged by: no calls of the kind that it looks at."""
     if not all(workloads):
         return
-    for number, promise in enumerate(promises):
+    for number, promise in enumerate(outlines(reading, promises)):
         for found, expected in wanting(workloads, promise):
             reading.add(("promises", number), found, expected)
 
@@ -134,11 +162,11 @@ def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:
     if writes and all(each.name != "register" for each in workloads):
         said.append((f"a promise of {promise.name} with nothing that writes", "the workload register"))
     called = {each.app for each in workloads if each.name == "http"}
-    if promise.name == "availability" and promise.app not in called:
+    if promise.name == "availability" and getattr(promise, "app", "") not in {"", *called}:
         said.append((f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"))
     for kind, what, where in ((PROBE, "which nobody asks", "probes"), (COMMAND, "which nobody runs", "workloads")):
         asked = {each.called for each in workloads if each.name == kind}
-        if promise.name == kind and promise.called not in asked:
+        if promise.name == kind and getattr(promise, "called", "") not in {"", *asked}:
             there = f"the name of a {kind}: {', '.join(sorted(asked))}" if asked else f"a {kind} of that name, under `{where}`"
             said.append((f"a promise of the {kind} {promise.called!r}, {what}", there))
     return said

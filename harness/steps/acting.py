@@ -20,7 +20,7 @@ from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.misfit import Misfit, refused_of, target_misfits
 from harness.steps.named_app import named_apps, note_apps
-from harness.steps.part import Part, beside_with, meant, model_schema
+from harness.steps.part import Part, beside_with, keys, meant, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import note_not_here, read_target
 
@@ -68,14 +68,15 @@ class Do(Step):
         known = reading.known.actions.get(name) if isinstance(name, str) else None
         under = {} if known is None else beside_with(DoPart, known, item)
         part = reading.part(DoPart, dict(item), place, under=under)
-        expression = read_target(reading, item["on"], (*place, "on"), known or Local) if "on" in item else None
+        aimless = known is not None and not known.aims
+        expression = read_target(reading, item["on"], (*place, "on"), known or Local) if "on" in item and not aimless else None
         action = None
         if known is not None:
             if not under and "with" not in meant(DoPart, item):
-                action = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+                action = reading.built(known, item.get("with"), (*place, "with"), str(name), place, beside=keys(DoPart))
             if known.aims and "on" not in item and "on" not in meant(DoPart, item, ["on"]):
                 reading.add(place, "'on' is missing", f"a target expression: {name} is done to nodes")
-            elif not known.aims and "on" in item:
+            elif aimless and "on" in item:
                 reading.add((*place, "on"), f"a target of {name}", "none: it is done to no node")
         elif isinstance(name, str):
             names = ", ".join(sorted(reading.known.actions))
@@ -88,7 +89,7 @@ class Do(Step):
         sound = action is not None and _note_definitions(reading, action, place) and sound
         if action is not None and reading.mode:
             reading.misfits(_misfits(action, place, reading.mode))  # also where its target is wrong
-        if part is None or action is None or not sound or (expression is not None) is not bool(action.aims):
+        if part is None or action is None or not sound or (expression is not None) is not bool(action.aims) or (aimless and "on" in item):
             return None
         if expression is not None and reading.mode:
             reading.misfits(target_misfits(part.on, (*place, "on"), reading.mode))

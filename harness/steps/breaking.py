@@ -84,7 +84,7 @@ class Break(Step):
         name = item["fault"]
         known = reading.known.faults.get(name) if isinstance(name, str) else None
         under = {} if known is None else beside_with(BreakPart, known, item)
-        part = reading.part(BreakPart, dict(item), place, under=under)
+        part = reading.part(BreakPart, dict(item), place, under={**dict.fromkeys(keys(HoldPart), "hold"), **under})
         expression = read_target(reading, item.get("on"), (*place, "on"), known or Local)
         hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
         if item.get("as") == ALL:
@@ -94,7 +94,9 @@ class Break(Step):
             reading.add(place, "'hold' is missing", HOLD)
         fault, sound = None, True
         if known is not None:
-            fault = None if under or "with" in astray else reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+            fault = None
+            if not under and "with" not in astray:
+                fault = reading.built(known, item.get("with"), (*place, "with"), str(name), place, beside=keys(BreakPart))
             sound = note_apps(reading, known, fault, item.get("with"), (*place, "with"))
             sound = note_not_here(reading, fault, str(item.get("on")), place) and sound
         elif isinstance(name, str):

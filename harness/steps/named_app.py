@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.document import Place
     from harness.steps.step import Reading
 
-EXPECTED = "the name of an app"
+EXPECTED = parameters.APP
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 

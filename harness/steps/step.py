@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
+from harness.core import parameters
 from harness.core.errors import HarnessError
 from harness.core.naming import close, shown, unspaced
 
@@ -69,15 +70,23 @@ class Reading(Protocol):
         """Return what an app says that its image does not bear, as far as is known: the key of a file, what was found, what is expected, a hint."""
 
     def part(
-        self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()
+        self,
+        model: type[P],
+        value: Json,
+        place: Place,
+        *,
+        under: Mapping[str, str] | None = None,
+        beside: Sequence[str] = (),
+        instead: Sequence[str] = (),
     ) -> P | None:
         """Read a mapping, or note everything that is wrong with it.
 
-        `under` are keys that have their place under one of the mapping's, and `beside` those that have it beside the mapping.
+        `under` are keys that have their place under one of the mapping's, `beside` those that have it beside the mapping; those that would make
+        something else of it (`instead`) are told as valid, too.
         """
 
-    def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
-        """Read parameters as an instance of a class, or note everything that is wrong with them."""
+    def built(self, cls: Any, given: Json, place: Place, name: str, step: Place, *, beside: Sequence[str] = ()) -> Any:
+        """Read parameters as an instance of a class, or note everything that is wrong; `beside` are keys that stand beside the parameters."""
 
     def checked(self, adapter: TypeAdapter[Any], value: Json, place: Place, expected: str) -> Any:
         """Read a single value, or note that it is not what was expected."""
@@ -182,6 +191,11 @@ def kind_of(item: Mapping[str, Json]) -> str:
 def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
     """Read an item of `steps`, of whatever kind it is."""
     if isinstance(item, dict) and (word := kind_of(item)):
+        things = [*reading.known.faults.values(), *reading.known.actions.values()]
+        own = {name for each in things for name in parameters.names(each)}  # a parameter beside `with` may be called as a kind of step
+        if second := next((key for key in item if key in STEPS and key != word and key not in own), ""):
+            reading.add((*place, second), f"{word} and {second} in one step", "one of them: each step is an item of its own", key=True)
+            return None
         return STEPS[word].read(reading, item, place)
     keys = list(item) if isinstance(item, dict) else []
     hint = next((near for key in keys if (near := unspaced(key, STEPS) or close(key, STEPS))), "")

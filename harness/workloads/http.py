@@ -51,7 +51,7 @@ class Http:
     app: str
     rate: Rate = 20.0
     deadline: Annotated[Duration, Field(gt=0, description=ABOVE)] = 1.0  # of one call, over all nodes that it tries
-    instances: int = 0  # the first so many are called; 0: all that the app has
+    instances: Annotated[int, Field(description="how many of the app's instances are called, the first ones; 0: all of them")] = 0
 
     def __post_init__(self) -> None:
         """Refuse what could never be called. Raises `ValueError`."""

@@ -204,7 +204,11 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "an unknown app to update, for nobody": (
         "  - {do: app.update, with: {app: wep, image: [web], environment: {A: 1}}, on: n1}\n",
         [
-            *("s.yaml:7:34: an unknown app 'wep'", "s.yaml:7:46: a list of 1; expected text", "s.yaml:7:70: 1; expected text"),
+            *(
+                "s.yaml:7:34: an unknown app 'wep'",
+                "s.yaml:7:46: a list of 1; expected the name of a container image",
+                "s.yaml:7:70: 1; expected text",
+            ),
             "s.yaml:7:79: a target of app.update; expected none",
         ],
     ),

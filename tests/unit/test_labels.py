@@ -39,7 +39,7 @@ def _file(labels: str) -> str:
         ("{io.docker.x: db}", ["s.yaml:4:43: the label io.docker.x"]),
         ('{a: "two\\nlines"}', ["s.yaml:4:43: the label 'a' with 'two"]),
         ("{a: größe}", ["s.yaml:4:43: the label 'a' with 'größe'; expected one line of ASCII text, 200 characters at most"]),
-        ("{tier: 1}", ["s.yaml:4:49: 1; expected a mapping from labels that its containers have to text"]),
+        ("{tier: 1}", ["s.yaml:4:49: 1; expected text; in quotes it is text"]),
         ("[tier]", ["s.yaml:4:42: a list of 1; expected a mapping from labels"]),
         (f"{{{', '.join(f'l{number}: x' for number in range(17))}}}", ["s.yaml:4:42: 17 labels; expected 16 at most"]),
         (f"{{{', '.join(f'l{number}: {LONG}' for number in range(4))}}}", ["s.yaml:4:42: labels of 804 characters; expected 600 at most"]),

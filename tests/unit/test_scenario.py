@@ -309,7 +309,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         changed("agent_ttl", "agent_tll"),
         [["s.yaml:9:12: a timer 'agent_tll'", "a timer of the fleet mode", "'agent_ttl'?"]],
     ),
-    "timer that the mode refuses": (changed("agent_ttl: 10s", "agent_ttl: 500ms"), [["s.yaml:9:11: agent_ttl: 0.5 s", "whole seconds"]]),
+    "timer that the mode refuses": (changed("agent_ttl: 10s", "agent_ttl: 500ms"), [["s.yaml:9:23: agent_ttl: 0.5 s", "whole seconds"]]),
     "duplicate app": (
         changed("    instances: 2\n", "    instances: 2\n  - name: web\n    instances: 1\n"),
         [["s.yaml:13:11: a second app named 'web'", "the first is in line 11"]],

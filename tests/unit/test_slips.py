@@ -1,0 +1,167 @@
+"""Slips of whoever writes a scenario: what is told of each is enough to mend it, and nothing else that is wrong beside it is held back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.core import parameters
+from harness.core.errors import BadInput, Problem
+from harness.registry import known
+from harness.scenario import loads
+
+WHOLE: dict[str, Any] = {
+    "scenario": "t",
+    "why": "x",
+    "cluster": {"nodes": 3, "profile": "fast"},
+    "apps": [{"name": "web", "instances": 2}],
+    "workloads": [{"http": {"app": "web"}}],
+    "steps": [{"fault": "node.kill", "on": "n1", "as": "cut"}],
+    "promises": ["bystanders"],
+}
+
+
+def told(**parts: Any) -> list[Problem]:
+    """Return all that is wrong with a file that is right but for these parts."""
+    with pytest.raises(BadInput) as caught:
+        loads(yaml.safe_dump({**WHOLE, **parts}, sort_keys=False))
+    return list(caught.value.problems)
+
+
+def said(**parts: Any) -> str:
+    """Return the same as text, without places."""
+    return "\n".join(str(each).partition(": ")[2] for each in told(**parts))
+
+
+CLASSES = [
+    (kind, name, cls) for kind in ("faults", "workloads", "checkers", "actions") for name, cls in sorted(getattr(known(), kind).items())
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), CLASSES, ids=[f"{kind}: {name}" for kind, name, _ in CLASSES])
+def test_of_each_parameter_it_is_told_what_it_is(kind: str, name: str, cls: Any) -> None:
+    """Not only that it is text: whoever leaves it out does not know what is meant."""
+    assert kind
+    assert not [
+        key for key, wanted in parameters.wanted(cls).items() if wanted in {"", "text", "a whole number", "a number", "a mapping"}
+    ], name
+
+
+PROBE = {"name": "front", "on": "n2", "command": "./q"}
+MISSING = {
+    "in a list that is too short": {"probes": [{**PROBE, "between": [1]}]},
+    "in an empty list": {"probes": [{**PROBE, "between": []}]},
+    "an app's name": {"apps": [{"instances": 2}]},
+    "a promise's parameters": {"promises": [{"availability": {}}, {"rescheduled": {}}, {"scaled": {}}, {"probe": {}}, {"command": {}}]},
+    "an action's parameters": {
+        "steps": [*WHOLE["steps"], {"do": "command", "on": "n1"}, {"do": "service.stop", "on": "n1"}, {"do": "app.scale"}]
+    },
+    "a workload's": {"workloads": [{"http": {}}, {"command": {}}]},
+    "parts of the file": {"steps": None},
+}
+
+
+@pytest.mark.parametrize("parts", MISSING.values(), ids=MISSING)
+def test_of_what_is_missing_it_is_told_what_was_expected(parts: dict[str, Any]) -> None:
+    """Whatever it is missing in."""
+    assert not [each for each in told(**parts) if not each.expected and "is missing" in each.found]
+
+
+def test_a_list_that_is_too_short_is_told_as_one() -> None:
+    """Its index is no key that anybody has left out."""
+    expected = "expected two numbers: the least and the most that `command` may print"
+    assert said(probes=[{**PROBE, "between": [1]}]) == f"a list of 1; {expected}"
+    assert said(probes=[{**PROBE, "between": []}]) == f"an empty list; {expected}"
+
+
+def test_native_is_told_among_the_keys_of_an_app() -> None:
+    """And a slip in it is told as one."""
+    assert "labels, native; did you mean 'native'?" in said(apps=[{"name": "web", "nativ": "web@.service", "instances": 2}])
+    assert "labels, native" in said(apps=[5])
+
+
+SEVERAL: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "an app": (
+        {"apps": [{"name": "web", "instances": 2, "image": "nginx", "pin": "n9", "port": 99999}]},
+        ["image 'nginx'", "a pin to 'n9'", "99999; expected a port"],
+    ),
+    "an app's labels": (
+        {"apps": [{"name": "web", "instances": 2, "labels": {"Tier": ["x"], "a b": "c"}}]},
+        ["a list of 1; expected text", "a label named 'a b'"],
+    ),
+    "a probe's promise": (
+        {"promises": [{"probe": {"name": "quue", "share": "90%"}}]},
+        ["'gap' is missing", "the probe 'quue', which nobody asks"],
+    ),
+    "a command's promise": ({"promises": [{"command": {"name": "lod"}}]}, ["a promise of nothing", "the command 'lod', which nobody runs"]),
+    "a promise's window": (
+        {"promises": [{"conflicts": {"appp": "web", "during": "cutt"}}]},
+        ["unknown key 'appp'", "cutt, which no fault is called"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "words"), SEVERAL.values(), ids=SEVERAL)
+def test_one_wrong_field_hides_nothing_else_that_is_wrong(parts: dict[str, Any], words: list[str]) -> None:
+    """Of the same app, or the same promise: a user mends everything in one go."""
+    found = said(**parts)
+    assert not [each for each in words if each not in found], found
+
+
+def test_what_is_no_text_in_a_mapping_is_told_by_itself() -> None:
+    """With what to do: most labels are numbers and truths."""
+    assert said(apps=[{"name": "web", "instances": 2, "labels": {"tier": 1, "on": True}}]).splitlines() == [
+        "1; expected text; in quotes it is text",
+        "true; expected text; in quotes it is text",
+    ]
+
+
+ASTRAY = {
+    "a target that nobody needs": (
+        {"steps": [*WHOLE["steps"], {"do": "app.scale", "with": {"app": "web", "instances": 3}, "on": "here"}]},
+        ["a target of app.scale; expected none: it is done to no node"],
+    ),
+    "a step's own key under with": (
+        {"steps": [*WHOLE["steps"], {"do": "command", "with": {"run": "a", "at_most": "5s"}, "on": "n1"}]},
+        ["an unknown key 'at_most'; expected one of run, disturbs, secret; did you mean 'at most'? put it beside with"],
+    ),
+    "a fault's own key under with": (
+        {"steps": [{"fault": "node.kill", "on": "n1", "with": {"hold": "5s"}, "as": "cut"}]},
+        ["an unknown key 'hold'; expected no parameters: there are none; put it beside with, with as many blanks before it"],
+    ),
+    "a hold's key beside it": (
+        {"steps": [{"fault": "node.kill", "on": "n1", "hold": "5s", "until": "recovered"}]},
+        ["an unknown key 'until'; expected one of fault, on, with, hold, as; put it under hold: `hold: {until: …}`"],
+    ),
+    "two steps in one": (
+        {"steps": [{"wait": "5s", "fault": "node.kill", "on": "n1", "hold": "5s"}]},
+        ["wait and fault in one step; expected one of them: each step is an item of its own"],
+    ),
+    "two checks in one": (
+        {"checks": [{"service": "docker", "process": "x", "is_running": True}]},
+        ["service and process; expected a check of exactly one service, process, socket, file, container, image, network, volume"],
+    ),
+    "a checker that judges nothing": (
+        {"control": {"verdict": "broken", "because": "writes"}},
+        [
+            "because of 'writes'; expected a checker that judges this scenario; there is assumptions, awaited, bystanders, checks, clean, settled"
+        ],
+    ),
+    "a timer that the file says": (
+        {"cluster": {"nodes": 3, "profile": "fast", "timers": {"agent_ttl": "0s"}}},
+        ["agent_ttl: 0 s; expected more than 0 seconds"],
+    ),
+    "a timer that follows": (
+        {"cluster": {"nodes": 3, "profile": "fast", "timers": {"etcd_heartbeat_interval": "5s"}}},
+        ["etcd_election_timeout: 1 s; expected from 25 s (5 heartbeats) to 50 s; etcd_election_timeout is the profile's: the file"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "lines"), ASTRAY.values(), ids=ASTRAY)
+def test_what_stands_in_the_wrong_place_is_told_once_with_what_to_do(parts: dict[str, Any], lines: list[str]) -> None:
+    """Where it belongs, or that it belongs nowhere."""
+    found = said(**parts).splitlines()
+    assert [line[: len(start)] for line, start in zip(found, lines, strict=True)] == lines
