@@ -19,9 +19,9 @@ from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
 from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
-from harness.history.calls import COMMAND, not_made, untold
+from harness.history.calls import COMMAND, not_made, ops, untold
 from harness.history.intervals import Interval, common, neat
-from harness.history.loads import SLOT, CountedCalls, Load, Tally, loads
+from harness.history.loads import RUN, SLOT, CountedCalls, Load, Tally, loads
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -185,11 +185,15 @@ class LoadServed:
         last = next((each for each in reversed(told) if each.end <= decided), None)
         if last is None:
             return f"{who} told of no calls before {moment}"
+        runs = {op.op for op in ops(history, COMMAND) if op.call.function == RUN}
+        missing = [each for each in untold(history, COMMAND) if each.key in {None, self.called} and each.op not in runs]
+        if early := sum(each.interval.start < window.start for each in missing):
+            return f"of {who} {answers_missing(early)} before {moment}"
         newest = told[-1]
         if newest.tally.ok and last.tally.ok:
             return ""
-        early = newest.tally.failed * (decided - newest.start) / max(SLOT, newest.end - newest.start)
-        if not last.tally.ok or (newest is not last and early >= 1.0):
+        since = newest.tally.failed * (decided - newest.start) / max(SLOT, newest.end - newest.start)
+        if not last.tally.ok or (newest is not last and since >= 1.0):
             return f"no call of {who} went well just before {moment}"
         usual = pace([each.end for each in load.pieces])
         if decided - last.end > max(FRESH, (1 + SLOWED) * usual):

@@ -371,6 +371,12 @@ JUDGED: dict[str, tuple[LoadServed, Callable[[], History], Verdict, str]] = {
         Verdict.UNKNOWN,
         "answers of 1 call are missing",
     ),
+    "a line of before that is missing": (
+        LoadServed("load", gap=5.0),
+        lambda: without(told(but(20, 28, (0, 10))), 8.5),
+        Verdict.UNKNOWN,
+        "answers of 1 call are missing, which may have been good before the first fault",
+    ),
     "no calls for a while": (ALL, lambda: told(but(20, 28, (0, 0))), Verdict.UNKNOWN, "none of that is sure"),
     "none, with a silence in it": (
         LoadServed("load", gap=5.0),
