@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
 from harness.core.naming import close, shown
-from harness.host import archives, contexts, locks, origins, private, pulling, shelves, state
+from harness.host import archives, contexts, locks, origins, private, pulling, shelves, state, untrusted
 from harness.host.origins import Folder, InRegistry
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ def wanted(image: str, file: str) -> AskedImage | None:
     if isinstance(origin, InRegistry):
         return AskedImage(image, origin)
     path = Path(file).parent / origin.path
+    if untrusted.leads_out(Path(file).parent, origin.path):
+        hint = "name the file itself; a link is followed within the scenario's folder alone"
+        raise BadInput([Problem(str(path), 0, 0, "a link that leads elsewhere", "a docker archive", hint)])
     return AskedImage(image, Saved(path, archives.look(path)))
 
 

@@ -266,6 +266,21 @@ def test_what_keeps_nodes_from_having_an_image_is_told_for_each_kind(tmp_path: P
     assert problems("nginx:1", tmp_path, native=True) == ""
 
 
+def test_no_link_on_the_way_to_an_archive_leads_out_of_the_scenarios_folder(tmp_path: Path) -> None:
+    """Who fills that folder does not choose what else of this machine goes into nodes; a plain path may lead out of it."""
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for each in (inside / "kept", outside):
+        each.mkdir(parents=True)
+        write(each / "app.tar")
+    (inside / "way").symlink_to(outside)
+    (inside / "same").symlink_to("kept")
+    (inside / "app.tar").symlink_to(outside / "app.tar")
+    for asked in ("./way/app.tar", "./app.tar"):
+        assert "a link that leads elsewhere" in problems(asked, inside)
+    for asked in ("./same/app.tar", "./kept/app.tar", "../outside/app.tar"):
+        assert problems(asked, inside) == ""
+
+
 def test_hosts_of_somebody_else_are_loaded_nothing(tmp_path: Path) -> None:
     """They have images of their own, or pull them."""
     write(tmp_path / "app.tar")
