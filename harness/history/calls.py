@@ -115,9 +115,23 @@ def _longest(history: History, workload: str | None) -> float:
 def not_made(history: History) -> list[Interval]:
     """Return when this machine could not make calls, by those of ours that ended so: nor could whoever else called from it then.
 
-    A command of the user's, that is, which does not tell such calls apart.
+    Each until the next call of ours that could be made: a call fails at once then, and others call between two of ours. What the user runs does not
+    tell such calls apart.
     """
-    return history.once(not_made, lambda: united(Interval(op.begun, op.ended) for op in ops(history) if op.ours and op.ended is not None))
+    return history.once(not_made, lambda: _not_made(history))
+
+
+def _not_made(history: History) -> list[Interval]:
+    found: list[Interval] = []
+    since: float | None = None
+    for op in ops(history):
+        if op.ours and op.ended is not None:
+            since = op.begun if since is None else since
+            found.append(Interval(since, op.ended))
+        elif since is not None and op.workload not in OWN:
+            found.append(Interval(since, op.begun))
+            since = None
+    return united(found)
 
 
 def lacking(history: History) -> tuple[int, ...]:

@@ -140,11 +140,12 @@ def test_a_promise_that_is_broken_while_something_is_on_this_machine_is_broken(o
     assert finding.verdict is BROKEN, finding.summary
 
 
+@pytest.mark.parametrize("between", [0.0, 0.05])
 @pytest.mark.parametrize(("on", "verdict"), [("n1", BROKEN), (HERE, UNKNOWN)])
-def test_what_a_probe_says_on_a_machine_that_can_make_no_calls_convicts_nobody(on: str, verdict: Verdict) -> None:
-    """From 20 s to 40 s this machine had no ports left: a node can ask all the same."""
+def test_what_a_probe_says_on_a_machine_that_can_make_no_calls_convicts_nobody(on: str, verdict: Verdict, between: float) -> None:
+    """From 20 s to 40 s this machine had no ports left, whether or not a call of ours was under way: a node can ask all the same."""
     story = made(steady(), "n3").gets(2.0, 20.0, "web@1", by="n1").gets(20.0, 40.0, "web@1", Outcome.FAIL, ours=True)
     for second in range(2, 68):
-        story.call(float(second), "probe", Call("ask", "q"), Outcome.FAIL if 20 <= second < 40 else Outcome.OK, by=on)
+        story.call(second + between, "probe", Call("ask", "q"), Outcome.FAIL if 20 <= second < 40 else Outcome.OK, by=on)
     finding = Probed("q", 0.9, 5.0).check(done(story).history())
     assert finding.verdict is verdict, finding.summary
