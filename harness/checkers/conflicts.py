@@ -43,7 +43,8 @@ class Conflicts:
     has it all are judged, since somebody may have forgotten it. With `app` that one is judged, whatever its rule, and no other. One instance in two
     containers of a node convicts whatever the rule.
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
-    With `expect_double_run` the scenario exists to show one, from the first fault's bite on, and without one there is nothing to judge.
+    With `expect_double_run` the scenario exists to show one that began when the first fault, or that of `during`, had bitten: without one there is
+    nothing to judge.
     With `during` all of this is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`).
     The `apps`, and who is `expected`, the plan fills in, not the scenario.
     """
@@ -84,7 +85,8 @@ class Conflicts:
         overlaps = within(window, [each for each in _overlaps(spans, dark) if self.judges(app_of(each.names[1]))])
         doubled = within(window, [each for each in twice(spans, dark) if self._is_about(each.names[1])])
         claimed = within(window, [each for each in _claimed(history, unseen, self.expected.voters) if self.judges(app_of(each.names[1]))])
-        doubles = within(window, [each for each in double_runs(history, spans) if self._is_about(each.names[0])])
+        every = [each for each in double_runs(history, spans) if self._is_about(each.names[0])]
+        doubles = within(window, every)
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
             "twice_on_a_node": [_twice_json(each) for each in doubled[:SHOWN]],
@@ -104,7 +106,10 @@ class Conflicts:
         if not window.saw(ran):
             ever = "" if window.named else "ever "
             points.append(unknown(f"no node was {ever}seen to run an instance{self._of_whom}{window.after_it}"))
-        shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
+        shown = [each for each in doubles if each.sure]
+        if self.expect_double_run:
+            bitten = window.start if window.whose else _bitten(history, spans)
+            shown = [each for each in shown if _began(each, every) >= bitten]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
             when = window.when if window.named else "from the first fault on"
             points.append(unknown(f"no instance was seen on two nodes at once {when}, which this scenario exists to show"))
@@ -128,10 +133,15 @@ class Conflicts:
         return f"{text}; {instance} ran on {first} and {second} at once for {lasted(longest.interval.length)}"
 
 
-def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles: Sequence[Overlap]) -> list[Overlap]:
-    """Return what is sure of the double runs that began when the first fault had bitten: one that began before is none of its doing."""
-    bitten = min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=math.inf)
-    return [each for each in doubles if each.sure and (each.whole or each.interval).start >= bitten]
+def _bitten(history: History, spans: Mapping[str, Sequence[Span]]) -> float:
+    """Return from when on the first fault is known to have bitten; after all time where none was in force."""
+    return min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=math.inf)
+
+
+def _began(one: Overlap, every: Sequence[Overlap]) -> float:
+    """Return when a double run began, as far back as it may have gone on: one that began before a fault had bitten is none of its doing."""
+    times = united(each.whole or each.interval for each in every if each.names == one.names)
+    return next(each.start for each in times if each.start <= one.interval.start <= each.end)
 
 
 def _convictions(history: History, overlaps: Sequence[Overlap]) -> list[Point]:

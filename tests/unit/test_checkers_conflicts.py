@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.checkers import Conflicts
+from harness.checkers.expected import Expected
 from harness.core.values import App, Container, Finding, Loss, NodeState, Traits, Verdict
 from harness.history.events import NodeSeen
 from harness.testing.histories import Story, container
@@ -134,6 +135,26 @@ def test_an_expected_double_run_counts_where_it_began_when_the_fault_had_bitten(
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(start, "n2", "web@1").node(end, "n1").done(60)
     finding = judged(story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40), expect_double_run=True)
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(("start", "verdict"), [(3, Verdict.UNKNOWN), (13, Verdict.HELD)])
+def test_an_expected_double_run_began_where_it_may_have_however_long_nobody_could_ask(start: float, verdict: Verdict) -> None:
+    """A node could not be asked from 5 s to 12 s: what it ran before and after that it ran meanwhile, as far as anybody knows."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(start, "n2", "web@1").unreachable(5, "n1").node(12, "n1", "web@1")
+    story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40).node(30, "n1")
+    finding = judged(story.watched(59, "n1 n2").done(60), expect_double_run=True)
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("start", "verdict"), [(15, Verdict.UNKNOWN), (25, Verdict.HELD)])
+def test_an_expected_double_run_in_the_time_of_a_fault_began_in_it(start: float, verdict: Verdict) -> None:
+    """The second fault is asked about, and the first had bitten before."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(start, "n2", "web@1").node(35, "n1")
+    story.fault("net.partition", "n1", decided=9, in_force=10, healing=50, healed=50)
+    story.fault("disk.slow", "n2", decided=19, in_force=20, healing=40, healed=40, number=2, traits=Traits(Loss.NOTHING, ("disk",)))
+    promise = Conflicts(expect_double_run=True, expected=Expected(named=(("slow", (2,)),)), during=("slow",))
+    finding = promise.check(story.watched(59, "n1 n2").done(60).history())
+    assert finding.verdict is verdict, finding.summary
 
 
 def test_an_expected_double_run_that_never_came_is_unknown() -> None:
