@@ -39,8 +39,8 @@ def about(seconds: float) -> str:
 
 
 def share(part: float, promised: float | None = None) -> str:
-    """Say a share, ``99.0%``: as it was chosen, or measured with digits that tell it from what was `promised`, and from all."""
-    for digits in range(1, DIGITS):
+    """Say a share: as it was chosen, ``99%``; or measured, ``98.6%``, with digits that tell it from what was `promised`, and from all."""
+    for digits in range(promised is not None, DIGITS):
         text = f"{part:.{digits}%}"
         shown = float(text[:-1]) / 100.0
         alike = math.isclose(shown, part, abs_tol=1e-9)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import document, registry
 from harness.core.errors import BadInput, Problem
+from harness.core.figures import given
 from harness.core.naming import shown
 from harness.core.targets import likeliest
-from harness.core.units import spelled
 from harness.scenario import but, models
 from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
@@ -135,7 +135,7 @@ def _scenario(reading: Draft) -> Scenario | None:
         note_scaled(reading, read, promises)
     settle = top.settle if top else models.SETTLE
     if (total := longest([step for step in steps if step], settle)) > LONGEST_RUN:
-        reading.add(("steps",), f"steps and settling of {spelled(total)} together", f"{spelled(LONGEST_RUN)} at most")
+        reading.add(("steps",), f"steps and settling of {given(total)} together", f"{given(LONGEST_RUN)} at most")
     if top is None or reading.cluster is None or reading.problems:
         return None
     return Scenario(

@@ -31,7 +31,7 @@ def test_enough_calls_and_a_short_gap_are_held() -> None:
     finding = judged(story)
     assert finding.verdict is Verdict.HELD
     assert finding.summary == (
-        "79.6% of 490 calls to web from 10.0 s to 59.0 s were answered well (promised 50.0%); "
+        "79.6% of 490 calls to web from 10.0 s to 59.0 s were answered well (promised 50%); "
         "web@1 gave no good answer for 10.1 s from 19.9 s (allowed 30 s)"
     )
 
@@ -88,7 +88,7 @@ def test_a_share_counts_whoever_took_of_it_and_names_our_own_actions(times: int,
     finding = judged(story, share=0.9, gap=60)
     assert finding.verdict is Verdict.BROKEN
     named = ", and ".join(f"action node.drain on n2 was done from {19 + number:.1f} s on" for number in range(min(times, 3)))
-    assert f"90.0% were promised ({named}{more})" in finding.summary
+    assert f"90% were promised ({named}{more})" in finding.summary
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_outage_that_is_over_before_the_switch_says_so_convicts() -> None:
     share = judged(story, share=0.5, gap=30)
     assert (share.verdict, share.summary) == (
         Verdict.BROKEN,
-        "42.3% of 485 calls to web from 10.5 s to 59.0 s were answered well, 50.0% were promised",
+        "42.3% of 485 calls to web from 10.5 s to 59.0 s were answered well, 50% were promised",
     )
     assert (share.details["from"], share.details["to"]) == (10.5, 59)
 
@@ -352,7 +352,7 @@ def test_an_outage_that_was_over_before_a_fault_is_known_to_have_bitten_acquits_
         ((11, 15), 0.95, Verdict.UNKNOWN, "91.7% of 480 were from 11.0 s on, and nobody knows whether the fault had bitten before 17.0 s"),
         ((11, 15), 0.9, Verdict.HELD, "100.0% of 420 calls"),
         ((18, 22), 0.915, Verdict.UNKNOWN, "were answered well, 91.5% were promised; but 91.7% of 484 were from 10.6 s on"),
-        ((18, 22), 0.93, Verdict.BROKEN, "93.0% were promised"),
+        ((18, 22), 0.93, Verdict.BROKEN, "93% were promised"),
         ((18, 22), 0.9, Verdict.HELD, "90.5% of 420 calls"),
     ],
 )
@@ -381,7 +381,7 @@ SHARES: dict[str, tuple[int, float, Verdict, str]] = {
         1,
         0.6,
         Verdict.BROKEN,
-        "59.2% of 490 calls to web from 10.0 s to 59.0 s were answered well, 60.0% were promised",
+        "59.2% of 490 calls to web from 10.0 s to 59.0 s were answered well, 60% were promised",
     ),
     "most were not made, it makes no difference": (9, 0.55, Verdict.HELD, "92.7% of 313 calls"),
     "most were not made, it makes a difference": (9, 0.7, Verdict.UNKNOWN, "but some 177 more that were due were never made"),
@@ -389,7 +389,7 @@ SHARES: dict[str, tuple[int, float, Verdict, str]] = {
         9,
         0.97,
         Verdict.BROKEN,
-        "92.7% of 313 calls to web from 10.0 s to 59.0 s were answered well, 97.0% were promised",
+        "92.7% of 313 calls to web from 10.0 s to 59.0 s were answered well, 97% were promised",
     ),
     "every other was not made, it makes a difference": (2, 0.7, Verdict.UNKNOWN, "but some 100 more that were due were never made"),
 }

@@ -101,7 +101,7 @@ CASES: dict[str, tuple[Checker, Story, Verdict, str]] = {
         Availability("web", 0.5, 60, during=("cut",)),
         served((26, 36)),
         BROKEN,
-        "33.8% of 151 calls to web while cut was in force (from 25.0 s to 40.0 s) were answered well, 50.0% were promised",
+        "33.8% of 151 calls to web while cut was in force (from 25.0 s to 40.0 s) were answered well, 50% were promised",
     ),
     "a smaller share in it": (Availability("web", 0.3, 60, during=("cut",)), served((26, 36)), HELD, "33.8% of 151 calls"),
     "a share before it": (Availability("web", 0.99, 60, during=("cut",)), served((11, 24)), HELD, "100.0% of 151 calls"),

@@ -42,6 +42,34 @@ def homemade(source: str) -> Iterator[str]:
             yield f"{node.lineno}: {node.value[:40]!r}"
 
 
+SHARES_OF_A_LOAD = {"checkers/troubles.py", "checkers/slowness.py"}
+"""Where a share is one of a machine's time that somebody waited: in whole percent, and compared with nothing that was promised."""
+
+
+def test_every_share_that_a_sentence_says_is_put_into_words_in_one_place() -> None:
+    """Or what was missed by a little reads as what was promised."""
+    made = {
+        str(path.relative_to(HARNESS))
+        for path in sorted(HARNESS.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.FormattedValue) and node.format_spec and ast.unparse(node.format_spec).rstrip("'\"").endswith("%"))
+        or (isinstance(node, ast.Constant) and re.search(r"\{\w*:[^{}]*%\}", str(node.value)))
+    }
+    assert made <= {"core/figures.py", *SHARES_OF_A_LOAD}
+
+
+def test_a_duration_that_is_said_is_not_spelled_as_one_that_is_written() -> None:
+    """One limit has one figure, in seconds, in the plan, in the live view, in findings and in tables, however the file wrote it."""
+    written = {
+        str(path.relative_to(HARNESS))
+        for path in sorted(HARNESS.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"spelled", "units.spelled"}
+    }
+    # What may be pasted into a file: a unit that was meant, and what is expected in place of what stands there.
+    assert written <= {"core/units.py", "steps/awaiting.py", "conductor/spelling.py", "modes/swarm/stacks.py"}
+
+
 def test_every_time_that_a_sentence_says_is_put_into_words_in_one_place() -> None:
     """Or one outage has two figures. A new sentence takes the form that fits from `harness.core.figures`."""
     found = [
@@ -99,7 +127,9 @@ def test_what_is_no_time_or_is_for_programs_is_not(source: str) -> None:
         (quick(0.0123), "12.3 ms"),
         (quick(0.2), "200 ms"),
         (quick(1.26), "1.3 s"),
-        (share(0.99), "99.0%"),
+        (share(0.99), "99%"),
+        (share(1.0), "100%"),
+        (share(0.5, 0.9), "50.0%"),
         (share(0.9995), "99.95%"),
         (share(0.9896, 0.99), "98.96%"),
         (share(0.6666666, 0.5), "66.7%"),

@@ -33,7 +33,7 @@ TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("node-kill", QuorumSurvived("go on", "stays"), HELD, "leadership stayed with n1"),
     ("node-kill", Writes(), HELD, "72 acknowledged writes of 72 read back"),
     ("node-kill", SERVED, HELD, "web@2 gave no good answer for"),
-    ("node-kill", Availability("web", 0.99, 10), BROKEN, "99.0% were promised"),
+    ("node-kill", Availability("web", 0.99, 10), BROKEN, "99% were promised"),
     ("node-kill-too-late", MOVED, BROKEN, "3.7 s too late"),
     ("node-kill-too-late", Conflicts(), HELD, ""),
     ("lost-write", Writes(), BROKEN, "1 acknowledged write lost, the first k83"),

@@ -292,7 +292,7 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "all yes": (told(lambda _: OK), Verdict.HELD, "100.0% of 115 answers of the probe queue"),
     "no for four seconds": (told(during(20, 24, NO)), Verdict.HELD, "gave no good answer for 4.5"),
     "no for six seconds": (told(during(20, 26, NO)), Verdict.BROKEN, "5 s were allowed"),
-    "no now and then": (told(lambda time: NO if time > 10 and time % 3 == 0 else OK), Verdict.BROKEN, "90.0% were promised"),
+    "no now and then": (told(lambda time: NO if time > 10 and time % 3 == 0 else OK), Verdict.BROKEN, "90% were promised"),
     "could not be asked for six seconds": (
         told(during(20, 26, MUTE)),
         Verdict.UNKNOWN,
@@ -301,7 +301,7 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "could not be asked now and then": (
         told(lambda time: MUTE if time > 10 and time % 3 == 0 else OK),
         Verdict.UNKNOWN,
-        "(not counted: 19 questions that could not be asked), 90.0% were promised; but nobody knows what the answers to those would have been, nor",
+        "(not counted: 19 questions that could not be asked), 90% were promised; but nobody knows what the answers to those would have been, nor",
     ),
     "could not be asked, and was no between": (
         told(lambda time: (NO if time % 1 else MUTE) if 20 <= time < 30 else OK),
@@ -404,9 +404,9 @@ JUDGED: dict[str, tuple[History, Verdict, str]] = {
     "could not be asked twice": (
         told(lambda time: MUTE if time in {20, 30} else OK),
         Verdict.HELD,
-        "were yes (not counted: 2 questions that could not be asked) (promised 90.0%)",
+        "were yes (not counted: 2 questions that could not be asked) (promised 90%)",
     ),
-    "nothing is told of what could be asked": (told(lambda _: OK), Verdict.HELD, "69.0 s were yes (promised 90.0%)"),
+    "nothing is told of what could be asked": (told(lambda _: OK), Verdict.HELD, "69.0 s were yes (promised 90%)"),
     "not asked for three seconds several times, and no now and then": (
         told(lambda time: None if for_three_seconds(*STALLS)(time) is NO else NO if time % 5 == 0 and time > 10 else OK),
         Verdict.UNKNOWN,

@@ -261,8 +261,8 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         changed("{until: recovered, at most: 1m}", "{until: recoverd}"),
         [["s.yaml:21:11: 'at most' is missing"], ["s.yaml:21:19: 'recoverd'", "did you mean 'recovered'?"]],
     ),
-    "absurd time": (changed("at most: 1m", "at most: 3h"), [["s.yaml:17:3: steps and settling of", "2h at most"]]),
-    "absurd times together": (changed("settle: 90s", "settle: 2h"), [["s.yaml:17:3: steps and settling of", "2h at most"]]),
+    "absurd time": (changed("at most: 1m", "at most: 3h"), [["s.yaml:17:3: steps and settling of", "7200 s at most"]]),
+    "absurd times together": (changed("settle: 90s", "settle: 2h"), [["s.yaml:17:3: steps and settling of", "7200 s at most"]]),
     "unknown workload": (
         changed("- register", "- regsiter"),
         [["s.yaml:15:5: an unknown workload 'regsiter'", "did you mean 'register'?"]],
