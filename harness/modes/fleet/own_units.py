@@ -380,7 +380,7 @@ class _Reading:
             return self._wanted.image
         if not made or where is None:
             return ""
-        if run.image is None:
+        if run.image is None or not run.image.text:  # a backslash at the end of the line leaves an empty word
             self._add(where, None, "a `docker run` without an image", "the name of an image")
             return ""
         said = self._expanded(run.image.text) or ""
