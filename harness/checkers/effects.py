@@ -76,6 +76,8 @@ def _undone(history: History, band: Band, spans: Mapping[str, Sequence[Span]], e
     answers = impossible_answers(history, Absence.of(history, expected.voters).unable, spans, expected, ELECTION)
     found = {}
     for node in band.lost:
+        if any(span.state is NodeState.OFF and held.holds(span.start) for span in spans.get(node, ())):
+            continue  # it went later than the fault says, and it did go
         alone = replace(band, lost=(node,), targets=(node,) if band.traits.loses is Loss.NODE else band.targets)
         words = [point.text for point in (*up_all_the_same(history, [alone]), *without_effect(history, [alone], spans, expected))]
         words += [each.text for each in answers if each.op.by == node and held.holds(each.op.begun)]

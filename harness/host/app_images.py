@@ -6,7 +6,6 @@ holds a lock on it, so that nobody prunes it meanwhile.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +36,8 @@ PART: Final = "app-images"
 ARCHIVE: Final = "image.tar"
 OURS: Final = "whalefall"
 """How the names of images begin that are called so by us."""
+PRUNE_SECONDS: Final = 30.0
+"""Seconds to wait for whoever looks whether an image is in use: that is a moment, for each image of the cache."""
 
 _RECORD = "image.json"
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -180,14 +182,15 @@ def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Gone
 
 
 @contextmanager
-def held(image: AppImage) -> Iterator[None]:
-    """Keep an image from being pruned. Raises `HarnessError` where that has happened already."""
+def held(image: AppImage, clock: Clock | None = None) -> Iterator[None]:
+    """Keep an image from being pruned. Raises `HarnessError` where that has happened already, and `Expired` where somebody is long at it."""
     try:
         handle = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         raise HarnessError(f"the image {image.path} is gone from the cache, or cannot be read: {error.strerror}; run it again") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
+        take = partial(locks.taken, handle, shared=True)
+        locks.awaited(take, image.path, what=f"the image {image.path}", seconds=PRUNE_SECONDS, clock=clock or SystemClock(), every=0.1)
         yield
     finally:
         os.close(handle)

@@ -54,10 +54,10 @@ class Holder:
         return f"{text} and {self.halted}" if self.halted else text
 
 
-def taken(handle: int) -> bool:
-    """Take the lock of an open file, if nobody has it, and note when."""
+def taken(handle: int, *, shared: bool = False) -> bool:
+    """Take the lock of an open file, if nobody has it, and note when. One that is `shared` may be had by others who share it."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     with suppress(OSError):  # only for those who wait

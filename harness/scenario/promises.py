@@ -93,8 +93,9 @@ def _outline(item: Json, classes: Mapping[str, Any]) -> Any:
     for key in WINDOWS:
         value = given.get(key)
         several = value if isinstance(value, list) else [value]
-        if key in fields:
-            found[key] = tuple(each for each in several if isinstance(each, str) and each)
+        names = tuple(each for each in several if isinstance(each, str) and each)
+        if key in fields and (names or not several):  # what is no name at all is told where the promise is read
+            found[key] = names
     return SimpleNamespace(name=name, **found)
 
 

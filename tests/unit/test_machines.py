@@ -19,7 +19,7 @@ import harness.host
 from harness import cli, registry
 from harness.core.errors import HarnessError, Problem
 from harness.core.values import Verdict
-from harness.host import layers
+from harness.host import app_images, layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +44,7 @@ class Images:
         boxes.__dict__.update(ensure=self.box, prune=lambda _, *, keep_current: [])
         monkeypatch.setitem(sys.modules, "harness.host.box", boxes)
         monkeypatch.setattr(harness.host, "box", boxes, raising=False)
+        monkeypatch.setattr(app_images, "prune", lambda *, keep_current: [])
 
     def box(self, progress: Callable[[str], None], *, layer: Path | None) -> types.SimpleNamespace:
         """Build the box."""

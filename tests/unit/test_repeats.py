@@ -52,7 +52,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "no steps": ("  - repeat: {times: 2}\n", ["s.yaml:7:5: 'steps' is missing; expected a list of steps, none of them a repeat"]),
-    "an empty list": ("  - repeat: {times: 2}\n    steps: []\n", ["s.yaml:8:12: a list of 0; expected a list of steps"]),
+    "an empty list": ("  - repeat: {times: 2}\n    steps: []\n", ["s.yaml:8:12: an empty list; expected a list of steps"]),
     "no list": ("  - repeat: {times: 2}\n    steps: {wait: 1s}\n", ["s.yaml:8:12: a mapping with wait; expected a list of steps"]),
     "no step": (ROUND + "      - heel: cut\n", ["s.yaml:9:9: a mapping with heel; expected a step"]),
     "a repeat inside": (

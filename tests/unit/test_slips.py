@@ -78,14 +78,14 @@ def test_a_list_that_is_too_short_is_told_as_one() -> None:
 
 def test_native_is_told_among_the_keys_of_an_app() -> None:
     """And a slip in it is told as one."""
-    assert "labels, native; did you mean 'native'?" in said(apps=[{"name": "web", "nativ": "web@.service", "instances": 2}])
-    assert "labels, native" in said(apps=[5])
+    assert "health, native; did you mean 'native'?" in said(apps=[{"name": "web", "nativ": "web@.service", "instances": 2}])
+    assert "health, native" in said(apps=[5])
 
 
 SEVERAL: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an app": (
         {"apps": [{"name": "web", "instances": 2, "image": "nginx", "pin": "n9", "port": 99999}]},
-        ["image 'nginx'", "a pin to 'n9'", "99999; expected a port"],
+        ["image 'nginx'", "a pin to 'n9'", "99999; expected the port"],
     ),
     "an app's labels": (
         {"apps": [{"name": "web", "instances": 2, "labels": {"Tier": ["x"], "a b": "c"}}]},

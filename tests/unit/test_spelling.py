@@ -172,7 +172,7 @@ PROMISES: dict[str, tuple[Any, str]] = {
     "less than no time": (Rescheduled("web", within=-3), "the promise rescheduled: within -3; expected a duration of 0 or more"),
     "a list in place of an app that is called": (
         Availability(STRANGE[2], 0.5, 30.0),
-        "the promise availability: app a list of 1; expected text",
+        "the promise availability: app a list of 1; expected the name of an app",
     ),
     "no number": (Availability("web", 0.5, math.nan), "the promise availability: gap nan"),
     "an endless time": (Rescheduled("web", within=math.inf), "the promise rescheduled: within inf"),
