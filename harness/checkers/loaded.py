@@ -12,7 +12,7 @@ from pydantic import Field
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
-from harness.checkers.outages import FEWEST, SLOWED, done_in, first_decided, judged_time
+from harness.checkers.outages import FEWEST, SLOWED, Usual, calm, done_in, first_decided, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
@@ -150,8 +150,8 @@ class LoadServed:
             bad = [each.entry for each in inside if each.tally.failed]
             due = sum(_due(load.pieces, part, decided) for part in window.pieces)
             found = _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
-            short = self._fell_short(history, load, all_of, self.share)
-            points += [doubted(replace(each, evidence=tuple(bad)), short) for each in found]
+            usual = _usual(history, load).explains(self.share, counts.ok + edges.ok + due, calls + edges.ok + due)
+            points += [doubted(replace(each, evidence=tuple(bad)), usual) for each in found]
         if self.gap is not None:
             longest = _longest(load.pieces, window)
             gaps = (gap for part in window.pieces for gap in _sure(load.pieces, part, not_made(history)))
@@ -200,18 +200,6 @@ class LoadServed:
             return f"{who} told of no good call from {at(last.end)} until {moment}"
         return ""
 
-    def _fell_short(self, history: History, load: Load, window: Interval, promised: float) -> str:
-        """Say that it did not keep its share of the last calls before anything was broken, of as many as a share takes; nothing where it did."""
-        decided, told = first_decided(history, window.start), Tally()
-        for each in reversed([each for each in load.pieces if each.end <= decided]):
-            told += each.tally
-            if told.calls >= FEWEST:
-                break
-        if told.calls < FEWEST or told.ok >= promised * told.calls:
-            return ""
-        well = share(told.ok / told.calls, promised)
-        return f"{well} of the last {told.calls} calls of the command {self.called} went well before {at(decided)}, too"
-
     def _failed_before(self, history: History, load: Load, window: Interval) -> str:
         """Say that calls failed before anything was broken, or may have: a line that goes on from long before that moment may tell of those."""
         decided = first_decided(history, window.start)
@@ -251,6 +239,13 @@ def _share(
     if counts.ok < promised * (calls + edges.failed + due):
         return [unknown(f"{figures}; but of some {due:.0f} more that were due it told nothing")]
     return []
+
+
+def _usual(history: History, load: Load) -> Usual:
+    """Return how its calls went before anything was broken."""
+    time = calm(history)
+    before = sum((each.tally for each in load.pieces if time.start <= each.start and each.end <= time.end), Tally())
+    return Usual(before.ok, before.calls)
 
 
 def _due(pieces: Sequence[CountedCalls], window: Interval, decided: float) -> float:

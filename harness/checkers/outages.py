@@ -11,15 +11,16 @@ from harness.checkers.judging import Point, answers_missing, missed, plural, unk
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, asked_through, pace, until_late, watched
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
-from harness.core.values import Outcome
+from harness.core.values import Outcome, Phase
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import PROBE, Op, Untold, ops, served, untold
 from harness.history.deeds import deeds
+from harness.history.events import Wholeness
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.losses import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.checkers.windows import Window
     from harness.core.values import Json
@@ -35,6 +36,37 @@ SLOWED = 1.5
 """A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How calls went before anything was broken, while the cluster was whole: so many well, of so many."""
+
+    good: int
+    made: int
+
+    def explains(self, share: float, good: float, made: float) -> str:
+        """Say that without as many bad ones as before the share would be kept; nothing where it would not, or too few were made."""
+        if self.made < FEWEST or good + made * (self.made - self.good) / self.made < share * made:
+            return ""
+        return f"of {self.made} calls before the first fault was made {figure(self.good / self.made, share)} went well, so that shows nothing of it"
+
+
+NONE_BEFORE = Usual(0, 0)
+"""Where nothing is known of that."""
+
+
+def calm(history: History) -> Interval:
+    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault that was in force was decided."""
+    since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
+    return Interval(since, max(since, first_decided(history, since)))
+
+
+def usually(history: History, calls: Iterable[Op]) -> Usual:
+    """Return how calls went before anything was broken."""
+    time = calm(history)
+    before = [op.ok for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end]
+    return Usual(sum(before), len(before))
+
+
 def judge_share(
     history: History,
     share: float,
@@ -44,13 +76,14 @@ def judge_share(
     *,
     bad: Sequence[Op],
     early: Sequence[Op] = (),
+    usual: Usual = NONE_BEFORE,
     app: str = "",
     unsure: str = "",
 ) -> list[Point]:
     """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it.
 
     The `bad` ones are its evidence. Nor may the `early` ones turn it, made while nobody knows whether a fault had bitten (`before_the_bite`), from
-    whichever of them on they count.
+    whichever of them on they count; nor as many bad ones as were `usual` before.
     """
     good, made, unmade, missing = counts
     promised = f"{figures}, {figure(share)} were promised"
@@ -64,6 +97,8 @@ def judge_share(
         kept = max(counted, key=lambda each: each[0] / each[1])
         if kept[0] + more >= share * (kept[1] + more):
             return [unknown(f"{text}; but {_had_it_bitten(kept, window, share)}")]
+        if why := usual.explains(share, good + more, made + more):
+            return [unknown(f"{text}; but {why}")]
         late = (share * made - good) / made * window.length
         entries = [op.entry for op in bad]
         return [missed(text, *entries, over=[part for each in window.pieces for part in watched(history, each)], by=late, spread=True)]

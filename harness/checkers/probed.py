@@ -21,6 +21,7 @@ from harness.checkers.outages import (
     outages,
     under_way_in,
     unmade_of,
+    usually,
     worst_of,
 )
 from harness.checkers.troubles import blind, pace
@@ -120,7 +121,8 @@ class Probed:
         else:
             counts, before = (good, len(during), unasked + mute, lines), [op for op in answered if early.start <= op.begun < early.end]
             no = [op for op in during if not op.ok]
-            points += judge_share(history, self.share, figures, counts, window, bad=no, early=before, unsure=_unsure(mute, unasked))
+            unsure, usual = _unsure(mute, unasked), usually(history, answered)
+            points += judge_share(history, self.share, figures, counts, window, bad=no, early=before, usual=usual, unsure=unsure)
         worst = worst_of(history, gaps, of) or longest
         held = f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})"
         if longest.interval.length > (worst.within or worst.interval).length:

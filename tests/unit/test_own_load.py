@@ -435,7 +435,7 @@ JUDGED: dict[str, tuple[LoadServed, Callable[[], History], Verdict, str]] = {
         LoadServed("load", 0.9),
         lambda: told(lambda time: (8, 2) if time > 10 else (5, 5)),
         Verdict.UNKNOWN,
-        "50.0% of the last 20 calls of the command load went well before 10.0 s, too",
+        "of 80 calls before the first fault was made 50.0% went well",
     ),
     "better before": (LoadServed("load", 0.9), lambda: told(lambda time: (8, 2) if time > 10 else (19, 1)), Verdict.BROKEN, "80.0% of"),
     "no better before, and kept since": (LoadServed("load", 0.9), lambda: told(but(2, 10, (5, 5))), Verdict.HELD, "100.0% of"),

@@ -1,0 +1,79 @@
+"""What was so before anything was broken, which no fault had made: it convicts nobody, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.checkers import Availability, LoadServed, Probed
+from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
+from harness.history.interfaces import Checker
+from harness.history.loads import Tally
+from harness.testing.histories import Story
+
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+Often = Callable[[float], int]
+"""How many of ten calls fail at a time."""
+
+
+def begun() -> Story:
+    """Return a cluster of which a fault takes nothing from 15 s to 70 s."""
+    story = Story().phase(0.0, Phase.FORMING).phase(0.5, Phase.DEPLOYING).phase(1.0, Phase.STEADY).whole(3.0, "before")
+    for node in ("n1", "n2", "n3"):
+        story.node(0.5, node, f"web@{node[1]}")
+    return story.fault("disk.slow", "n3", decided=15, in_force=15.1, healing=70, healed=71, traits=Traits(Loss.NOTHING, ("disk",)))
+
+
+def called(often: Often) -> Story:
+    """Call one instance ten times a second."""
+    story = begun()
+    for number in range(960):
+        at = 2.0 + number / 10
+        story.get(at, "web@1", Outcome.FAIL if number * 3 % 10 < often(at) else Outcome.OK, by="n1")
+    return story
+
+
+def asked(often: Often) -> Story:
+    """Ask a question as often."""
+    story = begun()
+    for number in range(960):
+        at = 2.0 + number / 10
+        story.call(at, "probe", Call("ask", "q"), Outcome.FAIL if number * 3 % 10 < often(at) else Outcome.OK, by="n1")
+    return story
+
+
+def told(often: Often) -> Story:
+    """Tell of as many calls, once a second."""
+    lines = [(2.0 + second, 3.0 + second, Tally(10 - often(2.0 + second), often(2.0 + second))) for second in range(96)]
+    return begun().told_by("load", 2.0, 98.5, lines)
+
+
+@pytest.mark.parametrize(
+    ("checker", "story"), [(Availability("web", 0.9, 30.0), called), (Probed("q", 0.9, 30.0), asked), (LoadServed("load", 0.9), told)]
+)
+@pytest.mark.parametrize(
+    ("before", "since", "verdict"),
+    [
+        (0, 0, HELD),
+        (0, 2, BROKEN),
+        (5, 2, UNKNOWN),  # it fails by itself, and no more often than that
+        (2, 2, UNKNOWN),
+        (1, 5, BROKEN),  # far more often than before
+        (5, 0, HELD),
+    ],
+)
+def test_a_share_that_was_not_kept_before_anything_was_broken_is_broken_by_no_fault(
+    checker: Checker, story: Callable[[Often], Story], before: int, since: int, verdict: Verdict
+) -> None:
+    """As many bad ones as were usual are not its doing."""
+    history = story(lambda at: before if at < 15 else since).endures().phase(71.5, Phase.SETTLING).done(100).history()
+    finding = checker.check(history)
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is not UNKNOWN or "before the first fault was made" in finding.summary
+
+
+def test_what_failed_before_the_cluster_was_whole_is_not_what_was_usual() -> None:
+    """It was only about to be."""
+    history = told(lambda at: 10 if at < 3 else 0 if at < 15 else 2).endures().phase(71.5, Phase.SETTLING).done(100).history()
+    assert LoadServed("load", 0.9).check(history).verdict is BROKEN
