@@ -148,7 +148,9 @@ def _no_finding(run: Run, checker: str) -> Problem:
         f"the checker {checker!r}, which judged nothing in this run" if checker in known().checkers else f"an unknown checker {checker!r}"
     )
     hint = nearest(checker, there)
-    return Problem("--evidence", 0, 0, what, f"one of {', '.join(there) or 'none'}", hint if hint.startswith("did you mean") else "")
+    return Problem(
+        "--evidence", 0, 0, what, f"one of {', '.join(dict.fromkeys(there)) or 'none'}", hint if hint.startswith("did you mean") else ""
+    )
 
 
 @click.command("list", short_help="List all runs and how each came out, the newest last.")

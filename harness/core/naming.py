@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
@@ -101,6 +102,14 @@ def few(names: Sequence[str], between: str = ", ") -> str:
 def listed(names: Iterable[str], none: str = "nobody") -> str:
     """Give names as a phrase, in that order."""
     return ", ".join(sorted(names, key=natural)) or none
+
+
+def quoted(text: str) -> str:
+    """Give text in a line of words: in quotation marks where it would run together with what follows, or be nothing."""
+    return text if _WORD.fullmatch(text) else f'"{text}"' if '"' not in text else repr(text)
+
+
+_WORD = re.compile(r"[^\s\"',;={}\[\]]+")
 
 
 def worded(value: Json) -> str:

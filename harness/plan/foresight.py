@@ -113,7 +113,8 @@ def _nothing_promised(made: Plan) -> list[str]:
             said.append(
                 f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for its full {given(step.hold.seconds)}"
             )
-        if apps:
+        # Where another fault of the run has a budget, what is lost is judged by that: this one may take nothing that anybody misses.
+        if apps and not any(budget.terms for each in made.breaks for budget in briefing.budgets_of(each.fault, made.budgets)):
             said.append(f"{what}, so no deadline applies to rescheduled of {', '.join(apps)} there: it will most likely be unknown")
     return said
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import targets
 from harness.core.figures import given
+from harness.core.naming import quoted
 from harness.core.units import counted
 from harness.core.values import HIDDEN, LISTENS, NUMBER
 from harness.history.calls import PROBE
@@ -110,7 +111,7 @@ def _app_words(app: App) -> str:
     if app.inner != LISTENS:
         said.append(f"port {app.inner} of its containers")
     if app.labels:
-        said.append(f"labelled {' '.join(f'{name}={value}' for name, value in app.labels)}")
+        said.append(f"labelled {', '.join(f'{name}={quoted(value)}' for name, value in app.labels)}")
     if app.environment:
         said.append(f"with {' '.join(f'{name}={HIDDEN}' for name, _ in app.environment)} in its environment")
     if app.command:
@@ -142,7 +143,8 @@ def _own_words(app: App) -> str:
     by = f"the label {own.label} {own.container}" if own.label else f"the name {own.container}"
     port = f"port {own.port}" if own.port else "a port that the orchestrator chooses" if own.inner else f"no port: {own.portless}"
     said = f"; by its own file {own.file}: {own.called}, containers followed by {by}, {port}"
-    return f"{said}; {NUMBER} is the number of an instance" if NUMBER in f"{own.called}{own.container}{own.port}" else said
+    numbered = NUMBER in f"{own.called}{own.container}{own.port}"
+    return f"{said.replace(NUMBER, '%i')}; %i is the number of an instance" if numbered else said
 
 
 def _and(words: Sequence[str]) -> str:

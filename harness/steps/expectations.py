@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core import parameters
-from harness.core.naming import worded
+from harness.core.naming import quoted, worded
 from harness.core.values import Json, Verdict
 
 
@@ -53,4 +53,8 @@ def parameters_words(instance: Any) -> str:
     }
     found = {**parameters.read(instance), **parameters.spelled(instance)}
     held = {name: (getattr(instance, field), usual[field]) for name, field in parameters.fields(type(instance)).items()}
-    return " ".join(f"{name}={worded(value)}" for name, value in found.items() if held[name][0] or held[name][0] != held[name][1])
+    return " ".join(
+        f"{name}={quoted(value) if isinstance(value, str) else worded(value)}"
+        for name, value in found.items()
+        if held[name][0] or held[name][0] != held[name][1]
+    )

@@ -84,7 +84,6 @@ class Performer:
                 thread.start()
                 self._threads.append(thread)
         except NoThread as error:
-            self._said.put(None)
             self.stop()
             self._end(op, Outcome.UNKNOWN, error=f"nobody could hear it: {error}")
 

@@ -60,7 +60,7 @@ def test_labels_stand_in_the_plan_in_order_and_are_read_back() -> None:
     assert made.apps[0].labels == (("example.org/team", "whales"), ("tier", "front"))
     body = json.loads(json.dumps(made.to_json()))
     assert Plan.from_json(body) == made
-    assert "labelled example.org/team=whales tier=front" in " ".join(describe(made).split())
+    assert "labelled example.org/team=whales, tier=front" in " ".join(describe(made).split())
     bare = plan(loads(_file("{}")), mode=Fleet(), provider="nspawn", seed=7).to_json()
     apps: Any = bare["apps"]
     assert "labels" not in apps[0]

@@ -770,7 +770,10 @@ def test_a_plan_keeps_the_file_and_none_of_its_secrets(folder: Path) -> None:
     assert "geheim" in made.apps[0].native.body, "what is submitted is the file"
     (said,) = [line for line in describe(again, 400).splitlines() if line.strip().startswith("app ")]
     assert "2 instances of web (image web; by its own file" in said
-    assert "web@%.service, containers followed by the name web-%, port 800%; % is the number of an instance), never two on one node" in said
+    assert (
+        "web@%i.service, containers followed by the name web-%i, port 800%i; %i is the number of an instance), never two on one node"
+        in said
+    )
 
 
 def test_both_modes_take_definitions() -> None:
