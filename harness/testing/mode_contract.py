@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from harness import registry
@@ -27,14 +28,17 @@ from harness.core.protocols import (
     Mode,
     OwnApp,
     Quorum,
+    Selective,
     Services,
     Stretching,
     Unhurried,
 )
 from harness.core.traits import DISK
-from harness.core.values import Budget, Loss, Traits, Who
+from harness.core.values import RESTARTS, App, Budget, Health, Loss, Traits, Who
 from harness.registry import fitness
 from harness.reports.prose import describe
+from harness.scenario.models import AppPart
+from harness.steps.part import keys
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
@@ -261,6 +265,24 @@ def a_definition_is_taken_as_it_stands_or_told(kind: type[Any]) -> None:
             require(own is not None and (own.mode, own.body) == (name, text), f"an app that keeps {text!r} as its definition", repr(own))
 
 
+def what_it_cannot_give_an_app_is_told(kind: type[Any]) -> None:
+    """It gives an app that asks for nothing all there is; whatever else it refuses stands under a key of an app, with what is wrong and what is not.
+
+    Only with `Selective`.
+    """
+    mode = _made(kind, "default", {})
+    if not isinstance(mode, Selective):
+        return
+    plain = App("contract", 2)
+    same(list(mode.refused(plain)), [], "what is refused to an app that asks for nothing")
+    long = "%" * 4096
+    greedy = replace(plain, environment=(("CONTRACT", long),), command=(long,), health=Health(words=("/contract",)))
+    for app in (greedy, *(replace(plain, restart=each) for each in RESTARTS)):
+        for key, found, expected, _ in mode.refused(app):
+            require(key in keys(AppPart) and bool(found and expected), "a key of an app, what was found and what is expected", repr(key))
+            require(long not in f"{found}{expected}", "what is refused, without all of it", f"{found}; expected {expected}")
+
+
 def a_plan_tells_its_timers_and_budgets(kind: type[Any]) -> None:
     """In words, with each timer by its name and its value, and the sum that recovery from a killed node may take."""
     for profile, timers in _profiles(kind).items():
@@ -293,6 +315,7 @@ STATED: Mapping[str, Callable[[type[Any]], None]] = {
         units_are_known_by_their_processes,
         it_may_take_its_time,
         a_definition_is_taken_as_it_stands_or_told,
+        what_it_cannot_give_an_app_is_told,
         a_plan_tells_its_timers_and_budgets,
     )
 }

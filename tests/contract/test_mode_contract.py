@@ -509,6 +509,21 @@ STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
         "what is wrong with",
     ),
     "defines by no ends": ({**DEFINING, "ENDINGS": {"": ""}}, "a_definition_is_taken_as_it_stands_or_told", "each with a dot"),
+    "refuses an app that asks for nothing": (
+        {"refused": lambda _, app: [("image", app.image, "another", "")]},
+        "what_it_cannot_give_an_app_is_told",
+        "asks for nothing",
+    ),
+    "refuses what no file has a key for": (
+        {"refused": lambda _, app: [("inner", "a port", "80", "")] if app.restart else []},
+        "what_it_cannot_give_an_app_is_told",
+        "a key of an app",
+    ),
+    "refuses with all that it was given": (
+        {"refused": lambda _, app: [("command", word, "less", "") for word in app.command]},
+        "what_it_cannot_give_an_app_is_told",
+        "without all of it",
+    ),
     "is slower where it takes its time": ({}, "it_may_take_its_time", "takes its time"),
 }
 
