@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
 from harness.core.naming import close, shown
@@ -190,7 +191,9 @@ def held(image: AppImage, clock: Clock | None = None) -> Iterator[None]:
         raise HarnessError(f"the image {image.path} is gone from the cache, or cannot be read: {error.strerror}; run it again") from error
     try:
         take = partial(locks.taken, handle, shared=True)
-        locks.awaited(take, image.path, what=f"the image {image.path}", seconds=PRUNE_SECONDS, clock=clock or SystemClock(), every=0.1)
+        locks.awaited(
+            take, image.path, what=f"the image {image.path}", seconds=pace.limit(PRUNE_SECONDS), clock=clock or SystemClock(), every=0.1
+        )
         yield
     finally:
         os.close(handle)

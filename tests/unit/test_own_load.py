@@ -261,7 +261,7 @@ def test_a_plan_has_it_and_says_where_it_runs() -> None:
     assert made.expected.workloads == (("command", "load"), ("command", "inside"))
     assert made.expected.called == ()
     said = describe(made)
-    assert "workload  command name=load run=k6 run /srv/load.js on=here" in said
+    assert 'workload  command name=load run="k6 run /srv/load.js" on=here' in said
     assert "what runs on this machine has all the rights of whoever runs whalefall" in said
     assert any("command" in each.get("properties", {}) for each in json_schema()["properties"]["workloads"]["items"]["oneOf"])
     names = parameters.names(OwnLoad)
