@@ -160,18 +160,28 @@ ODD = App(
 """What systemd would expand, split or take for its own if it were not quoted. The program of `WEB` takes no notice of its words."""
 
 
+@pytest.fixture
+def odd(fleet: Cluster) -> Iterator[None]:
+    """Have it run for one test: whoever comes next finds what stood before."""
+    fleet.mode.deploy(fleet, ODD)
+    try:
+        yield
+    finally:
+        Fleet.from_timers("default", {}).withdraw(fleet, ODD)
+
+
+@pytest.mark.usefixtures("odd")
 def test_containers_are_given_what_the_app_says_as_it_stands(fleet: Cluster) -> None:
     """By systemd's own reading of the unit, and Docker's own word; one that is killed is started again where it was."""
-    fleet.mode.deploy(fleet, ODD)
     (name,) = homes(fleet, ODD).values()
     node = fleet.node(str(name))
 
     def asked(form: str) -> Any:
         return json.loads(node.run("docker", "inspect", "--format", form, "odd-1").text)
 
-    assert [each for each in asked("{{json .Config.Env}}") if each[:2] in {"A=", "B=", "C="}] == [
+    assert {each for each in asked("{{json .Config.Env}}") if each[:2] in {"A=", "B=", "C="}} == {
         f"{key}={value}" for key, value in ODD.environment
-    ]
+    }
     assert tuple(asked("{{json .Config.Cmd}}")) == ODD.command
     second = 1_000_000_000
     assert asked("{{json .Config.Healthcheck}}") == {

@@ -243,9 +243,19 @@ ODD = App(
 """What swarm would take for a template of its own if that were not spelled out."""
 
 
+@pytest.fixture
+def odd(swarm: Cluster) -> Iterator[None]:
+    """Have it run for one test: whoever comes next finds what stood before."""
+    mode_of(swarm).deploy(swarm, ODD)
+    try:
+        yield
+    finally:
+        mode_of(swarm).withdraw(swarm, ODD)
+
+
+@pytest.mark.usefixtures("odd")
 def test_containers_are_given_what_the_app_says_as_it_stands(swarm: Cluster) -> None:
     """By Docker's own word on the node; templates are left as they stand."""
-    mode_of(swarm).deploy(swarm, ODD)
     (name,) = homes(swarm, ODD).values()
     node = swarm.node(str(name))
     found = node.run("docker", "ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=odd").text.split()
@@ -253,9 +263,9 @@ def test_containers_are_given_what_the_app_says_as_it_stands(swarm: Cluster) -> 
     def asked(form: str) -> Any:
         return json.loads(node.run("docker", "inspect", "--format", form, found[0]).text)
 
-    assert [each for each in asked("{{json .Config.Env}}") if each[:2] in {"A=", "B="}] == [
+    assert {each for each in asked("{{json .Config.Env}}") if each[:2] in {"A=", "B="}} == {
         f"{key}={value}" for key, value in ODD.environment
-    ]
+    }
     assert tuple(asked("{{json .Config.Cmd}}")) == ODD.command
     mounts = [(each["Type"], each.get("Name") or each["Source"], each["Destination"], each["RW"]) for each in asked("{{json .Mounts}}")]
     assert sorted(mounts) == [("bind", "/srv/odd", "/odd", False), ("volume", "odd", "/var/lib/odd", True)]
