@@ -59,7 +59,7 @@ scenario: somebody-elses
 why: A machine that runs work dies; on hosts that somebody else runs.
 cluster: {mode: fleet, provider: inventory, nodes: 3, profile: default}
 apps: [{name: web, instances: 2}]
-workloads: [{http: {app: web, rate: 20/s, deadline: 1s}}, {register: {rate: 5/s, deadline: 2s}}]
+workloads: [{http: {app: web, rate: 20/s, deadline: 1s}}, {register: {rate: 10/s, deadline: 2s}}]
 steps: [{wait: 2s}, {fault: node.kill, on: hosting(web) & any, hold: {until: recovered, at most: 60s}}]
 settle: 60s
 promises: [{rescheduled: {app: web}}, conflicts, {quorum: {writes: go on}}, writes]
