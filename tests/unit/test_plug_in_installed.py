@@ -30,7 +30,7 @@ def test_its_scenario_is_planned(python: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "example.port" in done.stdout
     assert "example.again" in done.stdout
-    assert 'do example.say text="the port is open again on all 3 nodes"' in " ".join(done.stdout.split())
+    assert 'do example.say text="the port is open again" on all 3 nodes' in " ".join(done.stdout.split())
 
 
 def test_the_schema_has_its_names_with_their_parameters(python: Path) -> None:
