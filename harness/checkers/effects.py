@@ -61,15 +61,15 @@ def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, 
     return points
 
 
-def undone(history: History, band: Band, spans: Mapping[str, Sequence[Span]], expected: Expected) -> Mapping[str, str]:
+def went_on(history: History, band: Band, spans: Mapping[str, Sequence[Span]], expected: Expected) -> Mapping[str, str]:
     """Return which nodes that are lost to a fault went on as if they were not, each with what says so.
 
     It was in force by its own word, or the kernel's, and that is contradicted: then what such a node did, or did not, convicts nobody.
     """
-    return history.once((undone, band.fault, expected), lambda: _undone(history, band, spans, expected))
+    return history.once((went_on, band.fault, expected), lambda: _went_on(history, band, spans, expected))
 
 
-def _undone(history: History, band: Band, spans: Mapping[str, Sequence[Span]], expected: Expected) -> dict[str, str]:
+def _went_on(history: History, band: Band, spans: Mapping[str, Sequence[Span]], expected: Expected) -> dict[str, str]:
     held = band.held(history.end)
     if held is None:
         return {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.checkers import flow, leadership
 from harness.checkers.disturbance import Electorate, disturbance
-from harness.checkers.effects import undone
+from harness.checkers.effects import went_on
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, conclude, doubted, unknown
 from harness.checkers.mandate import ELECTION, impossible_answers, impossible_leaders, members_planned
@@ -113,7 +113,7 @@ class QuorumSurvived:
                 found += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)
                 if self.leader == "moves":  # what did nothing moves nothing
-                    over = over or next(iter(undone(history, band, spans, self.expected).values()), "")
+                    over = over or next(iter(went_on(history, band, spans, self.expected).values()), "")
                 found += [doubted(point, over) for point in report.points]
                 said.append(f"{called}{report.held}")
             points += [replace(point, text=f"{called}{point.text}") for point in found]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.checkers import troubles
 from harness.checkers.allowance import Allowance, allowance, over
-from harness.checkers.effects import undone
+from harness.checkers.effects import went_on
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.homes import Homes
@@ -171,7 +171,7 @@ class Rescheduled:
             taken_by_action(known.history, one, limit.seconds),
             _by_itself(one, limit),
             not_surely(one.band, known.spans, known.history.end),
-            undone(known.history, one.band, known.spans, self.expected).get(one.home, ""),
+            went_on(known.history, one.band, known.spans, self.expected).get(one.home, ""),
         ):
             point = doubted(point, why)
         return point
