@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +17,7 @@ from harness.core.figures import at, lasted
 from harness.core.units import Names
 from harness.core.values import HERE, NodeState
 from harness.history.absence import Absence
-from harness.history.bands import OFF_LATE, fault_bands, surely_since
+from harness.history.bands import OFF_LATE, fault_bands, first_bitten
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
@@ -215,8 +216,8 @@ def _from_here(history: History, time: float) -> str:
 
 def _too_early(history: History, spans: Mapping[str, Sequence[Span]], time: float) -> str:
     """Say that no fault is known to have bitten by some time; nothing where one had."""
-    since = min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=time)
-    return f"nobody knows whether a fault had bitten before {at(since)}" if time < since else ""
+    since = first_bitten(history, spans)
+    return f"nobody knows whether a fault had bitten before {at(since)}" if time < since < math.inf else ""
 
 
 def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:

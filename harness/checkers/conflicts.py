@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -17,7 +16,7 @@ from harness.core.figures import at, lasted
 from harness.core.units import Names
 from harness.core.values import App
 from harness.history.absence import Absence, merged_views
-from harness.history.bands import fault_bands, surely_since
+from harness.history.bands import first_bitten
 from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, stays, total, united, views, without
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class Conflicts:
             points.append(unknown(f"no node was {ever}seen to run an instance{self._of_whom}{window.after_it}"))
         shown = [each for each in doubles if each.sure]
         if self.expect_double_run:
-            bitten = window.start if window.whose else _bitten(history, spans)
+            bitten = window.start if window.whose else first_bitten(history, spans)
             shown = [each for each in shown if _began(each, every) >= bitten]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
             when = window.when if window.named else "from the first fault on"
@@ -131,11 +130,6 @@ class Conflicts:
         longest = max(doubles, key=lambda each: each.interval.length)
         instance, first, second = longest.names
         return f"{text}; {instance} ran on {first} and {second} at once for {lasted(longest.interval.length)}"
-
-
-def _bitten(history: History, spans: Mapping[str, Sequence[Span]]) -> float:
-    """Return from when on the first fault is known to have bitten; after all time where none was in force."""
-    return min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=math.inf)
 
 
 def _began(one: Overlap, every: Sequence[Overlap]) -> float:

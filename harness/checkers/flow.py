@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, answers_missing, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
-from harness.checkers.outages import SLOWED
+from harness.checkers.outages import long_ago
 from harness.checkers.slowness import slowness
-from harness.checkers.troubles import asked_through, by_itself, pace, until_late, watched
+from harness.checkers.troubles import asked_through, by_itself, until_late, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting
 from harness.history.calls import Op, ended, served, untold
 from harness.history.intervals import Interval, Span, common, neat, without
-from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +85,7 @@ class _Alone:
         last = served(writes, moment)
         if last.good is None:
             return f"no write was acknowledged before {at(moment)}, when no fault was there yet"
-        if moment - last.at > max(FRESH, (1 + SLOWED) * pace([op.begun for op in writes])):
+        if long_ago(last.at, moment, [op.begun for op in writes]):
             return f"no write was acknowledged from {at(last.at)} to {at(moment)}, when no fault was there yet"
         return ""
 

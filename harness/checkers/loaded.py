@@ -12,7 +12,7 @@ from pydantic import Field
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
-from harness.checkers.outages import FEWEST, SLOWED, Usual, calm, done_in, first_decided, judged_time
+from harness.checkers.outages import FEWEST, Usual, calm, done_in, first_decided, judged_time, long_ago
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
@@ -195,8 +195,7 @@ class LoadServed:
         since = newest.tally.failed * (decided - newest.start) / max(SLOT, newest.end - newest.start)
         if not last.tally.ok or (newest is not last and since >= 1.0):
             return f"no call of {who} went well just before {moment}"
-        usual = pace([each.end for each in load.pieces])
-        if decided - last.end > max(FRESH, (1 + SLOWED) * usual):
+        if long_ago(last.end, decided, [each.end for each in load.pieces]):
             return f"{who} told of no good call from {at(last.end)} until {moment}"
         return ""
 

@@ -18,6 +18,7 @@ from harness.history.deeds import deeds
 from harness.history.events import Wholeness
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.losses import AT_ONCE
+from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +53,11 @@ class Usual:
 
 NONE_BEFORE = Usual(0, 0)
 """Where nothing is known of that."""
+
+
+def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:
+    """Whether the last good word of a caller is too old to say how it was at some moment, by the pace at which it calls."""
+    return moment - last > max(FRESH, (1 + SLOWED) * pace(begun))
 
 
 def calm(history: History) -> Interval:

@@ -12,12 +12,12 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, conclude, plural, unknown
 from harness.checkers.outages import (
     FEWEST,
-    SLOWED,
     before_the_bite,
     early_gaps,
     judge_gap,
     judge_share,
     judged_time,
+    long_ago,
     outages,
     under_way_in,
     unmade_of,
@@ -32,7 +32,6 @@ from harness.core.units import Duration, Names, Share
 from harness.core.values import HERE, Outcome
 from harness.history.calls import PROBE, Op, not_made, ops, served, untold
 from harness.history.intervals import neat
-from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +138,7 @@ class Probed:
             return [unknown(f"the probe {self.called} said no before {first} was made (at {at(since)}): then it shows nothing of it")]
         if last.good is None:
             return [unknown(f"the probe {self.called} had no answer before {first} was made (at {at(since)})")]
-        if since - last.at > max(FRESH, (1 + SLOWED) * pace([op.begun for op in asked])):
+        if long_ago(last.at, since, [op.begun for op in asked]):
             return [unknown(f"the probe {self.called} had no answer from {at(last.at)} until {first} was made (at {at(since)})")]
         return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -179,6 +180,11 @@ def surely_since(band: Band, spans: Mapping[str, Sequence[Span]]) -> float:
     """
     start = biting(band, spans).start
     return start if band.injected is None else min(start, band.injected)
+
+
+def first_bitten(history: History, spans: Mapping[str, Sequence[Span]]) -> float:
+    """Return from when on the first fault is known to have bitten; after all time where none was in force."""
+    return min((surely_since(band, spans) for band in fault_bands(history) if band.in_force is not None), default=math.inf)
 
 
 class Life:
