@@ -96,13 +96,21 @@ def pull(origin: InRegistry, work: Path, commands: BuildCommands) -> tuple[Path,
     commands.say(f"pulling {origin.source} ({offered.digest[:19]}…)")
     target = work / "pulled.tar"
     with _bounded(origin, work, commands):
-        argv = ["--tmpdir", str(work), "copy", *_tls(origin), f"docker://{origin.pinned(offered.image)}", f"docker-archive:{target}"]
+        argv = [
+            "--tmpdir",
+            str(work),
+            "copy",
+            f"--src-{_verified(origin)}",
+            f"docker://{origin.pinned(offered.image)}",
+            f"docker-archive:{target}",
+        ]
         _run(origin, argv, PULL_SECONDS, commands)
     return target, offered.digest
 
 
-def _tls(origin: InRegistry) -> list[str]:
-    return ["--src-tls-verify=true" if origin.tls else "--src-tls-verify=false"]
+def _verified(origin: InRegistry) -> str:
+    """Return how skopeo is told whether a registry must show a certificate."""
+    return f"tls-verify={'true' if origin.tls else 'false'}"
 
 
 def _offered(origin: InRegistry, work: Path, commands: BuildCommands) -> Offered:
@@ -145,8 +153,7 @@ def _for_us(origin: InRegistry, listed: Sequence[Json]) -> str:
 
 def _manifest(origin: InRegistry, asked: str, work: Path, commands: BuildCommands) -> tuple[bytes, dict[str, Json]]:
     out = work / "manifest"
-    tls = ["--tls-verify=true" if origin.tls else "--tls-verify=false"]
-    _run(origin, ["inspect", "--raw", *tls, f"docker://{asked}"], ASK_SECONDS, commands, out=out)
+    _run(origin, ["inspect", "--raw", f"--{_verified(origin)}", f"docker://{asked}"], ASK_SECONDS, commands, out=out)
     try:
         raw = untrusted.named(out, archives.MOST_TEXT, "a manifest")
         body = untrusted.loads(raw)

@@ -65,12 +65,18 @@ def wrong_words(words: Sequence[str]) -> Iterator[tuple[int | None, str, str, st
     if not words:
         yield None, "no word", "at least one", "without `command` the image's own counts"
     for number, word in enumerate(words):
-        if not all(each.isprintable() or each in _BLANKS for each in word):
-            yield number, f"{shown(word)}, with a control character", "text; of what is not printed, only tabs and the ends of lines", ""
+        for said in _controls(word):
+            yield number, *said, ""
     if len(words) > MOST_WORDS:
         yield None, f"{len(words)} words", f"{MOST_WORDS} at most", ""
     elif (characters := sum(map(len, words))) > MOST_CHARACTERS:
         yield None, f"words of {characters} characters", f"{MOST_CHARACTERS} at most", "what is longer belongs into a file of the image"
+
+
+def _controls(text: str) -> Iterator[tuple[str, str]]:
+    """Say that a text has control characters, which no shell and no terminal should get: what was found, and what was expected."""
+    if not all(each.isprintable() or each in _BLANKS for each in text):
+        yield f"{shown(text)}, with a control character", "text; of what is not printed, only tabs and the ends of lines"
 
 
 def read_health(reading: Draft, given: Json, place: Place) -> Health | None:
@@ -88,10 +94,10 @@ def read_health(reading: Draft, given: Json, place: Place) -> Health | None:
         line = part.command
         for said in wrong_line(line):
             reading.add(where, *said)
+    elif isinstance(part.command, list):
+        words = read_command(reading, part.command, where)
     elif "command" in given:
-        words = read_command(reading, part.command, where) if isinstance(part.command, list) else ()
-        if not isinstance(part.command, list):
-            reading.add(where, shown(part.command), models.HEALTHY)
+        reading.add(where, shown(part.command), models.HEALTHY)
     return Health(line, words, part.http, part.every, part.timeout, part.retries, part.start_period)
 
 
@@ -99,8 +105,8 @@ def wrong_line(line: str) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a line for a container's shell: what was found, and what was expected."""
     if not line.strip():
         yield "an empty command", models.HEALTHY
-    elif not all(each.isprintable() or each in _BLANKS for each in line):
-        yield f"{shown(line)}, with a control character", "text; of what is not printed, only tabs and the ends of lines"
+    else:
+        yield from _controls(line)
     if len(line) > models.LONGEST_LINE:
         yield f"a command of {len(line)} characters", f"{models.LONGEST_LINE} at most"
 

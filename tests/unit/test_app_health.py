@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from harness.conductor import spelling
 from harness.core.errors import BadInput, HarnessError
 from harness.core.values import App, Health
-from harness.host import contexts
 from harness.modes.fleet import Fleet, docker_run, unit_files
 from harness.modes.swarm import services
 from harness.plan import Plan, plan
@@ -21,6 +20,8 @@ from harness.reports.prose import describe
 from harness.scenario import load, loads
 from harness.scenario.containers import wrong_line
 from harness.scenario.jsonschema import json_schema
+from tests.unit import web_folder
+from tests.unit.web_folder import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,17 +39,7 @@ def _file(health: str) -> str:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of web, from which nobody knows whether it has a shell."""
-    made = tmp_path / "web"
-    made.mkdir()
-    (made / "web").write_bytes(b"")
-    monkeypatch.setattr(contexts, "contexts", lambda: [made])
-    monkeypatch.setattr(contexts, "_wrong", lambda _: [])
-    _written(made, 'SHELL ["/bin/bash", "-c"]')
-    return made
-
-
-def _written(folder: Path, *lines: str) -> None:
-    (folder / "Dockerfile").write_text("\n".join(["FROM scratch", "COPY web /web", *lines, 'ENTRYPOINT ["/web"]', ""]), encoding="utf-8")
+    return web_folder.made(tmp_path, monkeypatch, 'SHELL ["/bin/bash", "-c"]')
 
 
 def _flags(app: App) -> str:
@@ -147,7 +138,7 @@ def test_what_is_no_health_is_told_with_its_place(health: str, told: list[str]) 
 
 def test_an_image_without_a_shell_must_check_itself(folder: Path) -> None:
     """What its Dockerfile says is taken, with other times."""
-    _written(folder)
+    written(folder)
     for health in ("{command: x}", "{http: /}"):
         with pytest.raises(
             BadInput, match="4:42: a health of web that takes a shell, which its image 'web' has not; expected a check that"
@@ -155,12 +146,12 @@ def test_an_image_without_a_shell_must_check_itself(folder: Path) -> None:
             loads(_file(health), "s.yaml")
     with pytest.raises(BadInput, match="the app web: a health of web that takes a shell"):
         spelling.must_be_cluster(3, [App("web", 2, health=Health("x"))], "nspawn")
-    _written(folder, 'HEALTHCHECK --interval=1s CMD ["/web", "-healthy"]')
+    written(folder, 'HEALTHCHECK --interval=1s CMD ["/web", "-healthy"]')
     assert loads(_file("{every: 2s}")).apps[0].health == Health(every=2.0)
-    _written(folder, "HEALTHCHECK NONE")
+    written(folder, "HEALTHCHECK NONE")
     with pytest.raises(BadInput, match="without a check"):
         loads(_file("{every: 2s}"))
-    _written(folder, "COPY web /bin/sh")
+    written(folder, "COPY web /bin/sh")
     loads(_file("{http: /}"))
 
 

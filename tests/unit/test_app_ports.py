@@ -10,13 +10,14 @@ import pytest
 from harness.conductor import spelling
 from harness.core.errors import BadInput
 from harness.core.values import App
-from harness.host import contexts
 from harness.modes.fleet import Fleet, unit_files
 from harness.modes.swarm import services
 from harness.plan import Plan, plan
 from harness.reports.prose import describe
 from harness.scenario import loads
 from harness.scenario.jsonschema import json_schema
+from tests.unit import web_folder
+from tests.unit.web_folder import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,24 +33,14 @@ def _file(keys: str, steps: str = "") -> str:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of web, which can be changed."""
-    made = tmp_path / "web"
-    made.mkdir()
-    (made / "web").write_bytes(b"")
-    monkeypatch.setattr(contexts, "contexts", lambda: [made])
-    monkeypatch.setattr(contexts, "_wrong", lambda _: [])
-    _written(made, "EXPOSE 80")
-    return made
-
-
-def _written(folder: Path, *lines: str) -> None:
-    (folder / "Dockerfile").write_text("\n".join(["FROM scratch", "COPY web /web", *lines, 'ENTRYPOINT ["/web"]', ""]), encoding="utf-8")
+    return web_folder.made(tmp_path, monkeypatch, "EXPOSE 80")
 
 
 def test_port_is_the_containers_and_host_port_the_nodes(folder: Path) -> None:
     """Each has a default; modes publish the one on the other."""
     (app,) = loads(_file("")).apps
     assert (app.port, app.inner) == (8000, 80)
-    _written(folder, "EXPOSE 8080")
+    written(folder, "EXPOSE 8080")
     (app,) = loads(_file(", port: 8080, host port: 9000")).apps
     assert (app.port, app.inner) == (9000, 8080)
     (run,) = [each.value for each in unit_files.render(app)[1].options if each.name == "ExecStart"]
@@ -73,7 +64,7 @@ def test_port_is_the_containers_and_host_port_the_nodes(folder: Path) -> None:
 )  # fmt: skip
 def test_a_port_on_which_the_image_does_not_listen_is_told_with_its_place(folder: Path, lines: list[str], told: str) -> None:
     """As far as its folder says; of a range, or a variable, nobody can tell."""
-    _written(folder, *lines)
+    written(folder, *lines)
     if not told:
         loads(_file(", port: 8100"), "s.yaml")
         return
@@ -86,7 +77,7 @@ def test_a_port_on_which_the_image_does_not_listen_is_told_with_its_place(folder
 
 def test_an_image_of_an_update_must_listen_there_too(folder: Path) -> None:
     """Whatever tag it has; what is wrong is told at the image."""
-    _written(folder, "EXPOSE 8080")
+    written(folder, "EXPOSE 8080")
     with pytest.raises(BadInput) as caught:
         loads(_file("", "{do: app.update, with: {app: web, image: 'web:2'}}, "), "s.yaml")
     assert [line[:20] for line in str(caught.value).splitlines()] == ["s.yaml:4:8: port 80 ", "s.yaml:5:50: port 80"]
@@ -112,7 +103,7 @@ def test_what_is_no_port_is_told_with_its_place(folder: Path, keys: str, told: s
 
 def test_it_stands_in_the_plan_and_one_from_before_is_read(folder: Path) -> None:
     """An app that listens where all did is saved as it was."""
-    _written(folder)
+    written(folder)
     made = plan(loads(_file(", port: 8080")), mode=Fleet(), provider="nspawn", seed=7)
     body: Any = json.loads(json.dumps(made.to_json()))
     assert Plan.from_json(body) == made
