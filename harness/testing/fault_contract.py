@@ -164,7 +164,7 @@ def a_remedy_mends_after_half_an_inject(case: Case) -> None:
     if not undo:
         return
     try:
-        _after_half_an_inject(case, KeyboardInterrupt, lambda: _apply(case, undo), "the remedies")
+        _after_half_an_inject(case, (KeyboardInterrupt,), lambda: _apply(case, undo), "the remedies")
     finally:
         case.fault.heal(case.cluster, case.targets)
 
@@ -185,16 +185,22 @@ def _apply(case: Case, undo: Mapping[str, Sequence[str]]) -> None:
 
 def heal_after_half_an_inject(case: Case, error: type[BaseException]) -> None:
     """Wherever inject is interrupted (before or after any of its calls to nodes or provider), healing leaves nothing."""
-    _after_half_an_inject(case, error, lambda: case.fault.heal(case.cluster, case.targets), "heal")
+    _after_half_an_inject(case, (error,), lambda: case.fault.heal(case.cluster, case.targets), "heal")
 
 
-def _after_half_an_inject(case: Case, error: type[BaseException], mend: Callable[[], object], what: str) -> None:
+def heal_after_errors_and_interrupts_in_inject(case: Case) -> None:
+    """The same with both kinds of ends in turn: each comes before calls and after them, and machines are asked half as often as with each alone."""
+    _after_half_an_inject(case, (ValueError, KeyboardInterrupt), lambda: case.fault.heal(case.cluster, case.targets), "heal")
+
+
+def _after_half_an_inject(case: Case, errors: Sequence[type[BaseException]], mend: Callable[[], object], what: str) -> None:
     before = case.look()
     step = 0
     interrupted = True
     while interrupted:
         step += 1
         for early in (True, False):
+            error = errors[(step + early) % len(errors)]
             fuse = Fuse(step, error, early=early)
             cluster, targets = fused(case.cluster, case.targets, fuse)
             try:
@@ -226,6 +232,12 @@ FAULT: Mapping[str, Callable[[Case], None]] = {
     "heal_after_keyboard_interrupt_in_inject": lambda case: heal_after_half_an_inject(case, KeyboardInterrupt),
 }
 """What every fault must do."""
+
+FAULT_ON_MACHINES: Mapping[str, Callable[[Case], None]] = {
+    **{name: promise for name, promise in FAULT.items() if not name.endswith("_in_inject")},
+    heal_after_errors_and_interrupts_in_inject.__name__: heal_after_errors_and_interrupts_in_inject,
+}
+"""The same for machines, where each look takes a second: the promises about an interrupted inject are one."""
 
 
 class _All:

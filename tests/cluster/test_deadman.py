@@ -86,7 +86,7 @@ def clean_afterwards(cluster: Cluster) -> Iterator[Callable[[], list[str]]]:
         awaited="nodes as they were",
         seconds=PATIENCE + BOUND,
         clock=cluster.clock,
-        every=0.1,
+        every=1.0,  # a look is three fingerprints, and half a second's work for a processor
         saw=lambda: f"{left} {_journals(cluster)}",
     )
     for node in cluster.nodes:

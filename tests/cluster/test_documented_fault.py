@@ -69,13 +69,13 @@ def case(cluster: Cluster, fault: Fault, *names: str) -> fault_contract.Case:
     return fault_contract.Case(fault, cluster, [cluster.node(name) for name in names])
 
 
-@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+@pytest.mark.parametrize("promise", fault_contract.FAULT_ON_MACHINES.values(), ids=fault_contract.FAULT_ON_MACHINES)
 def test_it_keeps_every_promise_of_a_fault(machines: Cluster, port: Any, promise: Callable[[fault_contract.Case], None]) -> None:
     """On real machines of this host."""
     promise(case(machines, port(PORT), "n1", "n3"))
 
 
-@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+@pytest.mark.parametrize("promise", fault_contract.FAULT_ON_MACHINES.values(), ids=fault_contract.FAULT_ON_MACHINES)
 def test_it_keeps_every_promise_over_ssh(over_ssh: Cluster, port: Any, promise: Callable[[fault_contract.Case], None]) -> None:
     """On machines that are known by nothing but their sshd."""
     promise(case(over_ssh, port(PORT), "n2"))

@@ -116,7 +116,7 @@ def _killed(until: Callable[[Path], object], argv: Callable[[Path], list[str]], 
             awaited=f"nothing to be left of a harness killed {when}",
             seconds=SECONDS,
             clock=SystemClock(),
-            every=0.2,
+            every=1.0,  # a look reads what every process of this machine has mounted
             saw=lambda: "; ".join(left),
         )
         return there

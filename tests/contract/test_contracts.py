@@ -289,12 +289,21 @@ def _case_id(case: tuple[Fault, tuple[str, ...], bool]) -> str:
 
 @pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
 @pytest.mark.parametrize("case", CASES, ids=_case_id)
+@pytest.mark.parametrize("stage", _params(sorted({*PROVIDERS_UNDER_TEST} - REAL)), indirect=True, scope="module")
 def test_fault(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[fault_contract.Case], None]) -> None:
-    """Every fault keeps this promise on every provider."""
+    """Every fault keeps this promise on every provider that makes no machines."""
     promise(_case(stage, case))
 
 
-@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+@pytest.mark.parametrize("promise", fault_contract.FAULT_ON_MACHINES.values(), ids=fault_contract.FAULT_ON_MACHINES)
+@pytest.mark.parametrize("case", CASES, ids=_case_id)
+@pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
+def test_fault_on_machines(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[fault_contract.Case], None]) -> None:
+    """Every fault keeps this promise on every provider of machines."""
+    promise(_case(stage, case))
+
+
+@pytest.mark.parametrize("promise", fault_contract.FAULT_ON_MACHINES.values(), ids=fault_contract.FAULT_ON_MACHINES)
 @pytest.mark.parametrize("case", ON_NODES, ids=_case_id)
 @pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
 def test_fault_of_a_daemon(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[fault_contract.Case], None]) -> None:
