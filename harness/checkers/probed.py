@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -76,9 +76,13 @@ class Probed:
     def _judged(self, history: History, asked: Sequence[Op], window: Window, whole: Window) -> Report:
         """Judge the answers of one time, of the `whole` that there is."""
         missing = {each.op: each for each in untold(history, PROBE) if each.key in {None, self.called}}
-        # What a question asks from this machine could not be asked while that could make no calls.
+        # What a question asks from this machine could not be asked while that could make no calls: nobody knows what the answer would have been.
         ours = not_made(history)
-        told = [op for op in asked if op.op not in missing and not (op.by == HERE and not op.ok and under_way_in(op, ours))]
+        told = [
+            replace(op, outcome=Outcome.UNKNOWN) if op.by == HERE and not op.ok and under_way_in(op, ours) else op
+            for op in asked
+            if op.op not in missing
+        ]
         answered = [op for op in told if op.outcome is not Outcome.UNKNOWN]
         # Of what was asked while we stood still, or while a fault was there that is left out, we cannot say how it would have ended.
         unseen = [*blind(history), *window.apart]

@@ -115,8 +115,8 @@ def _longest(history: History, workload: str | None) -> float:
 def not_made(history: History) -> list[Interval]:
     """Return when this machine could not make calls, by those of ours that ended so: nor could whoever else called from it then.
 
-    Each until the next call of ours that could be made: a call fails at once then, and others call between two of ours. What the user runs does not
-    tell such calls apart.
+    Each from the last call of ours that could be made until the next one: a call fails at once then, and others call between two of ours. What the
+    user runs does not tell such calls apart.
     """
     return history.once(not_made, lambda: _not_made(history))
 
@@ -124,13 +124,15 @@ def not_made(history: History) -> list[Interval]:
 def _not_made(history: History) -> list[Interval]:
     found: list[Interval] = []
     since: float | None = None
+    made: float | None = None  # when the last call was made that could be
     for op in ops(history):
         if op.ours and op.ended is not None:
-            since = op.begun if since is None else since
+            since = (op.begun if made is None else made) if since is None else since
             found.append(Interval(since, op.ended))
-        elif since is not None and op.workload not in OWN:
-            found.append(Interval(since, op.begun))
-            since = None
+        elif op.workload not in OWN:
+            if since is not None:
+                found.append(Interval(since, op.begun))
+            since, made = None, op.begun
     return united(found)
 
 

@@ -149,3 +149,34 @@ def test_what_a_probe_says_on_a_machine_that_can_make_no_calls_convicts_nobody(o
         story.call(second + between, "probe", Call("ask", "q"), Outcome.FAIL if 20 <= second < 40 else Outcome.OK, by=on)
     finding = Probed("q", 0.9, 5.0).check(done(story).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize("said", [Outcome.FAIL, Outcome.UNKNOWN])
+@pytest.mark.parametrize(
+    ("on", "share", "verdict"),
+    [
+        ("n1", 0.9, None),  # what a node says is its own
+        (HERE, 0.9, UNKNOWN),  # with those that could not be asked it may be less
+        (HERE, 0.5, HELD),  # whatever the answers to those would have been
+    ],
+)
+def test_questions_that_this_machine_could_not_ask_count_as_not_asked(
+    on: str, share: float, verdict: Verdict | None, said: Outcome
+) -> None:
+    """They hold no share by being left out: from 20 s to 40 s this machine could make no calls."""
+    story = made(steady(), "n3").gets(2.0, 20.0, "web@1", by="n1").gets(20.0, 40.0, "web@1", Outcome.FAIL, ours=True)
+    for second in range(2, 68):
+        story.call(float(second), "probe", Call("ask", "q"), said if 20 <= second < 40 else Outcome.OK, by=on)
+    finding = Probed("q", share, 30.0).check(done(story).history())
+    assert finding.verdict is (verdict or {Outcome.FAIL: BROKEN}.get(said, UNKNOWN)), finding.summary
+
+
+@pytest.mark.parametrize(("at", "verdict"), [(20.04, BROKEN), (20.14, UNKNOWN), (20.34, UNKNOWN), (20.44, BROKEN)])
+def test_a_machine_can_make_calls_only_up_to_the_last_one_that_it_made(at: float, verdict: Verdict) -> None:
+    """Nobody knows what was so between that (at 20.1 s) and the first one that it could not make, nor between the last of those and the next."""
+    story = made(steady(), "n3").gets(2.0, 20.2, "web@1", by="n1").gets(20.2, 20.4, "web@1", Outcome.FAIL, ours=True)
+    story.gets(20.4, 68.0, "web@1", by="n1")
+    for number in range(2, 68):
+        story.call(number - 0.5, "probe", Call("ask", "q"), Outcome.OK, by=HERE)
+    finding = Probed("q", 0.999, 30.0).check(done(story.call(at, "probe", Call("ask", "q"), Outcome.FAIL, by=HERE)).history())
+    assert finding.verdict is verdict, finding.summary
