@@ -10,7 +10,6 @@ from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Report, conclude, plural, unknown
 from harness.checkers.outages import (
-    FEWEST,
     before_the_bite,
     early_gaps,
     judge_gap,
@@ -19,10 +18,10 @@ from harness.checkers.outages import (
     outages,
     under_way_in,
     unmade_of,
-    usually,
     worst_of,
 )
 from harness.checkers.troubles import blind, pace
+from harness.checkers.usual import FEWEST, usually
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import given
 from harness.core.figures import share as figure

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, answers_missing, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
-from harness.checkers.outages import long_ago
 from harness.checkers.slowness import slowness
 from harness.checkers.troubles import asked_through, by_itself, until_late, watched
+from harness.checkers.usual import long_ago
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY

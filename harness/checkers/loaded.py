@@ -12,8 +12,9 @@ from pydantic import Field
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
-from harness.checkers.outages import FEWEST, Usual, calm, done_in, first_decided, judged_time, long_ago
+from harness.checkers.outages import done_in, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
+from harness.checkers.usual import FEWEST, Usual, calm, first_decided, long_ago
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share

@@ -9,68 +9,25 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, answers_missing, missed, plural, unknown, whole
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, asked_through, pace, until_late, watched
+from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, first_decided
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
-from harness.core.values import Outcome, Phase
+from harness.core.values import Outcome
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import PROBE, Op, Untold, ops, served, untold
 from harness.history.deeds import deeds
-from harness.history.events import Wholeness
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.losses import AT_ONCE
-from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.checkers.windows import Window
     from harness.core.values import Json
     from harness.history.events import History
 
-FEWEST = 20
-"""Below so many calls a share says nothing: one call more or less is 5 %."""
-
 NAMED = 3
 """So many actions at most are named where each may be why."""
-
-SLOWED = 1.5
-"""A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """How calls went before anything was broken, while the cluster was whole: so many well, of so many."""
-
-    good: int
-    made: int
-
-    def explains(self, share: float, good: float, made: float) -> str:
-        """Say that without as many bad ones as before the share would be kept; nothing where it would not, or too few were made."""
-        if self.made < FEWEST or good + made * (self.made - self.good) / self.made < share * made:
-            return ""
-        return f"of {self.made} calls before the first fault was made {figure(self.good / self.made, share)} went well, so that shows nothing of it"
-
-
-NONE_BEFORE = Usual(0, 0)
-"""Where nothing is known of that."""
-
-
-def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:
-    """Whether the last good word of a caller is too old to say how it was at some moment, by the pace at which it calls."""
-    return moment - last > max(FRESH, (1 + SLOWED) * pace(begun))
-
-
-def calm(history: History) -> Interval:
-    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault that was in force was decided."""
-    since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
-    return Interval(since, max(since, first_decided(history, since)))
-
-
-def usually(history: History, calls: Iterable[Op]) -> Usual:
-    """Return how calls went before anything was broken."""
-    time = calm(history)
-    before = [op.ok for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end]
-    return Usual(sum(before), len(before))
 
 
 def judge_share(
@@ -321,11 +278,6 @@ def judged_time(history: History) -> Interval | None:
     if not begun:
         return None
     return Interval(min(begun), max(min(begun), history.observed))
-
-
-def first_decided(history: History, otherwise: float) -> float:
-    """Return when the first fault that was ever in force was decided; `otherwise` where none was."""
-    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=otherwise)
 
 
 def before_the_bite(history: History, window: Window) -> Window:

@@ -11,20 +11,18 @@ from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, conclude, plural, unknown
 from harness.checkers.outages import (
-    FEWEST,
     before_the_bite,
     early_gaps,
     judge_gap,
     judge_share,
     judged_time,
-    long_ago,
     outages,
     under_way_in,
     unmade_of,
-    usually,
     worst_of,
 )
 from harness.checkers.troubles import blind, pace
+from harness.checkers.usual import FEWEST, long_ago, usually
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure

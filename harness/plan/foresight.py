@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.checkers import Availability, Conflicts
-from harness.checkers.outages import FEWEST
+from harness.checkers.usual import FEWEST
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.plain import in_line

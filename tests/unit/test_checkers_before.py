@@ -73,6 +73,18 @@ def test_a_share_that_was_not_kept_before_anything_was_broken_is_broken_by_no_fa
     assert verdict is not UNKNOWN or "before the first fault was made" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("checker", "story"), [(Availability("web", 0.75, 30.0), called), (Probed("q", 0.75, 30.0), asked), (LoadServed("load", 0.75), told)]
+)
+@pytest.mark.parametrize(("before", "since", "verdict"), [(2, 4, BROKEN), (2, 2, HELD), (3, 4, UNKNOWN)])
+def test_a_share_that_was_kept_before_anything_was_broken_is_broken_by_what_fails_since(
+    checker: Checker, story: Callable[[Often], Story], before: int, since: int, verdict: Verdict
+) -> None:
+    """However much failed then, it was no more than what was promised allows."""
+    finding = checker.check(story(lambda at: before if at < 15 else since).endures().phase(71.5, Phase.SETTLING).done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_what_failed_before_the_cluster_was_whole_is_not_what_was_usual() -> None:
     """It was only about to be."""
     history = told(lambda at: 10 if at < 3 else 0 if at < 15 else 2).endures().phase(71.5, Phase.SETTLING).done(100).history()

@@ -1,0 +1,67 @@
+"""How it was before anything was broken: what was no better then, no fault has made. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.checkers.troubles import pace
+from harness.core.figures import share as figure
+from harness.core.values import Phase
+from harness.history.bands import fault_bands
+from harness.history.events import Wholeness
+from harness.history.intervals import Interval
+from harness.history.situation import FRESH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.history.calls import Op
+    from harness.history.events import History
+
+FEWEST = 20
+"""Below so many calls a share says nothing: one call more or less is 5 %."""
+
+SLOWED = 1.5
+"""A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How calls went before anything was broken, while the cluster was whole: so many well, of so many."""
+
+    good: int
+    made: int
+
+    def explains(self, share: float, good: float, made: float) -> str:
+        """Say that the share was not kept then either, and would be without as many bad ones as then; nothing where not so, or too few were made."""
+        if self.made < FEWEST or self.good >= share * self.made or good + made * (self.made - self.good) / self.made < share * made:
+            return ""
+        return f"of {self.made} calls before the first fault was made {figure(self.good / self.made, share)} went well, so that shows nothing of it"
+
+
+NONE_BEFORE = Usual(0, 0)
+"""Where nothing is known of that."""
+
+
+def first_decided(history: History, otherwise: float) -> float:
+    """Return when the first fault that was ever in force was decided; `otherwise` where none was."""
+    return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=otherwise)
+
+
+def calm(history: History) -> Interval:
+    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault that was in force was decided."""
+    since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
+    return Interval(since, max(since, first_decided(history, since)))
+
+
+def usually(history: History, calls: Iterable[Op]) -> Usual:
+    """Return how calls went before anything was broken."""
+    time = calm(history)
+    before = [op.ok for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end]
+    return Usual(sum(before), len(before))
+
+
+def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:
+    """Whether the last good word of a caller is too old to say how it was at some moment, by the pace at which it calls."""
+    return moment - last > max(FRESH, (1 + SLOWED) * pace(begun))
