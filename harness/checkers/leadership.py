@@ -13,12 +13,13 @@ from harness.checkers.judging import Point, Report, missed, plural, too_short, u
 from harness.checkers.mandate import members_planned
 from harness.checkers.roles import not_all_along, unheard_members
 from harness.checkers.troubles import by_itself, until_late
+from harness.checkers.usual import calm
 from harness.core.figures import at, lasted
 from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
 from harness.history.bands import OFF_LATE, Band, biting, fault_bands, surely_since
-from harness.history.deeds import deeds, down
+from harness.history.deeds import deeds, down, under_way
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import Interval, Span, common, span_at, united, without
 from harness.history.leaders import led_by
@@ -163,7 +164,7 @@ def _leaderless_points(bite: _Bite) -> list[Point]:
 
 def _moved(bite: _Bite, points: list[Point], over_long: str) -> Report:
     """Judge a leadership that moved."""
-    others = [_too_early(bite, move) or _set_off_by(bite, move) for move in bite.moves]
+    others = [_too_early(bite, move) or _in_doubt(bite, move) for move in bite.moves]
     # One that is surely its own is enough.
     (early, new), doubt = next((each for each in zip(bite.moves, others, strict=True) if not each[1]), (bite.moves[0], others[0]))
     if over_long:
@@ -174,7 +175,7 @@ def _moved(bite: _Bite, points: list[Point], over_long: str) -> Report:
     if _too_early(bite, (early, new)):
         points.insert(0, unknown(doubt, new.entry))
     elif doubt:
-        points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
+        points.insert(0, unknown(f"{moved}; but {doubt}", new.entry))
     elif bite.promised.leader == "stays":
         # Whom the fault takes has lost it to that, however slow the machine is.
         lost = None if bite.took(early) else Interval(early.end, max(early.end, new.start))
@@ -214,6 +215,26 @@ def _too_early(bite: _Bite, move: tuple[Reign, Reign]) -> str:
         return ""
     moved = f"leadership moved from {old.leader} to {new.leader} at {at(new.start)}"
     return f"{moved}, and nobody knows whether {bite.band.name} had bitten before {at(since)}"
+
+
+def _in_doubt(bite: _Bite, move: tuple[Reign, Reign]) -> str:
+    """Say why it is not known whether this fault moved leadership: what else may have, or that it moved before, too; nothing where it did."""
+    what = _set_off_by(bite, move)
+    return f"{what}, which may have moved it" if what else _moved_before(bite, move[0])
+
+
+def _moved_before(bite: _Bite, old: Reign) -> str:
+    """Say that leadership had moved by itself in as long a time before anything was broken; nothing where it had not, or where the fault took it."""
+    if bite.took(old):
+        return ""
+    history, time = bite.history, calm(bite.history)
+    since = max(time.start, time.end - max(bite.bitten.length, bite.promised.election))
+    done = [Interval(each.start, each.end + bite.promised.election) for each in under_way(deeds(history), history.end)]
+    led = [each for each in bite.every if each.leader is not None and each.start < time.end]
+    for early, late in itertools.pairwise(led):
+        if early.leader != late.leader and late.start > since and not any(each.holds(late.start) for each in done):
+            return f"it had moved from {early.leader} to {late.leader} at {at(late.start)}, before anything was broken, too"
+    return ""
 
 
 def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:

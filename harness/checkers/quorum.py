@@ -36,14 +36,15 @@ class QuorumSurvived:
     `writes`: "go on" (after `election` seconds for an election, an acknowledged write at least every so many seconds), "stop" (none that was begun
     later than 1 s after the fault has bitten is acknowledged before healing, nor one begun after the bite later than 2 s after it; after healing they
     return), "slow" (median latency five times that of before, or none acknowledged; after healing they return). `leader`: "moves" or "stays", from
-    what it was when the fault was decided; what is lost before that is known to have bitten shows nothing of it. Each is judged for every fault, from
-    when it had taken the last of its targets away, which may be before it is in force (`harness.history.bands.biting`), until healing begins, and on
-    nothing else: what is acknowledged after that shows nothing of it. Nor does what is acknowledged, or led, by one who has no majority then
-    (`harness.checkers.mandate`). Writes may pause for `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only
-    whom it follows counts from the first target on. A fault that was in force too shortly for the answer is unknown, with how long it would have to
-    be; writes that were acknowledged until the end of a short hold, several of them since their longest pause, did go on. A process that is killed
-    and started again by its own supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's
-    members may take to elect; the plan fills it in, and who is `expected`, not the scenario.
+    what it was when the fault was decided; what is lost before that is known to have bitten shows nothing of it, nor does leadership that had moved
+    by itself in as long a time before anything was broken. Each is judged for every fault, from when it had taken the last of its targets away, which
+    may be before it is in force (`harness.history.bands.biting`), until healing begins, and on nothing else: what is acknowledged after that shows
+    nothing of it. Nor does what is acknowledged, or led, by one who has no majority then (`harness.checkers.mandate`). Writes may pause for
+    `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it follows counts from the first target on. A
+    fault that was in force too shortly for the answer is unknown, with how long it would have to be; writes that were acknowledged until the end of a
+    short hold, several of them since their longest pause, did go on. A process that is killed and started again by its own supervisor counts as in
+    force until we mend it: what comes back is another process. `election` is how long the mode's members may take to elect; the plan fills it in, and
+    who is `expected`, not the scenario.
 
     Where faults overlap, or follow each other, each is judged on its own window, with the disturbances of the others in it allowed for: from when
     another bites, or begins to be healed, writes may pause and nobody may lead for `election` seconds more. Where leadership moves in that time, the

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
-from harness.checkers import Availability, LoadServed, Probed
+from harness.checkers import Availability, LoadServed, Probed, QuorumSurvived
 from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.interfaces import Checker
 from harness.history.loads import Tally
@@ -89,3 +90,35 @@ def test_what_failed_before_the_cluster_was_whole_is_not_what_was_usual() -> Non
     """It was only about to be."""
     history = told(lambda at: 10 if at < 3 else 0 if at < 15 else 2).endures().phase(71.5, Phase.SETTLING).done(100).history()
     assert LoadServed("load", 0.9).check(history).verdict is BROKEN
+
+
+def led(*moves: float, name: str = "disk.slow", kind: Traits | None = None) -> Story:
+    """Let leadership move at these times, from n1 to n2 to n3 and on; the fault is on n2 from 60 s to 100 s."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n1")
+    traits = kind or Traits(Loss.NOTHING, ("disk",))
+    story.fault(name, "n2", decided=60, in_force=60.1, healing=100, healed=101, traits=traits, lost="" if kind is None else "n2")
+    for number, time in enumerate(moves):
+        story.members(time, "n1 n2 n3" if kind is None or not 60 < time < 101 else "n1 n3", 3 + number, f"n{(number + 1) % 3 + 1}")
+    return story.endures().phase(101.5, Phase.SETTLING).watched(139, "n1 n2 n3").done(140)
+
+
+@pytest.mark.parametrize(
+    ("story", "moved", "stayed"),
+    [
+        (led(70.0), HELD, BROKEN),
+        (led(5.0, 13.0, 21.0, 29.0, 37.0, 45.0, 53.0, 61.0, 69.0, 77.0), UNKNOWN, UNKNOWN),
+        (led(5.0, 30.0, 55.0, 80.0), UNKNOWN, UNKNOWN),
+        (led(5.0, 70.0), HELD, BROKEN),  # long before, in more than as long a time
+        (led(2.0, 70.0), HELD, BROKEN),  # before the cluster was whole
+        (led(41.0, 62.0, name="node.kill", kind=Traits(Loss.NODE)), HELD, BROKEN),  # its leader was on the machine that is off
+    ],
+)
+def test_leadership_that_moved_as_often_before_anything_was_broken_is_moved_by_no_fault(
+    story: Story, moved: Verdict, stayed: Verdict
+) -> None:
+    """Neither is it held that the fault moves it, nor is it broken by that."""
+    history = story.history()
+    promises: tuple[tuple[Literal["moves", "stays"], Verdict], ...] = (("moves", moved), ("stays", stayed))
+    for leader, verdict in promises:
+        finding = QuorumSurvived(leader=leader).check(history)
+        assert finding.verdict is verdict, finding.summary
