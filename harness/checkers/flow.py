@@ -12,7 +12,7 @@ from harness.checkers.judging import SHOWN, Point, Report, answers_missing, brok
 from harness.checkers.mandate import REGISTER
 from harness.checkers.slowness import slowness
 from harness.checkers.troubles import asked_through, by_itself, until_late, watched
-from harness.checkers.usual import long_ago
+from harness.checkers.usual import calm, long_ago, no_longer
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
@@ -76,7 +76,8 @@ class _Alone:
     def not_before(self, band: Band, writes: Sequence[Op]) -> str:
         """Say that writes were not acknowledged just before a fault was decided, or that nobody knows; nothing where they were.
 
-        Where others were there, or had just been, it is before those: what they stopped, and this one keeps from returning, is stopped by it as well.
+        Nor were they where as many members as have a majority had refused one since the last that was. Where others were there, or had just been, it
+        is before those: what they stopped, and this one keeps from returning, is stopped by it as well.
         """
         calm = self.disturbed.alone(Interval(0.0, band.begins))
         if not calm:
@@ -85,7 +86,8 @@ class _Alone:
         last = served(writes, moment)
         if last.good is None:
             return f"no write was acknowledged before {at(moment)}, when no fault was there yet"
-        if long_ago(last.at, moment, [op.begun for op in writes]):
+        refused = {op.by for op in writes if not op.ok and op.begun >= last.at and op.ended is not None and op.ended < moment}
+        if long_ago(last.at, moment, [op.begun for op in writes]) or 2 * len(refused) > len(self.electorate.members):
             return f"no write was acknowledged from {at(last.at)} to {at(moment)}, when no fault was there yet"
         return ""
 
@@ -183,7 +185,8 @@ def _go_on(
     }
     if gap > election:
         pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked, held.end])]
-        return Report([_paused(history, band, marks, pauses, writes, election, nobody)], details=details)
+        before = _pause_before(history, writes, disturbed)
+        return Report([_paused(history, band, marks, pauses, writes, election, nobody, before)], details=details)
     # What is done beside it, or goes on for long, excuses, and shows nothing.
     vague = [_marked(piece, acked) for piece in _left([Interval(after, held.end)], disturbed.surely_allowed())]
     if max((_longest(each) for each in vague), default=0.0) > election:
@@ -270,15 +273,15 @@ def _paused(
     writes: Sequence[Op],
     election: float,
     nobody: Sequence[Interval],
+    before: Interval,
 ) -> Point:
     """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along.
 
-    What of the `pauses` is allowed for the sake of an election is not in `marks`, and is told beside it.
+    What of the `pauses` is allowed for the sake of an election is not in `marks`, and is told beside it. `before` is the longest one before anything
+    was broken: what is too long by no more than that is not the fault's.
     """
-    asked = [op.begun for op in writes]
     gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
-    missing = [each.interval for each in untold(history, REGISTER)]
-    tried = max((asked_through(history, each, asked, missing) for each in gaps), key=lambda each: each.length)
+    tried = _tried_through(history, gaps, writes)
     longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
     text = (
         f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"
@@ -290,8 +293,23 @@ def _paused(
     if tried.length <= election:
         few = f"writes were tried for {lasted(tried.length)} of it at most"
         return unknown(f"{text}; but {_missing(history, longest) or few}", *band.entries)
-    by = tried.length - election if without([tried], nobody) else math.inf
-    return missed(text, *band.entries, over=until_late(history, [tried], election), by=by)
+    alone = not without([tried], nobody)
+    point = missed(text, *band.entries, over=until_late(history, [tried], election), by=math.inf if alone else tried.length - election)
+    usual = not alone and no_longer(tried.length, before.length, election)
+    return doubted(point, f"so was none for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else "")
+
+
+def _tried_through(history: History, gaps: Sequence[Interval], writes: Sequence[Op]) -> Interval:
+    """Return the longest part of any of these gaps in which writes were tried all along."""
+    asked, missing = [op.begun for op in writes], [each.interval for each in untold(history, REGISTER)]
+    return max((asked_through(history, each, asked, missing) for each in gaps), key=lambda each: each.length, default=Interval(0.0, 0.0))
+
+
+def _pause_before(history: History, writes: Sequence[Op], disturbed: Disturbance) -> Interval:
+    """Return the longest time in which writes were tried, and none was acknowledged, before anything was broken."""
+    acked = sorted(op.ended for op in writes if op.ok and op.ended is not None)
+    marks = [_marked(piece, acked) for piece in disturbed.alone(calm(history))]
+    return _tried_through(history, [Interval(early, late) for each in marks for early, late in itertools.pairwise(each)], writes)
 
 
 def _stop(history: History, band: Band, held: Interval, writes: Sequence[Op], alone: _Alone) -> Report:
@@ -393,16 +411,20 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         doubt = doubt or (_quick_alone(alone.disturbed, held, tried, SLOWER * usual) if during else "")
         newest = median(before[-ENOUGH:])
         doubt = doubt or (f"they took {quick(newest)} at the median just before it, too" if newest >= SLOWER * usual else "")
+        doubt = doubt or (_few(len(tried)) if during else "")
         return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
     text = f"writes were not slow: {times}"
     if most < SLOWER * usual:
-        count = len(during) + len(pending)
-        few = f"that were {plural(count, 'write')}, and {ENOUGH} are needed" if count < ENOUGH else ""
         # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
-        why = few or ("" if most * before_it.factor < SLOWER * usual else f"before, {before_it.text}")
+        why = _few(len(during) + len(pending)) or ("" if most * before_it.factor < SLOWER * usual else f"before, {before_it.text}")
         return Report([doubted(missed(text, *band.entries, over=watched(history, held)), why)], details=details)
     way = f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {too_short(LONG_ENOUGH * SLOWER * usual)}"
     return Report([unknown(f"{text}; but {answers_missing(missing)}" if missing else way)], details=details)
+
+
+def _few(count: int) -> str:
+    """Say that so many writes are too few for their median to mean anything; nothing where they are enough."""
+    return f"that were {plural(count, 'write')}, and {ENOUGH} are needed" if count < ENOUGH else ""
 
 
 def _quick_alone(disturbed: Disturbance, held: Interval, tried: Sequence[Op], slow: float) -> str:

@@ -65,3 +65,8 @@ def usually(history: History, calls: Iterable[Op]) -> Usual:
 def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:
     """Whether the last good word of a caller is too old to say how it was at some moment, by the pace at which it calls."""
     return moment - last > max(FRESH, (1 + SLOWED) * pace(begun))
+
+
+def no_longer(seconds: float, before: float, allowed: float) -> bool:
+    """Whether something that had been too long `before` anything was broken lasted no longer than that and what is `allowed` together."""
+    return before > allowed and seconds - before <= allowed

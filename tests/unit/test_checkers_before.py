@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from harness.checkers import Availability, LoadServed, Probed, QuorumSurvived
+from harness.core.traits import daemon
 from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.interfaces import Checker
 from harness.history.loads import Tally
@@ -122,3 +123,53 @@ def test_leadership_that_moved_as_often_before_anything_was_broken_is_moved_by_n
     for leader, verdict in promises:
         finding = QuorumSurvived(leader=leader).check(history)
         assert finding.verdict is verdict, finding.summary
+
+
+def written(failing: Callable[[float], bool], *, lost: str = "n1", until: float = 138.0) -> Story:
+    """Write twice a second, at each member in turn that is not lost, under a fault that takes the etcd of some from 60 s to 100 s, or a disk."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n3")
+    kind = daemon("etcd", in_place=False) if lost else Traits(Loss.NOTHING, ("disk",))
+    story.fault("process.kill", lost or "n3", decided=60, in_force=60.1, healing=100, healed=101, traits=kind, lost=lost)
+    left = [node for node in ("n1", "n2", "n3") if node not in lost.split() or len(lost.split()) > 1]
+    for number in range(round((until - 3.0) * 2)):
+        at = 3.0 + number / 2
+        story.write(at, f"k{number}", "v", Outcome.FAIL if failing(at) else Outcome.OK, by=left[number % len(left)])
+    return story.endures().phase(101.5, Phase.SETTLING).watched(139, "n1 n2 n3").done(140)
+
+
+@pytest.mark.parametrize(
+    ("failing", "verdict"),
+    [
+        (lambda at: at % 30 >= 18, UNKNOWN),  # for 12 s again and again, all along
+        (lambda at: at > 60 and at % 30 >= 18, BROKEN),
+        (lambda at: 20 <= at < 32 or 75 <= at < 98, BROKEN),  # far longer than before
+        (lambda at: 20 <= at < 25 or 75 <= at < 87, BROKEN),  # it was no longer than an election takes
+        (lambda at: 20 <= at < 32, HELD),
+    ],
+)
+def test_writes_that_paused_for_as_long_before_anything_was_broken_are_paused_by_no_fault(
+    failing: Callable[[float], bool], verdict: Verdict
+) -> None:
+    """For longer than an election takes, whatever there was to elect."""
+    finding = QuorumSurvived(writes="go on").check(written(failing).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("since", "verdict"), [(60.0, HELD), (59.5, HELD), (58.5, UNKNOWN), (55.0, UNKNOWN)])
+def test_writes_that_a_majority_refused_before_a_fault_were_stopped_by_no_fault(since: float, verdict: Verdict) -> None:
+    """However shortly before; one that one member refused shows nothing of the others."""
+    finding = QuorumSurvived(writes="stop").check(written(lambda at: since <= at < 101, lost="n1 n2").history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("tried", "acknowledged", "verdict"),
+    [(20, 20, HELD), (5, 5, HELD), (4, 4, UNKNOWN), (1, 1, UNKNOWN), (20, 1, HELD)],
+)
+def test_few_slow_writes_are_no_evidence_of_slowness(tried: int, acknowledged: int, verdict: Verdict) -> None:
+    """As many are needed to hold it as to break it; what was refused meanwhile counts among them."""
+    story = written(lambda at: False, lost="", until=60.0)
+    for number in range(tried):
+        story.write(63.0 + number, f"s{number}", "v", Outcome.OK if number < acknowledged else Outcome.FAIL, by="n1", took=0.2)
+    finding = QuorumSurvived(writes="slow").check(story.write(105.0, "last", "v", by="n1").history())
+    assert finding.verdict is verdict, finding.summary
