@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Report, conclude, plural, unknown
+from harness.checkers.judging import Report, conclude, doubted, plural, unknown
 from harness.checkers.outages import (
     before_the_bite,
     early_gaps,
+    gone_until,
     judge_gap,
     judge_share,
     judged_time,
@@ -33,7 +35,7 @@ from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, nea
 from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.core.values import Finding, Json
     from harness.history.calls import Op
@@ -48,14 +50,15 @@ class Availability:
     on beyond it then, and one that had not ended when a time was over in which none could be too long makes it unknown.
     As many bad calls as were usual before anything was broken break no share.
 
-    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
-    fate is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may
-    have been good. A gap is the time between two good answers of one instance, also where the first of them was before the bite; but where calls had
-    ended badly before any fault was decided it had begun without one, and convicts only if it is too long from the bite on. What was over between the
-    decision and the bite as far as it is known, or is a share only with the calls of that time, is unknown. Both count whoever kept
-    calls from an answer, the run's own actions too: those that were done meanwhile are named. A gap that runs to the end of settling counts with the
-    length that was seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it
-    is unknown.
+    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose fate
+    is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may have
+    been good. A gap is the time between two good answers of one instance, also where the first of them was before the bite; but where calls had ended
+    badly just before any fault was decided it had begun without one, and convicts only if it is too long from the bite on. Whoever had been gone for
+    a while then convicts nobody until it was back, and so does a gap that is no longer than one before anything was broken and what is allowed. What
+    was over between the decision and the bite as far as it is known, or is a share only with the calls of that time, is unknown. Both count whoever
+    kept calls from an answer, the run's own actions too: those that were done meanwhile are named. A gap that runs to the end of settling counts with
+    the length that was seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share,
+    it is unknown.
     Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
     and so is what became of an instance that was lost, or was to be called (`expected`, filled in by the plan), and that nobody called at all.
     """
@@ -142,18 +145,19 @@ class Availability:
         early = before_the_bite(history, window)
         before = {name: united(_due(wanted, name, early)) for name in of}
         first = [op for name in of for op in of[name] for part in before[name] if part.start <= op.begun < part.end]
+        shares = judge_share(
+            history,
+            self.share,
+            figures,
+            (good, len(during), unmade, lines),
+            window,
+            bad=[op for op in during if not op.ok],
+            early=[op for op in first if not under_way_in(op, unseen)],
+            usual=usually(history, calls),
+            app=self.app,
+        )
         points = [
-            *judge_share(
-                history,
-                self.share,
-                figures,
-                (good, len(during), unmade, lines),
-                window,
-                bad=[op for op in during if not op.ok],
-                early=[op for op in first if not under_way_in(op, unseen)],
-                usual=usually(history, calls),
-                app=self.app,
-            ),
+            *(doubted(point, _but_for_the_gone(history, self.share, during, of)) for point in shares),
             *(
                 point
                 for name, pieces in before.items()
@@ -172,6 +176,16 @@ class Availability:
             ),
         ]
         return Report(points, f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})", details)
+
+
+def _but_for_the_gone(history: History, share: float, during: Sequence[Op], of: Mapping[str, Sequence[Op]]) -> str:
+    """Say that a share is kept without the calls to who was gone before anything was broken, until each was back; nothing where it is not."""
+    back = {name: until for name, calls in of.items() if (until := gone_until(history, calls)) > -math.inf}
+    left = [op for op in during if op.ok or op.begun >= back.get(op.call.key, -math.inf)]
+    if not back or sum(op.ok for op in left) < share * len(left):
+        return ""
+    whose = "their" if len(back) > 1 else "its"
+    return f"{' and '.join(back)} had been gone before the first fault was decided, and without {whose} calls the share is kept"
 
 
 def _due(wanted: Wanted, instance: str, window: Window) -> list[Interval]:

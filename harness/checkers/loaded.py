@@ -14,7 +14,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.outages import done_in, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
-from harness.checkers.usual import FEWEST, Usual, calm, first_decided, long_ago
+from harness.checkers.usual import FEWEST, Usual, calm, first_decided, long_ago, no_longer
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
@@ -110,7 +110,11 @@ class LoadServed:
             return [unknown(f"{said}: it could not be run, or was killed", load.entry)]
         text = f"{said}, {status} was promised{done_in(history, [Interval(window.start, load.ended)])}"
         life = Interval(load.begun, load.ended)
-        why = self._before(history, load, window) or self._failed_before(history, load, window) or not_let_run(history, life)
+        why = (
+            self._before(history, load, first_decided(history, window.start))
+            or self._failed_before(history, load, window)
+            or not_let_run(history, life)
+        )
         return [doubted(missed(text, load.entry, over=[life]), why)]
 
     def _told(
@@ -120,10 +124,10 @@ class LoadServed:
         who = f"the command {self.called}"
         left = [Interval(each.start, min(each.end, load.over)) for each in asked.pieces if each.start < load.over]
         window = replace(asked, pieces=tuple(left) or (Interval(asked.start, asked.start),))
-        if void := self._before(history, load, all_of):
-            return [unknown(f"{void}: then it shows nothing of it", load.entry)], []
         # From the decision on nobody knows whether it had bitten; of the time of one fault `Windows.judged` sees to that.
         decided = first_decided(history, all_of.start)
+        if void := self._before(history, load, decided):
+            return [unknown(f"{void}: then it shows nothing of it", load.entry)], []
         perhaps = window.pieces if window.named else [Interval(min(decided, window.start), window.end)]
         # What counts for the time of a fault must surely lie in it, however late the beginning of a line was heard of.
         late = SLOT if window.named else 0.0
@@ -166,7 +170,8 @@ class LoadServed:
                 text = f"no call of {who} went well for {lasted(sure.length)} from {at(sure.start)}{window.after_it}, {given(self.gap)} were allowed"
                 over = until_late(history, [sure], self.gap)
                 bad = [each.entry for each in load.pieces if sure.start <= each.start < sure.end]
-                points.append(missed(f"{text}{done_in(history, [sure])}", *bad, over=over, by=sure.length - self.gap))
+                point = missed(f"{text}{done_in(history, [sure])}", *bad, over=over, by=sure.length - self.gap)
+                points.append(doubted(point, _as_before(history, load, sure.length, self.gap)))
             elif longest.length > self.gap:
                 seen = f"surely {lasted(sure.length)} of that" if sure is not None else "none of that is sure"
                 points.append(unknown(f"{said[-1]}; but {seen}: its lines are too far apart to tell"))
@@ -174,31 +179,29 @@ class LoadServed:
                 points += _open(load.pieces, window, self.gap, who)
         return points, said
 
-    def _before(self, history: History, load: Load, window: Interval) -> str:
-        """Say that nothing went well just before anything was broken, or that nobody knows; nothing where something did.
+    def _before(self, history: History, load: Load, decided: float) -> str:
+        """Say that nothing went well just before the first fault was decided, or that nobody knows; nothing where something did.
 
         The calls of a line over that moment are taken to lie evenly in its time: one in which none went well tells of before, too, if it is of any
-        call then.
+        call then. Of one that goes on from long before, and tells of more that failed than went well, nobody knows which those were.
         """
-        who, decided = f"the command {self.called}", first_decided(history, window.start)
-        moment = f"the first fault was made (at {at(decided)})"
+        who, moment = f"the command {self.called}", f"the first fault was made (at {at(decided)})"
         told = [each for each in load.pieces if each.start < decided]
         last = next((each for each in reversed(told) if each.end <= decided), None)
         if last is None:
             return f"{who} told of no calls before {moment}"
         runs = {op.op for op in ops(history, COMMAND) if op.call.function == RUN}
         missing = [each for each in untold(history, COMMAND) if each.key in {None, self.called} and each.op not in runs]
-        if early := sum(each.interval.start < window.start for each in missing):
+        if early := sum(each.interval.start < decided for each in missing):
             return f"of {who} {answers_missing(early)} before {moment}"
-        newest = told[-1]
-        if newest.tally.ok and last.tally.ok:
+        newest, stale = told[-1], long_ago(last.end, decided, [each.end for each in load.pieces])
+        # Most of what failed in a line that goes on from long before may have failed by then.
+        if newest.tally.ok and last.tally.ok and not (stale and (newest is last or newest.tally.failed > newest.tally.ok)):
             return ""
         since = newest.tally.failed * (decided - newest.start) / max(SLOT, newest.end - newest.start)
-        if not last.tally.ok or (newest is not last and since >= 1.0):
+        if not last.tally.ok or (newest is not last and not newest.tally.ok and since >= 1.0):
             return f"no call of {who} went well just before {moment}"
-        if long_ago(last.end, decided, [each.end for each in load.pieces]):
-            return f"{who} told of no good call from {at(last.end)} until {moment}"
-        return ""
+        return f"{who} told of no good call from {at(last.end)} until {moment}" if stale else ""
 
     def _failed_before(self, history: History, load: Load, window: Interval) -> str:
         """Say that calls failed before anything was broken, or may have: a line that goes on from long before that moment may tell of those."""
@@ -246,6 +249,15 @@ def _usual(history: History, load: Load) -> Usual:
     time = calm(history)
     before = sum((each.tally for each in load.pieces if time.start <= each.start and each.end <= time.end), Tally())
     return Usual(before.ok, before.calls)
+
+
+def _as_before(history: History, load: Load, seconds: float, allowed: float) -> str:
+    """Say that none of its calls went well for as long before anything was broken; nothing where it was not so."""
+    gaps = _sure(load.pieces, calm(history), not_made(history))
+    before = max(gaps, key=lambda each: each.length, default=Interval(0.0, 0.0))
+    if not no_longer(seconds, before.length, allowed):
+        return ""
+    return f"so did none for {lasted(before.length)} from {at(before.start)}, before anything was broken"
 
 
 def _due(pieces: Sequence[CountedCalls], window: Interval, decided: float) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.checkers.judging import Point, answers_missing, missed, plural, unknown, whole
+from harness.checkers.judging import Point, answers_missing, doubted, missed, plural, unknown, whole
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, asked_through, pace, until_late, watched
-from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, first_decided
+from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, calm, first_decided, long_ago, no_longer
+from harness.checkers.windows import Window
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
 from harness.core.values import Outcome
@@ -22,7 +24,6 @@ from harness.history.losses import AT_ONCE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.checkers.windows import Window
     from harness.core.values import Json
     from harness.history.events import History
 
@@ -98,22 +99,7 @@ def judge_gap(
     ]
     sure = max(called, key=lambda each: each.interval.length, default=None)
     if sure is not None and sure.interval.length > allowed:
-        app = app_of(gap.instance) if "@" in gap.instance else ""
-        text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, [sure.within or sure.interval], app)}"
-        # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
-        refused = served(of[gap.instance], before_the_bite(history, window).start).refused
-        begun = window.start if refused else sure.interval.start
-        parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
-        during = max(each.length for each in parts)
-        if during <= allowed:
-            why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"
-            return [unknown(f"{text}; but {why}", sure.entry)]
-        shown = [(seen.length, part) for part in parts if (seen := _witnessed(of[gap.instance], part, allowed)) is not None]
-        seconds, part = max(shown, default=(0.0, sure.interval))
-        if seconds <= allowed:
-            why = f"what was not answered well lies within {lasted(seconds)}: what was so before and after that nobody asked"
-            return [unknown(f"{text}; but {why}", sure.entry)]
-        return [missed(text, sure.entry, over=until_late(history, [part], allowed), by=seconds - allowed)]
+        return [_too_long(history, allowed, sure, called, of[gap.instance], window)]
     at_most = sure.interval.length if sure is not None else 0.0
     if missing := sum(bool(common([each.interval], [gap.interval])) for each in _untold(history, gap)):
         return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {answers_missing(missing)}", gap.entry)]
@@ -122,6 +108,51 @@ def judge_gap(
     made = "it could be asked" if mute else "it was asked" if gap.workload == PROBE else "calls were made"
     few = f"{made} in {lasted(at_most)} of that at most: too few to tell"
     return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
+
+
+def _too_long(history: History, allowed: float, sure: Outage, called: Sequence[Outage], calls: Sequence[Op], window: Window) -> Point:
+    """Judge an instance by the gaps in which it was `called` all along, of which the longest is `sure`: as far as they are the fault's."""
+    app = app_of(sure.instance) if "@" in sure.instance else ""
+    text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, [sure.within or sure.interval], app)}"
+    # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
+    moment, back = before_the_bite(history, window).start, gone_until(history, calls)
+    # That it was gone for a while already is no fault's doing, and how long it would have been so nobody knows.
+    called = [each for each in called if (each.within or each.interval).start >= back]
+    if all(each.interval.length <= allowed for each in called):
+        why = f"it had been gone before the first fault was decided (at {at(first_decided(history, moment))})"
+        return unknown(f"{text}; but {why}", sure.entry)
+    begun = window.start if served(calls, moment).refused else sure.interval.start
+    parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
+    during = max(each.length for each in parts)
+    if during <= allowed:
+        why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"
+        return unknown(f"{text}; but {why}", sure.entry)
+    shown = [(seen.length, part) for part in parts if (seen := _witnessed(calls, part, allowed)) is not None]
+    seconds, part = max(shown, default=(0.0, sure.interval))
+    if seconds <= allowed:
+        why = f"what was not answered well lies within {lasted(seconds)}: what was so before and after that nobody asked"
+        return unknown(f"{text}; but {why}", sure.entry)
+    point = missed(text, sure.entry, over=until_late(history, [part], allowed), by=seconds - allowed)
+    before = _longest_before(history, sure.instance, calls, allowed)
+    as_before = f"so it did for {lasted(before.length)} from {at(before.start)}, before anything was broken"
+    return doubted(point, as_before if no_longer(seconds, before.length, allowed) else "")
+
+
+def gone_until(history: History, calls: Sequence[Op]) -> float:
+    """Return until when who is called was gone that had been for a while when the first fault was decided, and ended calls badly; else no time."""
+    moment = first_decided(history, history.end)
+    last = served(calls, moment)
+    if not last.refused or not long_ago(last.at, moment, [op.begun for op in calls]):
+        return -math.inf
+    return min((op.ended for op in calls if op.ok and op.ended is not None and op.ended >= moment), default=math.inf)
+
+
+def _longest_before(history: History, instance: str, calls: Sequence[Op], allowed: float) -> Interval:
+    """Return the longest time in which calls were not answered well before anything was broken, of those that are witnessed as one since is."""
+    time, of = calm(history), {instance: calls}
+    gaps = (_called_all_along(history, each, of) for each in outages(instance, calls, time, Window.of(time)))
+    found = (_witnessed(calls, each.interval, allowed) for each in gaps)
+    return max((each for each in found if each is not None), key=lambda each: each.length, default=Interval(time.start, time.start))
 
 
 def early_gaps(history: History, allowed: float, name: str, calls: Sequence[Op], early: Window) -> list[Point]:

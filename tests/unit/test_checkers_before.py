@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from harness.checkers import Availability, LoadServed, Probed, QuorumSurvived
+from harness.checkers.expected import Expected
 from harness.core.traits import daemon
 from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.interfaces import Checker
@@ -172,4 +173,111 @@ def test_few_slow_writes_are_no_evidence_of_slowness(tried: int, acknowledged: i
     for number in range(tried):
         story.write(63.0 + number, f"s{number}", "v", Outcome.OK if number < acknowledged else Outcome.FAIL, by="n1", took=0.2)
     finding = QuorumSurvived(writes="slow").check(story.write(105.0, "last", "v", by="n1").history())
+    assert finding.verdict is verdict, finding.summary
+
+
+Failing = Callable[[float], bool]
+PROMISES: dict[str, tuple[Callable[[float, float], Checker], Callable[[Story, Failing], Story]]] = {}
+"""Whoever judges how long there was no good answer, by a share and a gap that are promised, and how such answers are told."""
+
+NAMES = Expected(named=(("f1", (1,)), ("f2", (2,))))
+
+
+def faulted(*, two: bool = False) -> Story:
+    """Return a cluster of which a fault takes nothing from 60 s to 80 s; where there are `two`, another one before, from 30 s to 40 s."""
+    story = Story().phase(0.5, Phase.DEPLOYING).phase(1.0, Phase.STEADY).whole(3.0, "before")
+    for node in ("n1", "n2", "n3"):
+        story.node(0.5, node, f"web@{node[1]}")
+    kind = Traits(Loss.NOTHING, ("disk",))
+    if two:
+        story.fault("disk.slow", "n3", decided=30, in_force=30.1, healing=40, healed=41, traits=kind)
+    story.fault("disk.slow", "n2", decided=60, in_force=60.1, healing=80, healed=81, traits=kind, number=2 if two else 1)
+    return story.endures().phase(81.5, Phase.SETTLING).done(120)
+
+
+def _called(story: Story, failing: Failing) -> Story:
+    for number in range(464):
+        at = 2.0 + number / 4
+        story.get(at, "web@1", Outcome.FAIL if failing(at) else Outcome.OK, by="n1")
+    return story
+
+
+def _asked(story: Story, failing: Failing) -> Story:
+    for number in range(464):
+        at = 2.0 + number / 4
+        story.call(at, "probe", Call("ask", "q"), Outcome.FAIL if failing(at) else Outcome.OK, by="n1")
+    return story
+
+
+def _told(story: Story, failing: Failing) -> Story:
+    bad = [sum(failing(2.0 + second + tenth / 10) for tenth in range(10)) for second in range(116)]
+    return story.told_by("load", 2.0, 118.5, [(2.0 + at, 3.0 + at, Tally(10 - count, count)) for at, count in enumerate(bad)])
+
+
+PROMISES["availability"] = lambda share, gap: Availability("web", share, gap), _called
+PROMISES["probe"] = lambda share, gap: Probed("q", share, gap), _asked
+PROMISES["command"] = lambda share, gap: LoadServed("load", share, gap), _told
+
+
+@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(
+    ("failing", "verdict"),
+    [
+        (lambda at: at % 12 >= 6, UNKNOWN),  # for six seconds again and again, all along
+        (lambda at: at > 60 and at % 12 >= 6, BROKEN),
+        (lambda at: 5 <= at < 25 or 65 <= at < 75, UNKNOWN),
+        (lambda at: 5 <= at < 12 or 65 <= at < 90, BROKEN),  # far longer than before
+        (lambda at: 5 <= at < 7 or 65 <= at < 75, BROKEN),  # no longer than is allowed
+        (lambda at: 5 <= at < 25, HELD),
+    ],
+)
+def test_a_gap_that_was_as_long_before_anything_was_broken_is_made_by_no_fault(name: str, failing: Failing, verdict: Verdict) -> None:
+    """Whoever asks; what is longer than that by more than is allowed is."""
+    promise, told_as = PROMISES[name]
+    finding = promise(0.01, 5.0).check(told_as(faulted(), failing).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(("share", "gap"), [(0.9, 70.0), (0.01, 5.0)])
+def test_what_was_gone_for_a_while_before_anything_was_broken_is_no_faults_doing(name: str, share: float, gap: float) -> None:
+    """Whoever asks. What went only then is."""
+    promise, told_as = PROMISES[name]
+    before, since = (
+        promise(share, gap).check(told_as(faulted(), lambda at, first=first: first <= at < 110).history())  # type: ignore[misc]
+        for first in (50.0, 60.5)
+    )
+    assert before.verdict is UNKNOWN, before.summary
+    assert since.verdict is BROKEN, since.summary
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(110.0, UNKNOWN), (45.0, BROKEN)])
+def test_who_was_gone_before_anything_was_broken_convicts_only_once_it_was_back(back: float, verdict: Verdict) -> None:
+    """Whatever fault's time is judged: that another fault took it before convicts, and that it had been gone before both does not."""
+    for share, gap in ((0.9, 70.0), (0.01, 5.0)):
+        story = _called(faulted(two=True), lambda at: 20 <= at < back or 55 <= at < 110)
+        finding = Availability("web", share, gap, NAMES, ("f2",)).check(story.history())
+        assert finding.verdict is verdict, finding.summary
+
+
+def test_a_share_is_judged_without_those_who_were_gone_before_where_it_is_kept_by_the_others() -> None:
+    """One of two was gone from 50 s on: with it half of the calls go badly. What the other lacks breaks it all the same."""
+    for failing, verdict in ((lambda _: False, UNKNOWN), (lambda at: 70 <= at < 90, BROKEN)):
+        story = _called(faulted(), failing)
+        for number in range(464):
+            at = 2.05 + number / 4
+            story.get(at, "web@2", Outcome.FAIL if 50 <= at < 110 else Outcome.OK, by="n2")
+        finding = Availability("web", 0.9, 70.0).check(story.history())
+        assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("tally", "verdict"), [(Tally(5, 100), UNKNOWN), (Tally(500, 0), BROKEN), (Tally(450, 50), BROKEN), (Tally(0, 0), UNKNOWN)]
+)
+def test_a_line_that_goes_on_from_long_before_a_fault_says_little_of_just_before(tally: Tally, verdict: Verdict) -> None:
+    """Most of what failed in it may have failed by then."""
+    lines = [(2.0 + second, 3.0 + second, Tally(10, 0)) for second in range(8)]
+    lines += [(10.0, 65.0, tally), *((65.0 + second, 66.0 + second, Tally(0, 10)) for second in range(15))]
+    lines += [(80.0 + second, 81.0 + second, Tally(10, 0)) for second in range(38)]
+    finding = LoadServed("load", gap=5.0).check(faulted().told_by("load", 2.0, 118.5, lines).history())
     assert finding.verdict is verdict, finding.summary
