@@ -68,7 +68,7 @@ class UpdateApp:
             return
         wrong = [] if self.image or self.environment else ["nothing to change: give it an image, or an environment"]
         if self.image and (len(self.image) > origins.LONGEST or not _IMAGE.fullmatch(self.image)):
-            wrong.append(f"{self.image!r} is no image: {origins.EXPECTED}")
+            wrong.append(f"{origins.hidden(self.image)!r} is no image: {origins.EXPECTED}")
         wrong += [f"found {found}, expected {expected}" for _, found, expected in wrong_variables(self.environment)]
         if wrong:
             raise ValueError("; ".join(wrong))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from harness.core.values import HIDDEN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -21,7 +23,9 @@ def wrong_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, str, st
     """Yield what is wrong with variables: the name of each, what was found, and what was expected. No value is repeated."""
     for name, value in variables.items():
         if not _NAME.fullmatch(name):
-            yield name, f"{name[:64]!r}, which is no variable's name", "letters, digits and _ only, 128 at most, not starting with a digit"
+            bare = re.split("[=:]", name, maxsplit=1)[0]  # what follows is a value that slipped in
+            told = bare[:64] + (f"{name[len(bare)]}{HIDDEN}" if bare != name else "")
+            yield name, f"{told!r}, which is no variable's name", "letters, digits and _ only, 128 at most, not starting with a digit"
         elif name.startswith(OURS):
             yield name, f"the variable {name}, which is not an app's to be given", f"a name that begins with none of {', '.join(OURS)}"
         if not value.isprintable():

@@ -116,13 +116,12 @@ def problems(image: str, file: str, *, builds: bool, native: bool = False) -> It
     `builds` says whether nodes are ours to load images into (`contexts.builds_here`), `native` that the name stands in a definition of the user's.
     """
     if not builds:
-        if image.startswith((".", "/", origins.WITHOUT_TLS)):
-            hint = "nothing is loaded into hosts of somebody else: they have an image already, or pull it with their own Docker"
-            yield (
-                f"the image {origins.hidden(image)!r}, on hosts that are not ours",
-                "the name of an image, as the hosts' Docker knows it",
-                hint,
-            )
+        try:
+            origins.must_be_name(image)
+        except origins.NoOrigin as error:
+            what, _, hint = error.said
+            hint = hint or "nothing is loaded into hosts of somebody else: they have an image already, or pull it with their own Docker"
+            yield f"{what}, on hosts that are not ours", "the name of an image, as the hosts' Docker knows it", hint
         return
     try:
         found = wanted(image, file)

@@ -90,11 +90,11 @@ def origin(image: str) -> Origin:
     A name without a tag is that of a folder, so that a misspelt one is noticed at once, and so is ``web:2`` where there is a folder ``web``.
     """
     if not image or len(image) > LONGEST or not image.isprintable() or image != image.strip():
-        raise NoOrigin(f"the image {clipped(repr(image))}")
+        raise NoOrigin(f"the image {clipped(repr(hidden(image)))}")
     if image.startswith(("./", "../")):
         return _file(image)
     if image.startswith("/"):
-        raise NoOrigin(f"the image {image}", "a path from the scenario file's folder on, such as ./app.tar")
+        raise NoOrigin(f"the image {hidden(image)}", "a path from the scenario file's folder on, such as ./app.tar")
     if image.endswith(_PACKED) and ":" not in image and "@" not in image:
         raise NoOrigin(f"the image {image}", EXPECTED, f"the path of a file begins with ./ or ../: did you mean ./{image}?")
     if image.startswith("https://"):
@@ -106,6 +106,13 @@ def origin(image: str) -> Origin:
         found, expected, hint = contexts.absent(image)
         raise NoOrigin(found, f"{expected}, {_OTHERS}", hint or f"one of a registry has a tag: {image}:{USUAL_TAG}")
     return _name(image)
+
+
+def must_be_name(image: str) -> None:
+    """Raise `NoOrigin` for a text that is no name of an image as Docker reads it: that of a file, or one with a user and a password."""
+    if not image or len(image) > LONGEST or image.startswith((".", "/", WITHOUT_TLS)):
+        raise NoOrigin(f"the image {clipped(repr(hidden(image)))}")
+    _name(image)
 
 
 def _file(image: str) -> InFile:
@@ -136,9 +143,12 @@ def _name(image: str) -> InRegistry:
 
 
 def hidden(image: str) -> str:
-    """Return a name without what may be a password: whatever stands before an @ that no digest follows."""
-    before, at, behind = image.rpartition("@")
-    if not at or _DIGEST.fullmatch(behind):
+    """Return a name without what may be a password: whatever stands before an @ that no digest follows. Paths stay as they are."""
+    name, at, digest = image.rpartition("@")
+    if not at or not _DIGEST.fullmatch(digest):
+        name, at, digest = image, "", ""
+    before, user, behind = name.rpartition("@")
+    if not user or image.startswith(("./", "../")):
         return image
     scheme, between, _ = before.rpartition("://")
-    return f"{scheme}{between}***@{behind}"
+    return f"{scheme}{between}***@{behind}{at}{digest}"

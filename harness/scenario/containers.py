@@ -130,7 +130,8 @@ def environment_slips(given: Mapping[str, object]) -> Iterator[tuple[str, str, s
     """Yield what is wrong with the variables of an app in Python: the name of each, what was found, and what was expected."""
     for name, value in given.items():
         if not isinstance(value, str):
-            yield name, f"a value of {name} that is {shown(value)}", "text"  # type: ignore[arg-type]
+            what = shown(value) if value is None or isinstance(value, int | float) else type(value).__name__
+            yield name, f"a value of {name} that is {what}", "text"
     yield from wrong_variables({name: value for name, value in given.items() if isinstance(value, str)})
     if len(given) > MOST_VARIABLES:
         yield "", f"{len(given)} variables", f"{MOST_VARIABLES} at most"

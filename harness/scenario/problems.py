@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.naming import close, shown
+from harness.host import origins
 from harness.scenario import models
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
     value: Any = error["input"]
     context: Mapping[str, Any] = error.get("ctx", {})
     kind = error["type"]
-    found = shown(value)
+    if isinstance(value, str) and error["loc"][-1:] == ("image",):
+        value = origins.hidden(value)
+    found = "text" if isinstance(value, str) and error["loc"][-1:] == ("environment",) else shown(value)  # that of a variable, perhaps
     if kind == "value_error":
         said = str(context.get("error", ""))
         if said.startswith("found ") and ", expected " in said:

@@ -61,6 +61,38 @@ def test_variables_that_no_container_may_have_are_told_with_their_place(environm
     assert "geheim" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "environment", ["A=geheim", "[A=geheim]", "{A=geheim}", "{A:geheim}", "{'A: geheim': x}", "{A: {B: geheim}}", "{A: [geheim]}"]
+)
+def test_no_slip_in_an_environment_repeats_a_value(environment: str) -> None:
+    """What is told of it is in logs of others."""
+    with pytest.raises(BadInput) as caught:
+        loads(_file(environment), "s.yaml")
+    assert "geheim" not in str(caught.value)
+    update = f"{{do: app.update, with: {{app: web, environment: {environment}}}}}"
+    with pytest.raises(BadInput) as caught:
+        loads(_file("{A: x}").replace("steps: [", f"steps: [{update}, "), "s.yaml")
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image", ["me:geheim@host.example/app:1", "me:geheim!@host.example/app:1", f"me:geheim@host.example/app@sha256:{'a' * 64}"]
+)
+def test_no_slip_in_the_name_of_an_image_repeats_a_password(image: str) -> None:
+    """Neither where an app has it, nor where an action gives it, also where it is none by its letters."""
+    update = f"{{do: app.update, with: {{app: web, image: '{image}'}}}}"
+    for text in (
+        _file("{A: x}").replace("instances: 2", f"instances: 2, image: '{image}'"),
+        _file("{A: x}").replace("steps: [", f"steps: [{update}, "),
+    ):
+        with pytest.raises(BadInput) as caught:
+            loads(text, "s.yaml")
+        assert "geheim" not in str(caught.value)
+    with pytest.raises(BadInput) as caught:
+        spelling.must_be_cluster(3, [App("web", 2, image)])
+    assert "geheim" not in str(caught.value)
+
+
 def test_a_number_is_passed_on_as_the_file_spells_it() -> None:
     """A version 1.10 is not 1.1."""
     (app,) = loads(_file('{A: 1.10, B: 8080, C: -0, D: 1e3, E: "007", F: +5, G: .5}')).apps
@@ -148,7 +180,8 @@ def test_a_service_gives_any_value_as_swarm_reads_it_back(value: str) -> None:
         ((("WHALEFALL_HOST", "x"),), "the variable WHALEFALL_HOST"),
         ((("A", 1),), "a value of A that is 1; expected text"),
         ((("A", "a\nb"),), "more than a line"),
-        ("A", "environment 'A'; expected a mapping from variables"),
+        ((("A", b"a"),), "a value of A that is bytes; expected text"),
+        ("A", "environment text; expected a mapping from variables"),
     ],
 )
 def test_an_app_in_python_is_told_the_same(environment: Any, words: str) -> None:

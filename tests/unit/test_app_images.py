@@ -288,8 +288,15 @@ def test_hosts_of_somebody_else_are_loaded_nothing(tmp_path: Path) -> None:
         assert problems(asked, tmp_path, builds=False) == ""
     for asked in ("./app.tar", "../app.tar", "http://127.0.0.1:5000/web:1"):
         assert "on hosts that are not ours" in problems(asked, tmp_path, builds=False)
+
+
+def test_a_password_is_no_part_of_an_image_on_hosts_of_somebody_else_either(tmp_path: Path) -> None:
+    """A name that is taken stands in the plan and in the results, for others to read."""
     login = "me:secret@"
-    assert "secret" not in problems(f"http://{login}127.0.0.1:5000/web:1", tmp_path, builds=False)
+    for asked in (f"{login}registry.example/web:1", f"{login}registry.example/web@{DIGEST}", f"http://{login}127.0.0.1:5000/web:1"):
+        said = problems(asked, tmp_path, builds=False)
+        assert "on hosts that are not ours" in said
+        assert "secret" not in said
 
 
 def test_a_file_that_is_not_there_any_more_is_no_word_of_the_plan(tmp_path: Path) -> None:

@@ -84,14 +84,36 @@ def test_what_is_none_of_them_is_told_with_what_to_do(image: str, said: str) -> 
     assert len(str(caught.value)) < 2000
 
 
-@pytest.mark.parametrize(
-    "image", [f"http://{LOGIN}registry.example/web:1", f"{LOGIN}registry.example/web:1", f"https://{LOGIN}registry.example/web:1"]
-)
+LOGINS = [
+    f"{scheme}{LOGIN}registry.example/web{end}"
+    for scheme in ("", "http://", "https://", "/")
+    for end in (":1", f"@{DIGEST}", f":1@{DIGEST}", ":1 ")
+]
+"""Names with a password, which stands before a host whatever follows."""
+
+
+@pytest.mark.parametrize("image", [*LOGINS, "me:se!cret@registry.example/web:1", f"me:secret@more@registry.example/web@{DIGEST}"])
 def test_a_password_in_a_name_is_refused_and_not_repeated(image: str) -> None:
     """Who is logged in stands in skopeo's own file."""
-    with pytest.raises(NoOrigin) as caught:
-        origins.origin(image)
-    assert "secret" not in str(caught.value)
+    for refuse in (origins.origin, origins.must_be_name):
+        with pytest.raises(NoOrigin) as caught:
+            refuse(image)
+        assert "secret" not in str(caught.value)
+        assert "se!cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image", ["web", "web:2", "team/app", "registry.example:5000/team/app:2", f"nginx:1@{DIGEST}", DIGEST, DIGEST[7:19]]
+)
+def test_a_name_is_one_as_docker_reads_it(image: str) -> None:
+    """Whether or not there is a folder of that name; an image's id is one, too."""
+    origins.must_be_name(image)
+
+
+def test_what_is_hidden_is_a_password_alone() -> None:
+    """Neither a digest nor a path has one."""
+    for image in (f"nginx:1@{DIGEST}", "./a@b.tar", "nginx:1"):
+        assert origins.hidden(image) == image
 
 
 def test_a_folder_has_no_slash_in_its_name() -> None:
