@@ -13,6 +13,7 @@ from tests.unit.test_own_definitions import STACK, UNIT, stack, told, unit
 FINE = {
     "a comment with a semicolon": UNIT.replace("[Service]\n", "[Service]\n; said by the way\n# and so\n"),
     "a line of the length that fleet reads": UNIT.replace("Description=web", "Description=".ljust(unit_files.LONGEST_LINE, "x")),
+    "the ends of lines of Windows": UNIT.replace("\\\n", "").replace("\n", "\r\n"),
     "a pull that may fail": UNIT.replace("ExecStart=", "ExecStartPre=-/usr/bin/docker pull web\nExecStart="),
     "a rule that is off": UNIT + "Global=0\n",
     "the same in words": UNIT + "Global=no\nGlobal=off\nGlobal=n\nGlobal=f\n",
@@ -51,6 +52,14 @@ WRONG = {
     "a pull that may not fail": (UNIT.replace("ExecStart=", "ExecStartPre=/usr/bin/docker pull web\nExecStart="), "pull"),
     "one on every machine": (UNIT + "Global=true\n", "one on every machine"),
     "the same in another word": (UNIT + "Global=yes\n", "one on every machine"),
+    "a line that ends in its middle, to systemd": (
+        UNIT.replace("Description=web", "Description=web\rEnvironment=A=x"),
+        "a carriage return",
+    ),
+    "an environment with a quotation mark that is open": (
+        UNIT.replace("[Service]\n", '[Service]\nEnvironment="A=x\n'),
+        'a quotation mark " that is not closed',
+    ),
     "a continuation that ends at an empty line": (
         UNIT.replace("run --rm -it --name web-%i \\\n", "run --rm -it --name web-%i \\\n\n"),
         "without an image",

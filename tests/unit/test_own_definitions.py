@@ -701,6 +701,11 @@ SPELLED = [
     "--label x=-e KEY=geheim",
     "-e A=b \\\n# KEY=geheim\n -e KEY=geheim",
     "-e A=b \\\n\n -e KEY=geheim",
+    "-e A=b \\ \n -e KEY=geheim",
+    "-e A=b \\\r\n -e KEY=geheim",
+    "-e KEY\\x3dgeheim",
+    "-e KEY\\075geheim",
+    "-e KEY\\u003Dgeheim",
 ]
 """Ways to give a container a variable, each as systemd, or Docker, takes it, or as somebody slips."""
 
@@ -734,6 +739,15 @@ def test_no_spelling_of_a_variable_of_a_container_is_kept(said: str, head: str) 
         "; KEY: geheim",
         "ExecStart=/usr/bin/env KEY=geheim /usr/bin/docker run web",
         "ExecStop=/usr/bin/docker exec -e KEY=geheim web stop",
+        "Environment=A=b \\ \nKEY=geheim",
+        "Environment=A=b \\\r\n KEY=geheim\r",
+        "# A=b \\\r\ngeheim",
+        "Environment=KEY\\x3dgeheim",
+        "environment=KEY=geheim",
+        "UnsetEnvironment=KEY=geheim",
+        "SetCredential=key:geheim",
+        "SetCredential=key:\\\ngeheim",
+        "StandardInputText=geheim",
     ],
 )
 def test_no_spelling_of_a_units_own_variable_is_kept(said: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -30,8 +32,10 @@ _SHORT: Final = {"d": "--detach", "e": "--env", "l": "--label", "p": "--publish"
 """Short options that are asked for here, by their long names. All that are not switches take a value."""
 _PREFIXES: Final = "-@+!:"
 """What may stand before a command in a unit file."""
-_ESCAPES: Final = {"s": " ", "n": "\n", "t": "\t", "\n": " "}
-_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES: Final = {"s": " ", "n": "\n", "t": "\t", "\n": " ", "a": "\a", "b": "\b", "f": "\f", "r": "\r", "v": "\v"}
+_ESCAPED: Final = re.compile(
+    r"\\(?:x(?P<x>[0-9A-Fa-f]{2})|(?P<o>[0-7]{3})|u(?P<u>[0-9A-Fa-f]{4})|U(?P<U>[0-9A-Fa-f]{8})|(?P<one>.))", re.DOTALL
+)
 _BLANKS: Final = re.compile(r"(?:\s|\\\n)*")
 _PIECE: Final = re.compile(r"""(?P<plain>(?:[^\s\\"']|\\[^\n])+)|"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'""", re.DOTALL)
 """A part of a word: plain, or in quotation marks of either kind."""
@@ -103,12 +107,22 @@ def words(text: str) -> Iterator[Piece]:
         said, place = "", start
         while (piece := _PIECE.match(text, place)) is not None and piece.end() > place:
             quoted = piece["double"] if piece["double"] is not None else piece["single"]
-            said += _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), quoted if quoted is not None else piece["plain"])
+            said += _ESCAPED.sub(_unescaped, quoted if quoted is not None else piece["plain"])
             place = piece.end()
         if place < len(text) and text[place] in "\"'":
             raise ValueError(f"a quotation mark {text[place]} that is not closed")
         place = max(place, start + 1)  # a backslash at the very end
         yield Piece(said, start, place)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """Return the character that an escape stands for (systemd.syntax(7)); what stands for none stays as it is."""
+    if found["one"] is not None:
+        return _ESCAPES.get(found["one"], found["one"])
+    digits = next(filter(None, found.groups()))
+    number = int(digits, 8 if found["o"] else 16)
+    said = chr(number) if 0 < number <= sys.maxunicode else ""
+    return said if said and unicodedata.category(said) != "Cs" else found[0]
 
 
 def read(given: Sequence[Piece]) -> DockerRun:

@@ -92,6 +92,10 @@ def options(text: str, file: str) -> list[Written]:
     number = 0
     while number < len(lines):
         line, number = lines[number], number + 1
+        if "\r" in line.rstrip():
+            problems.append(
+                Problem(file, number, line.index("\r") + 1, "a carriage return", "none within a line: systemd ends the line there")
+            )
         if len(line.encode()) > unit_files.LONGEST_LINE:
             problems.append(
                 Problem(file, number, 1, f"a line of {len(line.encode())} bytes", f"{unit_files.LONGEST_LINE} at most, as fleet reads it")
@@ -283,6 +287,11 @@ class _Reading:
                 except ValueError as error:
                     self._add(each, None, str(error), "one more at the end of the text")
                     self._unread = True
+            elif (each.option.section, each.option.name) == ("Service", "Environment"):
+                try:
+                    list(docker_run.words(each.option.value))
+                except ValueError as error:
+                    self._add(each, None, str(error), "one more at the end of the text")
             elif (each.option.section, each.option.name, each.option.value) == ("Service", "Type", "oneshot"):
                 self._add(each, None, "Type=oneshot", "a service that runs for as long as its container does")
         return found

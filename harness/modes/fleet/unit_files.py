@@ -65,6 +65,8 @@ _ENV: Final = re.compile(r"--env=|-[A-Za-z]*e=?")
 _GLUED: Final = re.compile(r"(?:\\\n\S+)*")
 """What stands at the beginning of the next line where a word ends at the end of one: another word to systemd, and hardly to whoever wrote it."""
 _BARE: Final = re.compile(r"[^\s\"'\\]+")
+_SECRET: Final = frozenset({"setcredential", "setcredentialencrypted", "standardinputtext", "standardinputdata"})
+"""Settings, in lower case, whose value is what a service is told and nobody else."""
 
 
 class _Cut(NamedTuple):
@@ -78,15 +80,18 @@ class _Cut(NamedTuple):
 def hidden(text: str) -> str:
     """Return a unit file with `HIDDEN` in place of the value of each variable that it puts into an environment: its own, and its containers'.
 
-    Words are those that systemd reads. What cannot be split into words is hidden whole, and so is every comment. Too much may be hidden of what looks
-    like a variable and is none, and never too little.
+    So it does with credentials, and with what a service reads from its input. Words are those that systemd reads. What cannot be split into words is
+    hidden whole, and so is every comment. Too much may be hidden of what looks like a variable and is none, and never too little.
     """
     lines = text.split("\n")
     cuts = [*_of_comments(lines)]
-    # Readers differ on whether a line goes on behind a comment or an empty line: a value is hidden by either reading.
+    # Readers differ on whether a line goes on behind a comment or an empty line, and where blanks stand behind its backslash, as with the ends of
+    # lines of Windows: fleet takes those away, and then systemd goes on. A value is hidden by any reading.
+    trimmed = [*map(_with_backslash_last, lines)]
     for goes_on in (False, True):
-        for name, value, start in _settings(lines, goes_on=goes_on):
-            cuts += [_Cut(start + each.start, start + each.end, each.instead) for each in _of_setting(name, value)]
+        for read in (lines,) if trimmed == lines else (lines, trimmed):
+            for name, value, start in _settings(read, goes_on=goes_on):
+                cuts += [_Cut(start + each.start, start + each.end, each.instead) for each in _of_setting(name, value)]
     kept: list[str] = []
     place = 0
     for cut in sorted(cuts):
@@ -102,6 +107,12 @@ def _is_comment(line: str) -> bool:
     return line.lstrip()[:1] in {"#", ";"}
 
 
+def _with_backslash_last(line: str) -> str:
+    """Return a line, as long as it was, whose backslash at the end has no blanks behind it."""
+    bare = line.rstrip()
+    return f"{bare[:-1]}{line[len(bare) :]}\\" if bare.endswith("\\") else line
+
+
 def _of_comments(lines: Sequence[str]) -> Iterator[_Cut]:
     """Yield what is hidden of comments: all that stands behind their mark, and the lines that were meant to go on with one."""
     place = 0
@@ -111,7 +122,7 @@ def _of_comments(lines: Sequence[str]) -> Iterator[_Cut]:
         if (comment or continued) and (said := line.strip()[comment:].strip()):
             begin = line.index(said, line.index(line.strip()) + comment)
             yield _Cut(place + begin, place + begin + len(said), HIDDEN)
-        continued = (comment or continued) and (line.endswith("\\") or not line.strip())
+        continued = (comment or continued) and (line.rstrip().endswith("\\") or not line.strip())
         place += len(line) + 1
 
 
@@ -119,19 +130,20 @@ def _settings(lines: Sequence[str], *, goes_on: bool) -> Iterator[tuple[str, str
     """Yield each setting's name, its value as it stands there, and where that begins; with comments and empty lines within as blanks."""
     place = number = 0
     while number < len(lines):
-        begin, whole = place, lines[number]
-        continued = whole.endswith("\\") and not _is_comment(whole)
-        number, place = number + 1, place + len(whole) + 1
+        begin, parts = place, [lines[number]]
+        comment = _is_comment(lines[number])
+        continued = lines[number].endswith("\\") and not comment
+        number, place = number + 1, place + len(lines[number]) + 1
         while continued and number < len(lines):
             line = lines[number]
             between = not line.strip() or _is_comment(line)
             if between and not goes_on:
                 break
-            whole += "\n" + (" " * len(line) if between else line)
+            parts.append(" " * len(line) if between else line)
             continued = between or line.endswith("\\")
             number, place = number + 1, place + len(line) + 1
-        name, equals, value = whole.partition("=")
-        if equals and not _is_comment(whole):
+        name, equals, value = "\n".join(parts).partition("=")
+        if equals and not comment:
             yield name.strip(), value, begin + len(name) + 1
 
 
@@ -139,7 +151,10 @@ def _of_setting(name: str, value: str) -> Iterable[_Cut]:
     """Return what is hidden of the value of a setting; of one with a name of several words, which is a piece of something else, all."""
     if len(name.split()) > 1:
         return [_Cut(0, len(value), HIDDEN)]
-    return _of_words(value) if name == "Environment" else _of_command(value) if name.startswith("Exec") else ()
+    kind = name.lower()  # systemd takes no other spelling, and whoever wrote it had something to hide all the same
+    if kind in _SECRET:
+        return [_Cut(0, len(value), HIDDEN)]
+    return _of_words(value) if kind in {"environment", "unsetenvironment"} else _of_command(value) if kind.startswith("exec") else ()
 
 
 def _of_words(value: str) -> Iterator[_Cut]:
