@@ -758,7 +758,8 @@ def test_no_spelling_of_a_units_own_variable_is_kept(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ['"KEY=geheim"', "[{KEY: geheim}]", "[[KEY=geheim]]", "{KEY: [geheim]}", "\n      # B: geheim\n      KEY: x  # geheim"]
+    "said",
+    ['"KEY=geheim"', "[{KEY: geheim}]", "[[KEY=geheim]]", "{KEY: [geheim]}", "\n      # B: geheim\n      KEY: x  # geheim", "[KEY geheim]"],
 )
 @pytest.mark.parametrize("before", ["", "\ufeff"])
 def test_no_shape_of_an_environment_is_kept_of_a_stack(said: str, before: str) -> None:
@@ -767,6 +768,45 @@ def test_no_shape_of_an_environment_is_kept_of_a_stack(said: str, before: str) -
     assert "geheim" not in found
     assert "***" in found
     assert yaml.safe_load(found)["services"]["front"]["ports"] == [{"target": 80, "published": 8000, "mode": "host"}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<<: {environment: {KEY: geheim}}",
+        "build: {environment: [KEY=geheim]}",
+        "Environment: {KEY: geheim}",
+        "x-more: [{environment: KEY=geheim}]",
+    ],
+)
+def test_no_environment_is_kept_of_a_stack_wherever_it_stands(said: str) -> None:
+    """Docker lays some into a service, and refuses others later than this is kept."""
+    found = stacks.hidden(STACK.replace("    image: web\n", f"    image: web\n    {said}\n"))
+    assert "geheim" not in found
+    assert "***" in found
+
+
+@pytest.mark.parametrize("said", ["{KEY: ge$!heim}", "[KEY=geheim$]", "{KEY: 'ge$ heim$$'}", "{KEY: 'ge${heim}'}", "{KEY: ge$heim}"])
+def test_no_refusal_of_a_stack_repeats_a_value(said: str) -> None:
+    """What Docker cannot fill in is refused here: it repeats the value where it does so, in the middle of a run."""
+    with pytest.raises(BadInput) as caught:
+        stack(STACK.replace('{WHALEFALL_INSTANCE: "web@{{.Task.Slot}}"}', said))
+    assert "a dollar sign itself is $$" in str(caught.value)
+    assert "heim" not in str(caught.value)
+
+
+def test_a_dollar_sign_that_is_written_twice_is_a_value() -> None:
+    """So is none."""
+    assert stack(STACK.replace('{WHALEFALL_INSTANCE: "web@{{.Task.Slot}}"}', "{KEY: ge$$heim$$$$}")).image == "web"
+
+
+@pytest.mark.parametrize(
+    ("at", "more"), [("    image: web\n", "    <<: {stop_signal: SIGINT}\n"), ("    deploy:\n", "      <<: {replicas: 5}\n")]
+)
+def test_what_docker_would_lay_into_a_stack_is_refused(at: str, more: str) -> None:
+    """What follows from the file would not be what it says here."""
+    with pytest.raises(BadInput, match="<<, a mapping that Docker lays into this one; expected its keys themselves"):
+        stack(STACK.replace(at, at + more))
 
 
 def test_a_plan_keeps_the_file_and_none_of_its_secrets(folder: Path) -> None:

@@ -19,6 +19,7 @@ from harness.core.errors import BadInput, Problem
 from harness.core.figures import given
 from harness.core.naming import shown
 from harness.core.values import HIDDEN, NUMBER, App, Definition
+from harness.host import origins
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ _WIDEST: Final = 1000
 """Columns of a line of what is kept of a stack file, where it has a place to be broken at."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 _IMAGE: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
-_VARIABLE: Final = re.compile(r"(?<!\$)(?:\$\$)*(?P<whole>\$(?:\{?[A-Za-z_][A-Za-z0-9_]*|\{))")
+_VARIABLE: Final = re.compile(r"(?<!\$)(?:\$\$)*(?P<whole>\$(?:\{?[A-Za-z_][A-Za-z0-9_]*|\{|(?!\$)))")
+"""What Docker would fill in, or refuse: also a dollar sign that stands alone."""
+_MERGE: Final = "<<"
+"""A key under which YAML of before 2009 has keys of another mapping, which Docker's reader takes still."""
+_VARIABLES_NAME: Final = re.compile(r"[A-Za-z0-9_.-]*")
+_ENVIRONMENT: Final = "environment"
 _NUMBER: Final = re.compile(r"[0-9]{0,5}")
 _SHORT_PORT: Final = re.compile(r"(?:[0-9.]+:)?(?:[0-9-]*:)?[0-9-]+(?:/[a-z]+)?")
 _PINNED: Final = re.compile(r"\s*node\.hostname\s*==\s*([A-Za-z0-9._-]+)\s*")
@@ -189,6 +195,13 @@ class _Reading:
     def _note_variables(self, place: Place, value: Json) -> None:
         """Note what would be filled in from an environment: nobody has that where the file is submitted."""
         if isinstance(value, dict):
+            if _MERGE in value:
+                self._add(
+                    (*place, _MERGE),
+                    f"{_MERGE}, a mapping that Docker lays into this one",
+                    "its keys themselves, each written out",
+                    key=True,
+                )
             for key, each in value.items():
                 self._note_variables((*place, key), each)
         elif isinstance(value, list):
@@ -196,7 +209,14 @@ class _Reading:
                 self._note_variables((*place, number), each)
         elif isinstance(value, str) and (found := _VARIABLE.search(value)):
             hint = "where it is submitted nobody fills it in; a dollar sign itself is $$"
-            what = f"the variable {found['whole']}"
+            # Of a value of an environment nothing is repeated.
+            what = (
+                "a dollar sign alone"
+                if found["whole"] == "$"
+                else "a variable"
+                if _ENVIRONMENT in place
+                else f"the variable {found['whole']}"
+            )
             self.problems.append(self._doc.problem(place, what, "the value itself", hint, offset=found.start("whole")))
 
     def _note_files(self, body: Mapping[str, Json], key: str) -> None:
@@ -213,7 +233,9 @@ class _Reading:
             self._add(place, f"a service without an image{built}: it makes no container", "`image`", key=True)
             return ""
         if not isinstance(said, str) or not _IMAGE.fullmatch(said):
-            self._add((*place, "image"), f"the image {shown(said)}", "the name of an image")
+            self._add(
+                (*place, "image"), f"the image {shown(origins.hidden(said) if isinstance(said, str) else said)}", "the name of an image"
+            )
             return ""
         return said
 
@@ -320,15 +342,22 @@ class _Reading:
 
 
 def hidden(text: str) -> str:
-    """Return a stack file with `HIDDEN` in place of the value of each variable of its services' environments, and without comments.
+    """Return a stack file with `HIDDEN` in place of the value of each variable of every environment in it, and without comments.
 
-    Also what Docker itself would refuse is hidden: an environment of any shape. For text that has been read.
+    Also what Docker itself would refuse is hidden: an environment of any shape, at any place. For text that has been read.
     """
     root = document.composed(text)
-    for service in _under(root, "services"):
-        if isinstance(service, yaml.MappingNode):
-            service.value = [(key, _hidden(node) if key.value == "environment" else node) for key, node in service.value]
-    return "" if root is None else str(yaml.serialize(root, allow_unicode=True, width=_WIDEST))
+    return "" if root is None else str(yaml.serialize(_without_values(root), allow_unicode=True, width=_WIDEST))
+
+
+def _without_values(node: yaml.Node) -> yaml.Node:
+    """Return a node without the values of the environments in it."""
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(key, (_hidden if str(key.value).lower() == _ENVIRONMENT else _without_values)(value)) for key, value in node.value]
+        return yaml.MappingNode(node.tag, pairs, flow_style=node.flow_style)
+    if isinstance(node, yaml.SequenceNode):
+        return yaml.SequenceNode(node.tag, [_without_values(each) for each in node.value], flow_style=node.flow_style)
+    return node
 
 
 def _hidden(node: yaml.Node) -> yaml.Node:
@@ -338,17 +367,8 @@ def _hidden(node: yaml.Node) -> yaml.Node:
     if isinstance(node, yaml.SequenceNode):
         return yaml.SequenceNode(node.tag, [_hidden(each) for each in node.value], flow_style=node.flow_style)
     name, equals, _ = str(node.value).partition("=")
-    return _text_node(f"{name}={HIDDEN}") if equals else node
+    return _text_node(f"{name}={HIDDEN}") if equals else node if _VARIABLES_NAME.fullmatch(name) else _text_node(HIDDEN)
 
 
 def _text_node(text: str) -> yaml.Node:
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
-
-
-def _under(node: Any, name: str) -> list[Any]:
-    """Return the values of the mapping under a key of a mapping."""
-    return [value for key, found in _pairs(node) if key == name for _, value in _pairs(found)]
-
-
-def _pairs(node: Any) -> list[tuple[str, Any]]:
-    return [(str(key.value), value) for key, value in node.value] if isinstance(node, yaml.MappingNode) else []
