@@ -277,19 +277,24 @@ def _paused(
 ) -> Point:
     """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along.
 
-    What of the `pauses` is allowed for the sake of an election is not in `marks`, and is told beside it. `before` is the longest one before anything
-    was broken: what is too long by no more than that is not the fault's.
+    What of the `pauses` is allowed for the sake of an election is not in `marks`; where it comes first, it counts for the limit as for the figure.
+    `before` is the longest one before anything was broken: what is too long by no more than that is not the fault's.
     """
     gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
     tried = _tried_through(history, gaps, writes)
     longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
-    text = (
-        f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"
-    )
+    # The first figure is the one that the limit is for: with what an election was allowed before it, where that was judged no pause.
     around = [each for each in pauses if each.start <= longest.start and longest.end <= each.end]
     in_all = max((longest, *around), key=lambda each: each.length)
-    if in_all.length > longest.length + MOMENT * election:
-        text += f", and none for {lasted(in_all.length)} in all, from {at(in_all.start)} on"
+    long_before = longest.start - in_all.start > MOMENT * election and any(longest.start == each[0] for each in marks)
+    shown = Interval(in_all.start if long_before else longest.start, longest.end)
+    limit = f"at most {given(election)}"
+    if long_before:
+        most = lasted(longest.start - shown.start + election)
+        limit = f"at most {most}: until {at(longest.start)} for an election, and {given(election)} more for the next write"
+    text = f"no write was acknowledged for {lasted(shown.length)} from {at(shown.start)} while {_fault(band)} ({limit})"
+    if in_all.length - shown.length > MOMENT * election:
+        text += f"; with the time beside it that is not judged the pause was {lasted(in_all.length)}, from {at(in_all.start)}"
     if tried.length <= election:
         few = f"writes were tried for {lasted(tried.length)} of it at most"
         return unknown(f"{text}; but {_missing(history, longest) or few}", *band.entries)
