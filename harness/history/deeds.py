@@ -162,6 +162,21 @@ def renewed(every: Sequence[Deed], end: float) -> dict[str, list[Interval]]:
     return _lasted(every, end, lambda each: dict.fromkeys(renews(each), math.inf), renews)
 
 
+def taken(every: Sequence[Deed], instance: str, node: str, end: float) -> list[Interval]:
+    """Return when actions that surely were done took an instance from a node: what was seen to stop there then stopped by them.
+
+    What is over only when the instance runs again took it before that; what else takes one may be seen to have done so a little later.
+    """
+    app, number = app_of(instance), number_of(instance) or 0
+    sure = [each for each in every if each.outcome is Outcome.OK]
+    found = [Interval(each.begun, each.over(end)) for each in sure if app in each.effect.renews]
+    for each in sure:
+        emptied = node in each.targets and (each.effect.moves or not {*STARTING}.isdisjoint(each.effect.stops))
+        if emptied or number > each.effect.runs.get(app, number):
+            found.append(Interval(each.begun, each.over(end) + OLD))
+    return found
+
+
 def upset(every: Sequence[Deed], end: float, *apps: str) -> list[Interval]:
     """Return when actions kept a cluster, or one of these apps, from what it promises, or may have.
 

@@ -10,7 +10,7 @@ from harness.core.values import Loss
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
-from harness.history.deeds import Wanted, deeds
+from harness.history.deeds import Wanted, deeds, taken
 from harness.history.events import ApiSeen, History
 from harness.history.intervals import Interval, Span, Stay, common, never_seen, node_spans, stays, without
 from harness.history.losses import AT_ONCE, Displaced
@@ -44,7 +44,7 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     `AT_ONCE` after that, when it stopped. Where what was lost may come back in place, so may the work: then its next start counts on whatever node
     it is. A fault that never came into force takes only what is seen to stop. What comes back only after a later fault took it away again belongs to
     that one; a second fault on a node that is lost already takes nothing away a second time, and what comes back then came back after both.
-    What an action says need not run is not lost.
+    What an action says need not run is not lost; nor is what an action stopped, while there was no fault but one that takes nothing away by itself.
 
     Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
     healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
@@ -65,11 +65,13 @@ def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]
         visits.setdefault(stay.instance, []).append(stay)
     bands = sorted(fault_bands(history), key=lambda band: band.begins)
     absence = Absence.of(history, voters)
-    wanted = Wanted.of(deeds(history))
+    every = deeds(history)
+    wanted = Wanted.of(every)
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
         due = wanted.due(instance, history.end)
-        losses = [loss for band in bands if (loss := _loss(visited, band, bands, absence, spans, history.end))]
+        own = {node: taken(every, instance, node, history.end) for node in spans}
+        losses = [loss for band in bands if (loss := _loss(visited, band, bands, absence, spans, own, history.end))]
         losses = [loss for loss in losses if due is None or any(each.holds(loss.band.begins) for each in due)]
         for number, loss in enumerate(losses):
             band, home = loss.band, loss.home
@@ -123,9 +125,15 @@ class _Loss:
 
 
 def _loss(
-    visited: Sequence[Stay], band: Band, bands: Sequence[Band], absence: Absence, spans: Mapping[str, Sequence[Span]], end: float
+    visited: Sequence[Stay],
+    band: Band,
+    bands: Sequence[Band],
+    absence: Absence,
+    spans: Mapping[str, Sequence[Span]],
+    own: Mapping[str, Sequence[Interval]],
+    end: float,
 ) -> _Loss | None:
-    """Return what a fault took of an instance, or None where it took nothing.
+    """Return what a fault took of an instance, or None where it took nothing. `own` is when actions of the run took it from each node.
 
     Who is cut off, or off, already has nothing left to be taken. What stops, or starts elsewhere, counts for the last fault on its node that takes
     anything: one that went on there before, and left it running, did not take it.
@@ -151,6 +159,8 @@ def _loss(
     over = _answerable(band, hit.node, bands, end)
     since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
     holes = without([since], [stay.interval for stay in visited if stay.node == hit.node])
+    if band.traits.loses is Loss.NOTHING:
+        holes = [each for each in holes if not any(part.holds(each.start) for part in own.get(hit.node, ()))]
     goes = band.traits.loses is not Loss.NOTHING and not band.traits.in_place  # for good: its work may be moved before it is seen to stop
     moved = (
         goes

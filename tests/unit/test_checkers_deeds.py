@@ -405,6 +405,37 @@ def test_what_need_not_run_is_not_lost() -> None:
     assert Rescheduled("web", within=30).check(_lost(back=None).done(100).history()).verdict is Verdict.BROKEN
 
 
+@pytest.mark.parametrize(
+    ("name", "targets", "effect"),
+    [
+        ("app.update", "", Effect(renews=("web",), alters=("web",))),
+        ("app.scale", "", Effect({"web": 1})),
+        ("node.drain", "n2", Effect(moves=True)),
+        ("service.restart", "n2", Effect(stops=("docker",), starts=("docker",))),
+    ],
+)
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.FAIL])
+def test_what_an_action_stopped_is_not_lost_to_a_fault_that_takes_nothing_away(
+    name: str, targets: str, effect: Effect, outcome: Outcome
+) -> None:
+    """Of one that surely was done, and where and while it was: what stops later, elsewhere, or though it was not done, was lost."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").watched(99, NODES)
+    story.fault("disk.slow", "n1 n2", decided=20, in_force=20, healing=90, healed=91, traits=Traits(Loss.NOTHING))
+    story.action(30, 38, name, targets, effect=effect, was={"web": 2} if effect.runs else None, outcome=outcome)
+    story.node(32, "n2").node(37, "n2", "web@2").node(60, "n1").node(70, "n1", "web@1")
+    lost = {one.instance: one.at for one in displaced(story.done(100).history())}
+    assert lost == ({"web@1": 60.0} if outcome is Outcome.OK else {"web@1": 60.0, "web@2": 32.0})
+
+
+@pytest.mark.parametrize("when", [12, 45])
+def test_what_stopped_before_or_after_an_action_was_lost(when: int) -> None:
+    """The action has a time of its own."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1").node(0, "n2", "web@2").node(0, "n3").watched(99, NODES)
+    story.fault("disk.slow", "n2", decided=10, in_force=10, healing=90, healed=91, traits=Traits(Loss.NOTHING))
+    story.action(30, 38, "app.restart", effect=Effect(renews=("web",))).node(when, "n2").node(when + 5, "n2", "web@2")
+    assert [one.at for one in displaced(story.done(100).history())] == [when]
+
+
 def test_an_instance_that_came_by_an_action_can_be_lost() -> None:
     """As any other, from then on."""
     story = _lost(back=60).node(16, "n2", "web@2", "web@3").node(30, "n4", "web@3")
