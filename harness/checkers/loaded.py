@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -22,7 +21,7 @@ from harness.core.values import NO_PROGRAM
 from harness.history.bands import fault_bands
 from harness.history.calls import COMMAND, not_made, ops, untold
 from harness.history.intervals import Interval, common, neat
-from harness.history.loads import RUN, SLOT, CountedCalls, Load, Tally, loads
+from harness.history.loads import RUN, SLOT, CountedCalls, Failing, Load, Tally, loads
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -322,22 +321,11 @@ def _open(pieces: Sequence[CountedCalls], window: Window, allowed: float, who: s
 
 
 def _sure(pieces: Sequence[CountedCalls], window: Interval, unseen: Sequence[Interval]) -> list[Interval]:
-    """Return the times of which lines tell without a break that calls were made, and that none went well, but for what was `unseen`.
-
-    Each is from the first of those calls to the last, as if those of a line lay evenly in its time: a line of one says nothing of how long.
-    """
+    """Return the times in which surely no call went well (`Failing`), but for what was `unseen`."""
     found: list[Interval] = []
-    first: float | None = None
-    before = -math.inf
+    failing = Failing()
     for each in pieces:
-        if each.start > before + SLOT:  # something that it told is missing
-            first = None
-        before = each.end
-        if each.tally.ok or not each.tally.failed or common([Interval(each.start, each.end)], unseen):
-            first = None
-            continue
-        step = (each.end - each.start) / each.tally.failed
-        first = each.start + step if first is None else first
-        start, end = max(window.start, first), min(window.end, each.end - step) - SLOT
-        found += [Interval(start, end)] if end > start else []
+        if failing.hear(each, seen=not common([Interval(each.start, each.end)], unseen)) and failing.first is not None:
+            start, end = max(window.start, failing.first), min(window.end, failing.last) - SLOT
+            found += [Interval(start, end)] if end > start else []
     return found

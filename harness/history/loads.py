@@ -83,6 +83,34 @@ class CountedCalls:
     entry: int
 
 
+@dataclass(slots=True)
+class Failing:
+    """Since when lines tell without a break that calls are made, and that none goes well: the one reading of that, for judges and for reports.
+
+    It is from the first of those calls to the last, as if those of a line lay evenly in its time: a line of one says nothing of how long.
+    """
+
+    first: float | None = None
+    last: float = -math.inf
+    _told: float = -math.inf  # until when the line before tells
+
+    def hear(self, each: CountedCalls, *, seen: bool = True) -> bool:
+        """Take in the next line; return whether there is an outage at its end. What was not `seen` breaks one off."""
+        missing, self._told = each.start > self._told + SLOT, each.end
+        if each.tally.ok or not each.tally.failed or not seen:
+            self.first = None
+            return False
+        step = (each.end - each.start) / each.tally.failed
+        self.first = each.start + step if missing or self.first is None else self.first
+        self.last = each.end - step
+        return True
+
+    @property
+    def seconds(self) -> float:
+        """For how long it surely lasted by now; 0 where there is none."""
+        return 0.0 if self.first is None else max(0.0, self.last - SLOT - self.first)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """One such command in a run."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from harness.core.values import Outcome
+from harness.history.loads import Failing
 
 RATE_OVER = 5.0
 """Seconds over which the rate of calls is taken."""
@@ -36,6 +37,7 @@ class Calls:
     told: bool = False  # the gap that goes on now was told as a moment
     last_gap: float = 0.0  # length of the latest gap that was told and is over
     longest_gap: float = 0.0
+    failing: Failing | None = None  # of calls that are told of in lines: what they surely tell
     began: deque[float] = field(default_factory=lambda: deque(maxlen=500))
 
     def rate(self, now: float) -> float:
@@ -45,6 +47,8 @@ class Calls:
 
     def gap(self, now: float) -> float:
         """Seconds without a good answer at this moment; 0 while none has gone wrong since the last good one."""
+        if self.failing is not None:
+            return self.failing.seconds
         since = self.last_ok if self.last_ok is not None else self.first
         return now - since if self.troubled and since is not None else 0.0
 

@@ -33,7 +33,7 @@ from harness.history.events import (
     PhaseBegan,
     Wholeness,
 )
-from harness.history.loads import RUN, Tally, told
+from harness.history.loads import RUN, CountedCalls, Failing, Tally, told
 from harness.history.reigns import Leadership
 from harness.reports.lanes import Bar, Calls, Disagreement
 from harness.reports.moments import DIFFERED, UNANSWERED, UNREACHED, Flap, Moment
@@ -120,6 +120,7 @@ class Narrative:
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
         self._commands: dict[int, str] = {}  # call → the name of the command of the user's own that it runs
+        self._since: dict[str, float] = {}  # lane of such a command → since when its next line tells
         self._said: dict[str, Disagreement] = {}
         self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
@@ -384,6 +385,8 @@ class Narrative:
                 lane = READING_BACK
             self._ops[event.op] = lane
             calls = self._lane(lane)
+            if event.workload == COMMAND:
+                self._since[lane] = time
             calls.began.append(time)
             calls.first = time if calls.first is None else calls.first
 
@@ -391,12 +394,16 @@ class Narrative:
         if not isinstance(event, Answered):
             return
         if (name := self._commands.pop(event.op, None)) is not None:
-            how = f" ({event.error})" if event.error else " with status 0" if event.outcome is Outcome.OK else ""
+            how = f" ({event.error})" if event.error else f" with status {brief(event.value)}" if event.value else ""
             yield Moment(time, f"the command {name} ended{how}", "bad" if event.outcome is Outcome.FAIL else "quiet")
             return
         lane = self._ops.pop(event.op, event.workload)
         calls = self._lane(lane)
         counts = _answers(event)
+        gap = calls.gap(time)
+        if event.workload == COMMAND and (tally := told(event.value)) is not None:
+            calls.failing = calls.failing or Failing()
+            calls.failing.hear(CountedCalls(self._since.get(lane, time), time, tally, self._index))
         if not counts:
             return  # it told of no calls
         for outcome, count in counts.items():
@@ -405,7 +412,6 @@ class Narrative:
         if self.keep:
             calls.answers += [(time, outcome) for outcome in counts]
         if event.outcome is Outcome.OK:
-            gap = calls.gap(time)
             if gap >= NOTABLE:
                 calls.last_gap = gap
                 calls.longest_gap = max(calls.longest_gap, gap)
@@ -422,7 +428,8 @@ class Narrative:
         calls.troubled = True
         if calls.gap(time) >= NOTABLE and not calls.told:
             calls.told = True
-            since = f"since {at(calls.last_ok)}" if calls.last_ok is not None else f"yet, called since {at(calls.first)}"
+            good = calls.last_ok if calls.failing is None or calls.last_ok is None else calls.failing.first
+            since = f"since {at(good)}" if good is not None else f"yet, called since {at(calls.first)}"
             yield Moment(time, f"{lane}: no good answer {since} ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED))
 
     def _checked(self, time: float, event: Event) -> Iterable[Moment]:

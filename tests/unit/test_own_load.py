@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -816,6 +817,25 @@ def test_each_command_has_a_line_of_its_own_in_the_timeline() -> None:
     assert any(each.startswith("the command load ended") for each in said)
     calls = timeline.reading.calls["command load"]
     assert (calls.counts[Outcome.OK], calls.counts[Outcome.FAIL]) == (500, 80)
+
+
+@pytest.mark.parametrize(
+    "bad", [((20, 28, (0, 10)),), ((20, 27.9, (0, 1)),), ((20, 31, (0, 10)), (24, 25, (10, 0)))], ids=["ten a line", "one a line", "twice"]
+)
+def test_one_outage_of_a_command_has_one_figure_in_findings_and_in_reports(bad: tuple[tuple[float, float, tuple[int, int]], ...]) -> None:
+    """What lines surely tell: from the first call that did not go well to the last, and not from one line to another."""
+
+    def counts(time: float) -> tuple[int, int]:
+        return next((said for start, end, said in reversed(bad) if start < time <= end), (10, 0))
+
+    history = told(counts, end=60.0, status=3)
+    finding = LoadServed("load", gap=2.0).check(history)
+    said = [moment.what for moment in Timeline(history, ()).moments]
+    outages = re.findall(r"no call of the command load went well for ([0-9.]+ s) from ([0-9.]+ s)", finding.summary)
+    assert outages
+    assert {f"command load: a good answer again, after {length} without one" for length, _ in outages} <= {*said}
+    assert all(any(f"command load: no good answer since {since}" in each for each in said) for _, since in outages)
+    assert any("the command load ended with status 3" in each for each in said)
 
 
 def test_what_stands_in_a_history_is_read_whatever_it_is() -> None:
