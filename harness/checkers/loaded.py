@@ -51,7 +51,7 @@ class LoadServed:
     called: Annotated[str, Field(alias="name", description="the name of a command among the workloads")]
     share: Share | None = None
     gap: Duration | None = None
-    status: Annotated[int | None, Field(ge=0, le=255, description="the exit status with which it must end by itself, such as 0")] = None
+    status: Annotated[int | None, Field(ge=0, le=255, description="the exit status, 0 to 255, with which it must end by itself")] = None
     expected: Expected = field(default_factory=Expected)
     during: Names = ()
     outside: Names = ()

@@ -39,7 +39,10 @@ def about(seconds: float) -> str:
 
 
 def share(part: float, promised: float | None = None) -> str:
-    """Say a share: as it was chosen, ``99%``; or measured, ``98.6%``, with digits that tell it from what was `promised`, and from all."""
+    """Say a share: one that was chosen, ``99%`` or ``99.95%``; or measured, ``98.6%``, so that it differs from what was `promised`, and from all.
+
+    With five decimals at most.
+    """
     for digits in range(promised is not None, DIGITS):
         text = f"{part:.{digits}%}"
         shown = float(text[:-1]) / 100.0

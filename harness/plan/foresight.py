@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.checkers import Availability, Conflicts
+from harness.checkers.mandate import REGISTER
 from harness.checkers.usual import FEWEST
 from harness.core import targets
 from harness.core.figures import given
@@ -16,8 +17,9 @@ from harness.core.traits import budget_key, budget_keys, for_work
 from harness.core.units import counted
 from harness.core.values import Loss, Who
 from harness.history.awaits import STEADY
-from harness.history.calls import PROBE
+from harness.history.calls import COMMAND, PROBE
 from harness.history.intervals import app_of
+from harness.history.loads import SLOT
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, faults_made, flat, most
@@ -68,6 +70,7 @@ def warnings(made: Plan) -> list[str]:
         *_seldom_asked(made),
         *_never_seen(made),
         *_windows_too_short(made),
+        *_called_amiss(made),
     ]
     said += [*_never_whole(made), *_scaled(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
@@ -195,14 +198,42 @@ def _seldom_asked(made: Plan) -> list[str]:
 
 
 def _never_seen(made: Plan) -> list[str]:
-    """Say which probe is asked so seldom that even two answers of yes in a row stand further apart than was promised."""
-    every = {each.called: each.every for each in made.workloads if isinstance(each, Probe)}
-    return [
-        f"the probe {each.called} is asked only every {given(every[each.called])}, and a gap of {given(each.gap)} was promised: nobody can see "
-        "that it was kept, so it will be unknown; ask more often"
-        for each in _promises(made, PROBE)
-        if each.gap <= every.get(each.called, 0.0)
-    ]
+    """Say whose answers are so rare that even two good ones in a row stand further apart than was promised."""
+    every = {(PROBE, each.called): each.every for each in made.workloads if isinstance(each, Probe)}
+    pace = briefing.paces(made.apps, made.workloads)
+    said = []
+    for each in (promise for name in (PROBE, COMMAND, Availability.name) for promise in _promises(made, name) if promise.gap is not None):
+        who, seconds, more = (
+            f"the probe {getattr(each, 'called', '')} is asked",
+            every.get((PROBE, getattr(each, "called", "")), 0.0),
+            "ask",
+        )
+        if each.name == COMMAND:
+            who, seconds, more = f"what the command {each.called} tells is gathered", SLOT, ""
+        elif each.name != PROBE:
+            slowest = max((name for name in pace if app_of(name) == each.app), key=lambda name: pace[name], default="")
+            who, seconds, more = f"{slowest} is called", pace.get(slowest, 0.0), "call"
+        if each.gap <= seconds:
+            never = f"nobody can see that it was kept, so it will {'be unknown' if each.name == PROBE else 'not be held'}"
+            said.append(
+                f"{who} only every {given(round(seconds, 3))}, and a gap of {given(each.gap)} was promised: {never}; "
+                f"{f'{more} more often' if more else 'allow a longer gap'}"
+            )
+    return said
+
+
+def _called_amiss(made: Plan) -> list[str]:
+    """Say which workloads call instances that there never are, and which stand twice."""
+    said = []
+    most_of = {app.name: most(app, made.steps) for app in made.apps}
+    for each in made.workloads:
+        asked, app = getattr(each, "instances", 0), getattr(each, "app", "")
+        if asked > (there := most_of.get(app, 0)) > 0:
+            said.append(f"{each.name} is to call {counted(asked, 'instance')} of {app}, which has {there} at most: those are called")
+    for number, each in enumerate(made.workloads):
+        if each in made.workloads[:number] or (each.name == REGISTER and any(one.name == REGISTER for one in made.workloads[:number])):
+            said.append(f"the workload {each.name} stands there twice: promises count the calls of both")
+    return said
 
 
 def _windows_too_short(made: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from harness.core.looks import ADDRESS, address
 from harness.core.naming import article, close, shown
+from harness.core.units import counted
 from harness.document import MODE
 from harness.scenario import models
 from harness.steps import Check
@@ -48,7 +49,7 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
         if key not in valid_names:
             found = f"an unknown property {key!r} of {article(subject)}"
             reading.add((*place, key), found, f"one of {', '.join(valid_names)}", close(key, [*valid_names, "on", "when"]), key=True)
-        elif not isinstance(value, _kind(key)) or (_kind(key) is int and (isinstance(value, bool) or int(value) < 0)):
+        elif not _fits(key, value):
             _note_value(reading, subject, key, value, (*place, key))
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
@@ -62,6 +63,13 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
     return Check(subject, name, expect, part.on, tuple(part.when))
 
 
+def _fits(key: str, value: Json) -> bool:
+    """Say whether something can have that value of a property."""
+    if isinstance(value, str) and key in models.DIGESTS:
+        return re.fullmatch(f"[0-9a-f]{{{models.DIGESTS[key]}}}", value) is not None
+    return isinstance(value, _kind(key)) and (_kind(key) is not int or (not isinstance(value, bool) and int(str(value)) >= 0))
+
+
 def _note_value(reading: Draft, subject: str, key: str, value: Json, place: Place) -> None:
     """Say what a property's value is to be."""
     expected = MODE if key == "mode" else f"{_EXPECTED[_kind(key)]}, as {key} of {article(subject)} is"
@@ -69,6 +77,9 @@ def _note_value(reading: Draft, subject: str, key: str, value: Json, place: Plac
     hint = "without quotes around it: in them it is text" if quoted else ""
     if key == "mode" and (match := re.fullmatch("0[oO]?([0-7]{3,4})", str(value))):
         hint = f"did you mean 0{match[1]}?"
+    if key in models.DIGESTS and isinstance(value, str):
+        expected = f"{models.DIGESTS[key]} hexadecimal digits in lower case, as `{key}` prints them"
+        hint = f"those are {counted(len(value), 'character')}" if len(value) != models.DIGESTS[key] else ""
     reading.add(place, shown(value), expected, hint)
 
 

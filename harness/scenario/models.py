@@ -37,6 +37,8 @@ PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
 NUMBERS: Final = frozenset({"count", "uid", "gid", "mode", "size"})
 TEXTS: Final = frozenset({"user", "group", "name", "driver", "linked_to", "contains", "content_string", "md5sum", "sha256sum"})
 """Properties that are whole numbers, and those that are text; all others are true or false."""
+DIGESTS: Final[Mapping[str, int]] = {"md5sum": 32, "sha256sum": 64}
+"""Properties that are checksums, each with how many digits it has."""
 
 REPLACED: Final = ("apps", "workloads", "probes", "steps", "settle", "checks", "promises", "control")
 """Keys of a file that a block in `but` may replace whole, beside the cluster's profile and timers."""

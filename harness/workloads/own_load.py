@@ -33,7 +33,8 @@ class OwnLoad:
     """A command of your own, as a load generator, goes on during the whole run: on this machine (`here`), or on a node, as root, by `sh -c`.
 
     It is begun before the cluster must be steady, never again, and ended after settling (on this machine by SIGTERM, 3 s before SIGKILL). A line that
-    is a JSON object with `ok`, `failed` or both tells how many calls went well, and how many did not, since the line before. All lines are kept.
+    is a JSON object with `ok`, `failed` or both tells how many calls went well, and how many did not, since the line before. The first MiB and
+    the last 64 KiB of what it says are kept.
     """
 
     called: Called

@@ -416,6 +416,46 @@ def test_a_plan_warns_of_a_container_that_is_nearly_an_app(container: str, hint:
     assert said == ([f"check container wbe is_running: no app or instance is called wbe; {hint}"] if hint else [])
 
 
+AMISS: dict[str, tuple[str, str]] = {
+    # workloads and promises, what is said
+    "a gap that is shorter than what a command tells": (
+        "workloads: [{command: {name: load, run: x}}], promises: [{command: {name: load, gap: 0s}}]",
+        (
+            "what the command load tells is gathered only every 0.25 s, and a gap of 0 s was promised: nobody can see that it was kept, so it will "
+            "not be held; allow a longer gap"
+        ),
+    ),
+    "a gap that is longer": ("workloads: [{command: {name: load, run: x}}], promises: [{command: {name: load, gap: 300ms}}]", ""),
+    "no gap at all": ("workloads: [{command: {name: load, run: x}}], promises: [{command: {name: load, share: 90%}}]", ""),
+    "a gap that is shorter than from one call to the next": (
+        "workloads: [{http: {app: web, rate: 4/s}}], promises: [{availability: {app: web, share: 50%, gap: 500ms}}]",
+        "web@1 is called only every 0.5 s, and a gap of 0.5 s was promised: nobody can see that it was kept, so it will not be held; call more often",
+    ),
+    "calls of instances that there never are": (
+        "workloads: [{http: {app: web, instances: 5}}], promises: [conflicts]",
+        "http is to call 5 instances of web, which has 2 at most: those are called",
+    ),
+    "as many calls as there are instances": ("workloads: [{http: {app: web, instances: 2}}], promises: [conflicts]", ""),
+    "a workload twice": (
+        "workloads: [{http: {app: web}}, {http: {app: web}}], promises: [conflicts]",
+        "the workload http stands there twice: promises count the calls of both",
+    ),
+    "a register twice": (
+        "workloads: [{register: {rate: 5/s}}, {register: {rate: 6/s}}], promises: [conflicts]",
+        "the workload register stands there twice: promises count the calls of both",
+    ),
+    "another app": ("workloads: [{http: {app: web}}, {http: {app: web, rate: 5/s}}], promises: [conflicts]", ""),
+}
+
+
+@pytest.mark.parametrize("case", AMISS)
+def test_a_plan_warns_of_workloads_by_which_nothing_can_be_held(case: str) -> None:
+    """Of gaps that no call, and no line, can show to have been kept; of calls to nobody, and of calls that count twice."""
+    text, said = AMISS[case]
+    head = "{scenario: x, why: y, cluster: {nodes: 3}, apps: [{name: web, instances: 2}], steps: [{fault: node.kill, on: any, hold: 9s}], "
+    assert [each for each in warnings(made(f"{head}{text}}}")) if "only every" in each or "call" in each] == ([said] if said else [])
+
+
 WARNINGS: dict[str, tuple[str, str, str]] = {
     # apps, step, what is said
     "more instances than nodes": (

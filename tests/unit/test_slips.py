@@ -143,6 +143,17 @@ ASTRAY = {
         {"checks": [{"service": "docker", "process": "x", "is_running": True}]},
         ["service and process; expected a check of exactly one service, process, socket, file, container, image, network, volume"],
     ),
+    "a checksum of too few digits": (
+        {"checks": [{"file": "/x", "sha256sum": "abc"}, {"file": "/x", "md5sum": "A" * 32}]},
+        [
+            "'abc'; expected 64 hexadecimal digits in lower case, as `sha256sum` prints them; those are 3 characters",
+            f"'{'A' * 32}'; expected 32 hexadecimal digits in lower case, as `md5sum` prints them",
+        ],
+    ),
+    "a status that no process has": (
+        {"workloads": [{"command": {"name": "load", "run": "x"}}], "promises": [{"command": {"name": "load", "status": 300}}]},
+        ["300; expected the exit status, 0 to 255, with which it must end by itself"],
+    ),
     "a checker that judges nothing": (
         {"control": {"verdict": "broken", "because": "writes"}},
         [
