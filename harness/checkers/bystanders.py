@@ -12,6 +12,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.troubles import died, endurance
+from harness.checkers.usual import stopped_by_itself
 from harness.checkers.windows import Windows
 from harness.core.figures import at, lasted
 from harness.core.units import Names
@@ -64,11 +65,11 @@ class Bystanders:
     large one. Hit are a fault's targets and whoever it cuts off, from its decision until a recovery after it was mended; what ran there is a
     bystander of those before, and what runs there of those after. What comes to such a node later counts from the next fault on, as does what an
     action took away and another asked for again. What an action takes away is not the cluster's doing, nor need be what stops while a fault made on
-    this machine is there, which hits no node and may be felt on any. Unknown where nothing ran on a node that
-    no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's
-    timers stand. So is what stopped where faults that hit others left it no majority, all of them together, or a recovery after that; and what was
-    seen in another container from one look to the next: it was started anew. With `during` it is what ran there when a fault bit, and only until that
-    fault was mended (`harness.checkers.windows`).
+    this machine is there, which hits no node and may be felt on any. Unknown where nothing ran on a node that no fault hit, where no fault was in
+    force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's timers stand. So is what stopped where
+    faults that hit others left it no majority, all of them together, or a recovery after that; and what was seen in another container from one look
+    to the next: it was started anew; and what stopped on its node before anything was broken, too. With `during` it is what ran there when a fault
+    bit, and only until that fault was mended (`harness.checkers.windows`).
     """
 
     name: ClassVar[str] = "bystanders"
@@ -134,7 +135,7 @@ class Bystanders:
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
         voters = self.expected.voters
         why = _by_action(history, one, gap.start, voters) or _from_here(history, gap.start) or _left_alone(history, one, gap.start, voters)
-        why = why or _too_early(history, spans, gap.start)
+        why = why or _too_early(history, spans, gap.start) or _by_itself(history, spans, one, gap)
         return doubted(point, why)
 
 
@@ -218,6 +219,19 @@ def _too_early(history: History, spans: Mapping[str, Sequence[Span]], time: floa
     """Say that no fault is known to have bitten by some time; nothing where one had."""
     since = first_bitten(history, spans)
     return f"nobody knows whether a fault had bitten before {at(since)}" if time < since < math.inf else ""
+
+
+def _by_itself(history: History, spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> str:
+    """Say that it had stopped on its node before anything was broken, too; nothing where it had not, or runs elsewhere since, as it did not then."""
+
+    def elsewhere(since: float, until: float) -> bool:
+        others = (stay for stay in stays(spans) if stay.instance == one.instance and stay.node != one.node)
+        return any(stay.start < until and stay.end > since for stay in others)
+
+    before = stopped_by_itself(history, one.instance)
+    if before is None or before.node != one.node or (elsewhere(gap.start, math.inf) and not elsewhere(before.end, one.decided)):
+        return ""
+    return f"it had stopped there at {at(before.end)}, before anything was broken, too"
 
 
 def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:

@@ -18,6 +18,7 @@ from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.roles import Roles
 from harness.checkers.takers import acted, brought_by_action, chosen_in_vain, moved_by_action, off_by_itself, taken_by_action
 from harness.checkers.troubles import DECIDING
+from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_keys, for_work
 from harness.core.units import Duration
@@ -169,7 +170,7 @@ class Rescheduled:
         for why in (
             self._kept_down(known, one, limit),
             taken_by_action(known.history, one, limit.seconds),
-            _by_itself(one, limit),
+            _by_itself(one, limit) or _as_before(known.history, one, limit),
             not_surely(one.band, known.spans, known.history.end),
             went_on(known.history, one.band, known.spans, self.expected).get(one.home, ""),
         ):
@@ -364,6 +365,16 @@ def _by_itself(one: Displaced, allowed: Allowance) -> str:
             back = f"it had been back in time before, after {lasted(start)}, and had run for {lasted(ran)}"
             return f"{back}: that it was gone for {lasted(spell.gone)} then may be its own doing"
     return ""
+
+
+def _as_before(history: History, one: Displaced, allowed: Allowance) -> str:
+    """Say that it was back in time, and stopped again as it had before anything was broken; nothing where it was not so."""
+    back = next((each.start - one.at for each in one.spells if each.start - one.at <= allowed.seconds), None)
+    before = stopped_by_itself(history, one.instance) if back is not None else None
+    if back is None or before is None:
+        return ""
+    where = f"on {before.node} at {at(before.end)}, before anything was broken"
+    return f"it had been back in time before, after {lasted(back)}, and had stopped {where}, too: it may do so by itself"
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.checkers.takers import acted
 from harness.checkers.troubles import pace
 from harness.core.figures import share as figure
-from harness.core.values import Phase
+from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
 from harness.history.events import Wholeness
-from harness.history.intervals import Interval
+from harness.history.intervals import Interval, node_spans, span_at, stays
+from harness.history.losses import AT_ONCE
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.history.calls import Op
     from harness.history.events import History
+    from harness.history.intervals import Stay
 
 FEWEST = 20
 """Below so many calls a share says nothing: one call more or less is 5 %."""
@@ -70,3 +73,18 @@ def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:
 def no_longer(seconds: float, before: float, allowed: float) -> bool:
     """Whether something that had been too long `before` anything was broken lasted no longer than that and what is `allowed` together."""
     return before > allowed and seconds - before <= allowed
+
+
+def stopped_by_itself(history: History, instance: str) -> Stay | None:
+    """Return where an instance had run that stopped before anything was broken, the last one, on a node that was up; None where none did.
+
+    What an action may have taken did not stop by itself.
+    """
+    spans, time = node_spans(history), calm(history)
+    found = []
+    for stay in stays(spans):
+        after = span_at(spans[stay.node], stay.end) if stay.instance == instance and time.start < stay.end < time.end else None
+        gone = after is not None and after.sure and after.state is NodeState.UP and instance not in after.instances
+        if gone and acted(history, stay.node, instance, Interval(stay.end - AT_ONCE, stay.end)) is None:
+            found.append(stay)
+    return max(found, key=lambda each: each.end, default=None)

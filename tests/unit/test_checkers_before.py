@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from harness.checkers import Availability, LoadServed, Probed, QuorumSurvived
+from harness.checkers import Availability, Bystanders, LoadServed, Probed, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.traits import daemon
 from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
@@ -280,4 +280,60 @@ def test_a_line_that_goes_on_from_long_before_a_fault_says_little_of_just_before
     lines += [(10.0, 65.0, tally), *((65.0 + second, 66.0 + second, Tally(0, 10)) for second in range(15))]
     lines += [(80.0 + second, 81.0 + second, Tally(10, 0)) for second in range(38)]
     finding = LoadServed("load", gap=5.0).check(faulted().told_by("load", 2.0, 118.5, lines).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+def crashing(story: Story, instance: str, node: str, since: float, until: float) -> Story:
+    """Let an instance stop every ten seconds, for three, and start again."""
+    for number in range(round((until - since) / 10)):
+        story.node(since + 10 * number, node).node(since + 10 * number + 3, node, instance)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("before", "elsewhere", "verdict"),
+    [
+        (False, False, BROKEN),
+        (True, False, UNKNOWN),
+        (True, True, BROKEN),  # it had not gone to another node by itself
+    ],
+)
+def test_what_stopped_over_and_over_before_anything_was_broken_is_stopped_by_no_fault(
+    verdict: Verdict, *, before: bool, elsewhere: bool
+) -> None:
+    """It stays on its node, which no fault hits."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3")
+    story.fault("disk.slow", "n3", decided=60, in_force=60.1, healing=80, healed=81, traits=Traits(Loss.NOTHING, ("disk",)))
+    if before:
+        crashing(story, "web@1", "n1", 15, 55)
+    if elsewhere:
+        story.node(65, "n1").node(66, "n2", "web@1")
+    else:
+        crashing(story, "web@1", "n1", 65, 75)
+    finding = Bystanders().check(story.endures().phase(81.5, Phase.SETTLING).watched(119, "n1 n2 n3").done(120).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("before", "comes", "since", "verdict"),
+    [
+        (False, 80, True, BROKEN),
+        (True, 80, True, UNKNOWN),
+        (True, 80, False, HELD),
+        (True, 95, True, BROKEN),  # it came too late, however long it stayed
+    ],
+)
+def test_work_that_stopped_over_and_over_before_anything_was_broken_is_not_kept_down_by_the_fault(
+    comes: float, verdict: Verdict, *, before: bool, since: bool
+) -> None:
+    """Its node loses power at 60 s; where it was in time, that it does not stay is as likely its own doing."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2", "web@2").node(0.5, "n3")
+    story.fault("node.kill", "n2", decided=60, in_force=60.05, healing=120, healed=121).off(60.04, "n2").node(121, "n2")
+    if before:
+        crashing(story, "web@2", "n2", 5, 55)
+    story.node(comes, "n3", "web@2")
+    if since:
+        crashing(story, "web@2", "n3", comes + 7, 120)
+    story.endures().phase(121.5, Phase.SETTLING).watched(149, "n1 n3").watched(60, "n2").watched(149, "n2", start=122)
+    finding = Rescheduled("web", within=30).check(story.done(150).history())
     assert finding.verdict is verdict, finding.summary
