@@ -53,9 +53,9 @@ def first_decided(history: History, otherwise: float) -> float:
 
 
 def calm(history: History) -> Interval:
-    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault that was in force was decided."""
+    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault was decided, half made or not."""
     since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
-    return Interval(since, max(since, first_decided(history, since)))
+    return Interval(since, max(since, min((band.begins for band in fault_bands(history) if band.was_there), default=since)))
 
 
 def usually(history: History, calls: Iterable[Op]) -> Usual:

@@ -97,6 +97,9 @@ def _scaled(run: Run, deed: Deed, app: App, number: int, within: float) -> Truth
         found = {U}
     else:
         found = set(own_doing(run, deed.begun, end, app.name))
+    # As many as ran already show nothing of what was asked for.
+    if came == deed.begun and deed.was[app.name] < number:
+        found |= {U}
     # Who goes off says so late: what ran there still seems to.
     off = [fault.bites for fault in run.faults if fault.traits.loses is Loss.NODE] + [each.begins for each in run.outages]
     if any(deed.begun - 5 < time < end + 5 for time in off):

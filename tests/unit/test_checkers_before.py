@@ -260,6 +260,17 @@ def test_who_was_gone_before_anything_was_broken_convicts_only_once_it_was_back(
         assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("half_made", "verdict"), [(49.0, BROKEN), (None, UNKNOWN)])
+def test_nothing_is_usual_that_came_after_a_fault_that_was_made_half(half_made: float | None, verdict: Verdict) -> None:
+    """What fails from 50 s on may be its doing: then something had been broken."""
+    for share, gap in ((0.9, 70.0), (0.01, 5.0)):
+        story = _called(faulted(), lambda at: 50 <= at < 110)
+        if half_made is not None:
+            story.fault("net.partition", "n1", decided=half_made, failed=half_made + 2, number=3, traits=Traits(Loss.LINK))
+        finding = Availability("web", share, gap).check(story.history())
+        assert finding.verdict is verdict, finding.summary
+
+
 def test_a_share_is_judged_without_those_who_were_gone_before_where_it_is_kept_by_the_others() -> None:
     """One of two was gone from 50 s on: with it half of the calls go badly. What the other lacks breaks it all the same."""
     for failing, verdict in ((lambda _: False, UNKNOWN), (lambda at: 70 <= at < 90, BROKEN)):
