@@ -16,7 +16,7 @@ from harness.checkers.usual import calm, long_ago, no_longer
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
-from harness.history.bands import Band, biting
+from harness.history.bands import Band, biting, perhaps_since
 from harness.history.calls import Op, ended, served, untold
 from harness.history.intervals import Interval, Span, common, neat, without
 
@@ -143,10 +143,12 @@ def judge_writes(
     borne_out = [op for op in writes if op.op not in numbers]
     if promised == "go on":
         report = _go_on(history, band, held, borne_out, election, disturbed, nobody)
-        if not report.points and band.begins < held.start:
+        since = max((perhaps_since(history, band, target) for target in band.targets), default=band.begins)
+        if not report.points and since < held.start:
             # It may have bitten since it was decided, which is before it was seen to be in force: then an election had longer than it says.
-            early = _go_on(history, band, Interval(band.begins, held.end), borne_out, election, disturbed, nobody).points
-            report.points.extend(doubted(point, f"counted from when {band.name} was decided") for point in early)
+            early = _go_on(history, band, Interval(since, held.end), borne_out, election, disturbed, nobody).points
+            when = f"{band.name} was decided" if since <= band.begins else "that may have bitten"
+            report.points.extend(doubted(point, f"counted from when {when}") for point in early)
     else:
         alone = _Alone(disturbed, electorate, election)
         report = _stop(history, band, held, borne_out, alone) if promised == "stop" else _slow(history, band, held, borne_out, alone)

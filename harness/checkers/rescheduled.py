@@ -24,7 +24,7 @@ from harness.core.traits import budget_among, budget_keys, for_work
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
-from harness.history.bands import Band, biting, fault_bands, not_surely
+from harness.history.bands import Band, biting, fault_bands, not_surely, perhaps_since
 from harness.history.deeds import Wanted, deeds, down, renewed, upset
 from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
 from harness.history.losses import AT_ONCE, CLOCKS, Displaced
@@ -278,16 +278,18 @@ def _when(one: Displaced, history: History) -> str:
 
 
 def _since_made(one: Displaced, limit: float, history: History) -> str:
-    """Say that it would be too late if its home was lost before that was seen, which may be since the decision of the fault; else nothing."""
+    """Say that it would be too late if its home was lost before that was seen, as it may have been (`perhaps_since`); else nothing."""
     if one.band.in_force is not None and one.at > one.band.in_force:
         return ""  # it ran on until then, and was lost when it stopped
-    made = one.band.begins
+    late = _seen_late(one, history)
+    made = one.band.begins if late else min(one.at, perhaps_since(history, one.band, one.home))
     ran = one.at + (one.running or 0.0) - one.early
     if ran - made <= limit:
         return ""
-    if _seen_late(one, history):
+    if late:
         return f"{one.home} may have been lost since then, {lasted(one.at - made)} before that was seen, which would be too late"
-    return f"{lasted(ran - made)} after {one.band.name} was decided ({lasted(one.at - made)} before it was seen to be in force)"
+    since = f"{one.band.name} was decided" if made <= one.band.begins else f"{one.home} was last surely there"
+    return f"{lasted(ran - made)} after {since} ({lasted(one.at - made)} before it was seen to be in force)"
 
 
 def _held(history: History, lost: Sequence[Displaced], limits: Mapping[str, Allowance]) -> str:

@@ -173,6 +173,14 @@ def biting(band: Band, spans: Mapping[str, Sequence[Span]]) -> Interval:
     return Interval(min(times), max(times))
 
 
+def perhaps_since(history: History, band: Band, node: str) -> float:
+    """Return from when on a fault may have taken a node away: from its decision, or for as long as the machine was up after that by its own word."""
+    if band.traits.loses is not Loss.NODE or band.traits.in_place or band.in_force is None:
+        return band.begins
+    up = [entry.time for entry, seen in history.each(NodeSeen) if seen.node == node and seen.state is NodeState.UP]
+    return max(band.begins, max((time for time in up if time <= band.in_force), default=band.begins) - OFF_LATE)
+
+
 def surely_since(band: Band, spans: Mapping[str, Sequence[Span]]) -> float:
     """Return from when on a fault is known to have bitten: when it had been made, or before that when the first of its targets was taken away.
 

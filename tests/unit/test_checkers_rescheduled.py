@@ -992,6 +992,20 @@ def test_a_fault_may_bite_from_when_it_was_decided_though_it_was_made_and_seen_t
     )
 
 
+@pytest.mark.parametrize(("up", "verdict"), [(19.0, Verdict.HELD), (12.0, Verdict.UNKNOWN), (10.0, Verdict.UNKNOWN)])
+def test_a_machine_that_was_up_by_its_own_word_had_not_been_lost_by_then(up: float, verdict: Verdict) -> None:
+    """Decided at 10 s, off at 20 s, and back elsewhere at 46 s, within 30 s: in time only if it was lost long after the decision."""
+    story = Story().node(0, "n2").off(20, "n1")
+    for second in range(int(up) + 1):
+        story.node(second, "n1", "web@1")
+    for second in range(80):
+        story.node(second, "n2", *["web@1"] * (second >= 46))
+    story.fault("node.kill", "n1", decided=10, in_force=20.1, healing=70, healed=72)
+    finding = Rescheduled("web", within=30).check(story.done(80).history(beats=False))
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.HELD or "before it was seen to be in force" in finding.summary
+
+
 def seen_late(*, off: float = 30.0, stop: float = 0.0) -> Story:
     """n1 with web@1 is switched off at once when that is decided, at 10 s; that it is off is seen, and told to be in force, only at `off`."""
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
