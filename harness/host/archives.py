@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
+from harness.core import stops
 from harness.core.errors import BadInput, Problem
 from harness.host import private, untrusted
 
@@ -36,6 +37,8 @@ MOST_TEXT: Final = 4 << 20
 MOST_LAYERS: Final = 127
 """Layers that Docker stacks at most."""
 MOST_TAGS: Final = 20
+MOST_PACKED: Final = 200_000
+"""Pieces that gzip packed by itself, in all layers together: some tools pack each file so. So many take a second, also empty ones."""
 EXPECTED: Final = "a docker archive with one image: `docker save NAME >FILE.tar`, or `skopeo copy … docker-archive:FILE.tar:NAME`"
 
 _MANIFEST = "manifest.json"
@@ -44,7 +47,7 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _MOST_LINKS = 4
 _LONGEST_HEADER, _MOST_HEADERS = 2048, 4 << 20  # bytes: of a member's name and what else is said of it, and of all of that
 _GZIP = 31  # what zlib calls gzip, with the largest window
-_PIECE = 1 << 18
+_PIECE, _SIP = 1 << 18, 1 << 13
 _ZIPPED = b"\x1f\x8b"
 _PACKED = {_ZIPPED: "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -87,15 +90,16 @@ def rewrite(path: Path, target: Path, name: str, wanted: str) -> Archive:
         if wanted and found.id != wanted:
             _refuse(path, f"another image than a moment ago: sha256:{found.id}", f"sha256:{wanted}")
         _put(out, f"{found.id}.json", found.config)
-        left = MOST_BYTES
+        left, packed = MOST_BYTES, MOST_PACKED
         for member, digest in _once(found.layers):
-            layer = _Layer(path, member, _data(tar, members[member]), left)
+            layer = _Layer(path, member, _data(tar, members[member]), left, packed)
             info = tarfile.TarInfo(f"{digest}.tar")
             info.size = members[member].size
             out.addfile(info, cast("IO[bytes]", layer))
             if (really := layer.digest()) != digest:
                 _refuse(path, f"the layer {_called(member)}, which is not what the image says: sha256:{really}", f"sha256:{digest}")
             left -= layer.unpacked
+            packed -= layer.packed
         manifest = [{"Config": f"{found.id}.json", "RepoTags": [name], "Layers": [f"{digest}.tar" for _, digest in found.layers]}]
         _put(out, _MANIFEST, json.dumps(manifest).encode())
     return found
@@ -282,12 +286,12 @@ def _text(path: Path, tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInf
 class _Layer:
     """A layer while it is copied: as it lies there, with the hash of what it unpacks to."""
 
-    def __init__(self, path: Path, name: str, data: IO[bytes], most: int) -> None:
-        self._path, self._name, self._data, self._most = path, name, data, most
+    def __init__(self, path: Path, name: str, data: IO[bytes], most: int, most_packed: int) -> None:
+        self._path, self._name, self._data, self._most, self._most_packed = path, name, data, most, most_packed
         self._hash = hashlib.sha256()
         self._unzip: Any = None
         self._begun = False
-        self.unpacked = 0
+        self.unpacked = self.packed = 0
 
     def digest(self) -> str:
         """Return the hash of all that was read so far, unpacked: 64 hex digits. Raises `BadInput` where something packed has no end."""
@@ -296,20 +300,22 @@ class _Layer:
         return self._hash.hexdigest()
 
     def read(self, size: int) -> bytes:
-        """Read the next bytes as they lie there. Raises `BadInput` for what unpacks to more than there is room for."""
+        """Read the next bytes as they lie there. Raises `BadInput` for what unpacks to more than there is room for, or in too many pieces."""
+        stops.go_on()
         piece = self._data.read(size)
         if not self._begun:
             self._begun = True
             packed = next((what for mark, what in _PACKED.items() if piece.startswith(mark)), "")
             if packed == "gzip":
-                self._unzip = zlib.decompressobj(wbits=_GZIP)
+                self._another()
             elif packed:
                 _refuse(
                     self._path,
                     f"the layer {_called(self._name)}, packed with {packed}",
                     "what Docker 20.10 unpacks: gzip, or nothing packed",
                 )
-        self._take(piece)
+        for start in range(0, len(piece), _SIP):  # of what is not used yet, zlib makes a copy for each end that it meets
+            self._take(piece[start : start + _SIP])
         return piece
 
     def _take(self, piece: bytes) -> None:
@@ -319,11 +325,18 @@ class _Layer:
         more = bool(piece)
         while more:
             if self._unzip.eof:  # several of them behind each other are one
-                self._unzip = zlib.decompressobj(wbits=_GZIP)
+                self._another()
             plain = self._unzip.decompress(piece, _PIECE)
             self._add(plain)
             piece = self._unzip.unused_data if self._unzip.eof else self._unzip.unconsumed_tail
             more = bool(piece) or (len(plain) == _PIECE and not self._unzip.eof)
+
+    def _another(self) -> None:
+        """Begin with a piece that was packed by itself."""
+        self.packed += 1
+        if self.packed > self._most_packed:
+            _refuse(self._path, f"the layer {_called(self._name)}, packed in too many pieces", f"{MOST_PACKED} at most, all together")
+        self._unzip = zlib.decompressobj(wbits=_GZIP)
 
     def _add(self, plain: bytes) -> None:
         self.unpacked += len(plain)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.core import stops
 from harness.core.errors import BadInput
 from harness.host import archives
 from tests.unit.archiving import Member, config, digest, image, layer, manifest, packed, write
@@ -110,6 +111,28 @@ def test_layers_that_unpack_to_more_than_a_node_has_room_for_are_given_up_in_the
         path = write(tmp_path / "app.tar", members)
         with pytest.raises(BadInput, match="unpack to too much"):
             archives.rewrite(path, tmp_path / "made.tar", "whalefall/web:1", archives.look(path).id)
+
+
+def test_layers_of_more_pieces_than_any_tool_makes_are_given_up_in_their_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All together; pieces with nothing in them, which take time and no room, count."""
+    monkeypatch.setattr(archives, "MOST_PACKED", 10)
+    one, two = layer("one"), layer("two")
+    for more, fine in ((8, True), (9, False)):
+        zipped = [("a", gzip.compress(one) + gzip.compress(b"") * more), ("b", gzip.compress(two))]
+        members: list[Member] = [("config.json", config([one, two])), *zipped, ("manifest.json", manifest(["a", "b"]))]
+        path = write(tmp_path / "app.tar", members)
+        if fine:
+            archives.rewrite(path, tmp_path / "made.tar", "whalefall/web:1", "")
+        else:
+            with pytest.raises(BadInput, match="packed in too many pieces"):
+                archives.rewrite(path, tmp_path / "again.tar", "whalefall/web:1", "")
+
+
+def test_a_stop_is_heard_while_layers_are_read(tmp_path: Path) -> None:
+    """They may have a thousand million bytes, and the disk may be slow."""
+    path = write(tmp_path / "app.tar")
+    with stops.listening(lambda: stops.Stopped("stop")), pytest.raises(stops.Stopped):
+        archives.rewrite(path, tmp_path / "made.tar", "whalefall/web:1", "")
 
 
 def test_an_archive_that_was_changed_since_it_was_looked_at_is_refused(tmp_path: Path) -> None:
