@@ -193,9 +193,19 @@ def held(image: AppImage, clock: Clock | None = None) -> Iterator[None]:
         locks.awaited(
             take, image.path, what=f"the image {image.path}", seconds=pace.limit(PRUNE_SECONDS), clock=clock or SystemClock(), every=0.1
         )
+        if not _is(handle, image.path):  # whoever prunes had looked for locks already when this one was taken
+            raise HarnessError(f"the image {image.path} was removed from the cache at this moment; run it again")
         yield
     finally:
         os.close(handle)
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Whether an open file still has this path."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def words(image: str, file: str) -> str:

@@ -43,7 +43,11 @@ def load(node: Node, path: Path, name: str, image_id: str, clock: Clock) -> None
         raise Unsupported(f"{node.name} offers no way to its Docker daemon, which the image {name} was to be loaded by")
     if _has(node, name) == image_id:
         return
-    deadline = Deadline(clock, pace.limit(LOAD_SECONDS) + path.stat().st_size / A_SECOND)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise HarnessError(f"the image {name} cannot be loaded into {node.name}: {path}: {error.strerror}; run it again") from error
+    deadline = Deadline(clock, pace.limit(LOAD_SECONDS) + size / A_SECOND)
     client = node.docker(timeout=pace.limit(SILENT_SECONDS))
     try:
         said = _loaded(client, path, name, deadline)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from harness.cli import machines
 from harness.core.errors import BadInput, HarnessError, Unsupported
-from harness.host import app_images, archives, pulling, shelves, surroundings
+from harness.host import app_images, archives, locks, pulling, shelves, surroundings
 from harness.host.app_images import AppImage
 from tests.unit.archiving import image, layer, write
 
@@ -197,6 +197,25 @@ def test_an_image_that_a_run_holds_is_not_pruned_and_others_are(tmp_path: Path) 
     assert [each.key for each in app_images.prune(keep_current=False)] == [pulled.key]
     with pytest.raises(HarnessError, match="gone from the cache"), app_images.held(pulled):
         pass
+
+
+@pytest.mark.usefixtures("pulls", "cache")
+def test_an_image_that_goes_at_the_moment_in_which_it_is_taken_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever prunes may have looked for locks just before; also where another one has its place by then."""
+    taken = locks.awaited
+    for again in (False, True):
+        pulled = brought("nginx:1.25", tmp_path)
+
+        def awaited(*args: Any, again: bool = again, **more: Any) -> Any:
+            app_images.prune(keep_current=False)
+            if again:
+                brought("nginx:1.25", tmp_path)
+            return taken(*args, **more)
+
+        monkeypatch.setattr(locks, "awaited", awaited)
+        with pytest.raises(HarnessError, match="was removed from the cache at this moment"), app_images.held(pulled):
+            pass
+        monkeypatch.setattr(locks, "awaited", taken)
 
 
 @pytest.mark.usefixtures("pulls", "cache")

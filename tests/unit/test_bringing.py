@@ -143,6 +143,13 @@ def test_a_daemon_that_does_not_take_an_image_is_named_with_what_it_said(
     assert daemon.closed or does.get("asked")
 
 
+def test_an_image_that_is_gone_is_no_word_about_a_node(tmp_path: Path) -> None:
+    """Somebody removed the cache."""
+    with pytest.raises(HarnessError, match="No such file or directory; run it again") as caught:
+        loaded(Daemon(), tmp_path / "gone.tar")
+    assert not isinstance(caught.value, Unreachable)
+
+
 def test_a_daemon_that_takes_an_image_for_ever_is_given_up_on(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has so many seconds, and more for more bytes."""
     monkeypatch.setattr(docker_images, "LOAD_SECONDS", -1.0)
