@@ -223,7 +223,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
 
 def _volumes(volumes: Any, provider: str, *, builds: bool) -> Iterator[tuple[int | None, str, str, str]]:
     """Yield what is wrong with the volumes of an app in Python."""
-    if not isinstance(volumes, tuple | list) or not all(isinstance(each, Volume) for each in volumes):
+    if not isinstance(volumes, tuple | list) or not all(isinstance(each, Volume) and parameters.fits(each) for each in volumes):
         yield None, f"volumes that are {_named(volumes)}", 'a list of Volume, e.g. [Volume("data", "/var/lib/data")]', ""
         return
     yield from wrong_volumes(volumes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from harness.core import parameters
 from harness.core.environment import MOST_VARIABLES, wrong_variables
 from harness.core.naming import close, shown
 from harness.core.values import NEVER, RESTARTS, Health
@@ -149,7 +150,7 @@ def health_slips(health: object) -> Iterator[tuple[None, str, str]]:
     """Yield what is wrong with the health of an app in Python; none is fine."""
     if health is None:
         return
-    if not isinstance(health, Health):
+    if not isinstance(health, Health) or not parameters.fits(health):
         yield None, f"a health that is {health!r}", 'a Health, e.g. Health("test -e /ready", every=5.0)'
         return
     if sum(map(bool, (health.line, health.words, health.http))) > 1:

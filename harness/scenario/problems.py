@@ -22,7 +22,9 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
     kind = error["type"]
     if isinstance(value, str) and error["loc"][-1:] == ("image",):
         value = origins.hidden(value)
-    found = "text" if isinstance(value, str) and error["loc"][-1:] == ("environment",) else shown(value)  # that of a variable, perhaps
+    found = shown(value)
+    if error["loc"][-1:] == ("environment",) and isinstance(value, str | tuple):
+        found = "text" if isinstance(value, str) else "a tuple"  # a value of a variable may be in it
     if kind == "value_error":
         said = str(context.get("error", ""))
         if said.startswith("found ") and ", expected " in said:

@@ -174,6 +174,11 @@ def test_it_stands_in_the_plan_and_is_read_back() -> None:
         (Health("\0"), "an empty command|control character"),
         (Health(http="x"), "http 'x' of a health; expected a path"),
         (Health("x", every=-1.0), "every -1.0 of a health; expected a duration"),
+        (Health(5), "a health that is Health.line=5.*; expected a Health"),  # type: ignore[arg-type]
+        (Health(words=(1,)), "a health that is Health.*words=.1,.*; expected a Health"),  # type: ignore[arg-type]
+        (Health("x", every="5s"), "every='5s'.*; expected a Health"),  # type: ignore[arg-type]
+        (Health("x", every=float("nan")), "every=nan.*; expected a Health"),
+        (Health("x", retries=None), "retries=None.*; expected a Health"),  # type: ignore[arg-type]
         (Health("x", start_period=1e-9), "start period 1e-09 of a health; expected a duration"),
     ],
 )

@@ -118,7 +118,13 @@ def test_they_stand_in_the_plan_and_are_read_back() -> None:
 
 @pytest.mark.parametrize(
     ("volumes", "words"),
-    [("data:/x", "volumes that are 'data:/x'; expected a list of Volume"), ((Volume("/etc", "/x"),), "the folder '/etc' of the node")],
+    [
+        ("data:/x", "volumes that are 'data:/x'; expected a list of Volume"),
+        ((Volume("/etc", "/x"),), "the folder '/etc' of the node"),
+        ((Volume(5, "/x"),), "Volume.source=5.*; expected a list of Volume"),  # type: ignore[arg-type]
+        ((Volume("data", None),), "target=None.*; expected a list of Volume"),  # type: ignore[arg-type]
+        ((Volume("data", "/x", "ro"),), "read_only='ro'.*; expected a list of Volume"),  # type: ignore[arg-type]
+    ],
 )
 def test_an_app_in_python_is_told_the_same(volumes: Any, words: str) -> None:
     """Before anything is made."""
