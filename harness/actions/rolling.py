@@ -41,7 +41,7 @@ class RestartApp:
         """Have it done. Raises `HarnessError` where there is no such app, or nothing of it was touched, `HalfDone` and `Expired` where some was."""
         app = cluster.app_there(self.app)
         cluster.can(Restarting).restart(cluster, app)
-        return f"{counted(app.instances, 'instance')} of {app.name} anew"
+        return f"{counted(app.instances, 'instance')} of {app.name} started anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,6 @@ class UpdateApp:
         """Have it done. Raises `HarnessError` where there is no such app, or nothing of it was touched, `HalfDone` and `Expired` where some was."""
         app = cluster.app_there(self.app)
         cluster.can(Updating).update(cluster, cluster.on_nodes(self.altered(app)))
-        return f"{counted(app.instances, 'instance')} of {app.name} anew" + (
+        return f"{counted(app.instances, 'instance')} of {app.name} started anew" + (
             f", which had the image {app.image} before" if self.image else ""
         )

@@ -136,7 +136,7 @@ class Windows:
                 continue
             begins = biting(band, spans).start
             pieces = without(common([Interval(begins, max(begins, held.end))], [whole]), apart)
-            said = f"while {name} was in force{f', and {words} not there' if outside else ''}"
+            said = f"while {name} was in force{f' and {words} was not' if outside else ''}"
             if pieces:
                 decided = band.begins if pieces[0].start == begins else None
                 doubt = not_surely(band, spans, history.end)

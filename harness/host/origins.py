@@ -21,6 +21,8 @@ _OTHERS: Final = "./FILE.tar (a docker archive), or NAME:TAG of a registry"
 EXPECTED: Final = f"a folder of images, {_OTHERS}"
 WRITTEN: Final = r"\.{1,2}/[^\x00-\x1f\x7f]+|(?:http://)?[A-Za-z0-9][A-Za-z0-9._/:@-]*"
 """How any of them is written, as a regular expression; `origin` looks closer."""
+CALLED: Final = r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}"
+"""What an image may be called on a node, as a regular expression; of a user's own definition it is taken as it stands there."""
 LONGEST: Final = 400
 """Characters of a name, or of a path, at most."""
 

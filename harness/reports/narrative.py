@@ -429,7 +429,7 @@ class Narrative:
         if calls.gap(time) >= NOTABLE and not calls.told:
             calls.told = True
             good = calls.last_ok if calls.failing is None or calls.last_ok is None else calls.failing.first
-            since = f"since {at(good)}" if good is not None else f"yet, called since {at(calls.first)}"
+            since = f"since {at(good)}" if good is not None else f"yet, though it has been called since {at(calls.first)}"
             yield Moment(time, f"{lane}: no good answer {since} ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED))
 
     def _checked(self, time: float, event: Event) -> Iterable[Moment]:

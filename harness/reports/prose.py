@@ -28,6 +28,8 @@ _WIDTH = 100
 """Columns of `describe`."""
 _LABEL = re.compile(r" {12}| +(?:\w+ {2,}|\d+\. )?")
 """How a line of a plan begins, before its text."""
+_UNLABELLED = 2
+"""Columns before text that has no label, such as a scenario's `why`."""
 
 
 def describe(made: Plan, width: int = _WIDTH) -> str:
@@ -95,11 +97,24 @@ def _drawn(step: Step) -> bool:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """Return a line of a plan as lines of no more than `width`, the later ones under where its text begins."""
+    """Return a line of a plan as lines of no more than `width`, the later ones under where its text begins.
+
+    What stands there beside a label, as a command does, keeps the lines that it has: a program cannot be read without them.
+    """
     label = _LABEL.match(line)
     indent = " " * (label.end() if label else 0)
-    wrapped = textwrap.wrap(line, max(width, 2 * len(indent)), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return wrapped or [""]
+    first, *rest = line.split("\n") if len(indent) > _UNLABELLED else [line]
+    pieces = [(first, "", indent)]
+    for each in rest:
+        inside = indent + " " * (len(each) - len(each.lstrip()))
+        pieces.append((each.strip(), inside, inside))
+    wrapped = []
+    for text, begin, later in pieces:
+        room = max(width, 2 * len(later))
+        wrapped += textwrap.wrap(
+            text, room, initial_indent=begin, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return wrapped
 
 
 def _app_words(app: App) -> str:

@@ -34,8 +34,9 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
             reading.add((*place, "name"), *a_second(app), f"the first is in line {line}")
             continue
         places[app.name] = place
-        note_ports(reading, app, (*place, "native" if app.native else "host port"))
-        reading.image(app, (*place, "native" if app.native else "image"))
+        # What a definition says itself is told where the file names that.
+        note_ports(reading, app, (*place, "native", "port") if app.native else (*place, "host port"))
+        reading.image(app, (*place, "native", "image") if app.native else (*place, "image"))
         for key, *said in reading.unlike(app):
             reading.add((*place, key), *said)
         note_labels(reading, dict(app.labels), (*place, "labels"))

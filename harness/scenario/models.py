@@ -62,7 +62,6 @@ _Volume: TypeAlias = Annotated[Any, WithJsonSchema({"type": "string", "pattern":
 RESTART: Final = f"one of {', '.join(RESTARTS)}"
 _Restart: TypeAlias = Annotated[Any, WithJsonSchema({"enum": [*RESTARTS, False]})]  # YAML reads false for no
 _Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
-_IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
 
 
 class ClusterPart(Part):
@@ -126,7 +125,9 @@ class NativePart(Part):
 
     file: str = Field(min_length=1, max_length=1000, pattern=r"^[^/\x00][^\x00]*$", description="a path from the scenario file's folder on")
     container: str = Field("", max_length=128, description="what its containers are called, where that cannot be told from the file")
-    image: str = Field("", pattern=rf"{_IMAGE}|^$", description="the name of a container image, where that cannot be told from the file")
+    image: str = Field(
+        "", pattern=rf"^(?:{origins.CALLED})?$", description="the name of a container image, where that cannot be told from the file"
+    )
     port: str | int = Field("", description="the port on which an instance answers, where that cannot be told from the file")
 
 

@@ -52,8 +52,7 @@ def read_own(reading: Draft, item: dict[str, Json], place: Place) -> App | None:
         reading.problems += [each for each in error.problems if each.file]
         for each in error.problems:
             if not each.file:
-                at = (*place, "instances") if "instances" in item and "instances" in each.found else where
-                reading.add(at, each.found, each.expected, each.hint)
+                reading.add(_said_at(item, given, place, each.found) or where, each.found, each.expected, each.hint)
         return None
     return app
 
@@ -65,6 +64,13 @@ def _beside(reading: Draft, item: dict[str, Json], place: Place) -> Json:
             inside = "" if name in _ITS_OWN else f"or else, where it does not, `native: {{file: …, {name}: …}}`"
             reading.add((*place, name), f"{name} beside native", "no such key: the definition says it", inside, key=True)
     return {name: value for name, value in item.items() if name not in _ANSWERED}
+
+
+def _said_at(item: dict[str, Json], given: dict[str, Json], place: Place, found: str) -> Place | None:
+    """Return where the scenario says what the mode found wrong with it; None where the definition's name is all that it says of that."""
+    if "instances" in item and "instances" in found:
+        return (*place, "instances")
+    return next(((*place, "native", key) for key in given if found.startswith((f"the {key} ", f"a {key}'s "))), None)
 
 
 def note_clashes(reading: Draft, places: Mapping[str, Place]) -> None:
@@ -151,8 +157,14 @@ def _fits(reading: Draft, name: str, place: Place) -> bool:
         return True
     others = sorted(reading.known.modes.items())
     whose = next(((other, cls.ENDINGS[end]) for other, cls in others if end in getattr(cls, "ENDINGS", {})), None)
-    expected = ", ".join(f"{what} ({each})" for each, what in mode.ENDINGS.items())
+    kinds: dict[str, list[str]] = {}
+    for ending, what in mode.ENDINGS.items():
+        kinds.setdefault(what, []).append(ending)
+    expected = ", ".join(f"{what} ({' or '.join(endings)})" for what, endings in kinds.items())
     found = f"{shown(name)}{f', {whose[1]},' if whose else ''} with the {of} mode"
-    hint = f"what stands under `but: {of}:` is for that mode, and the file's own apps for its own" if whose else ""
+    hint = ""
+    if whose:
+        own = f"`but: {{{of}: {{because: …, apps: [{{name: …, native: …{next(iter(mode.ENDINGS))}}}]}}}}`"
+        hint = f"it is for the {whose[0]} mode; give {of} a definition of its own: {own}"
     reading.add(place, found, expected, hint)
     return False

@@ -41,7 +41,9 @@ def wrong_ports(app: App, others: Iterable[App]) -> list[tuple[str, str, str]]:
             wrong.append((text, "ports that the node does not use itself", f"{port} is taken by {whose}"))
     for other in others:
         if other.name != app.name and not ports.isdisjoint(other.ports):
-            hint = f"{other.name} has {_spelled(other.ports).partition(' ')[2]}; give one of them another `host port`"
+            own = " and ".join(each.name for each in (app, other) if each.native is not None)
+            ways = f"give one of them another `host port`{f' ({own}: another port in its definition)' if own else ''}"
+            hint = f"{other.name} has {_spelled(other.ports).partition(' ')[2]}; {ways}"
             wrong.append((text, "ports that no other app has", hint))
     return wrong
 

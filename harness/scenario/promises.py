@@ -127,7 +127,7 @@ def read_control(reading: Draft, body: dict[str, Json], promises: Sequence[Any])
         return None
     judging = [*(each.name for each in promises if each), *ALWAYS, "awaited", "settled"]
     if part.because not in judging and all(promises):
-        found = f"because of {part.because!r}"
+        found = f"the checker {part.because!r}"
         near = "" if part.because in reading.known.checkers else close(part.because, judging)
         hint = near or f"there is {', '.join(sorted(set(judging)))}"
         reading.add(("control", "because"), found, "a checker that judges this scenario", hint)

@@ -135,7 +135,8 @@ def note_twice(reading: Reading, steps: Sequence[Step]) -> None:
     for made in faults_made(steps):
         for other in made.beside:
             parts = sorted(taken(made.step.fault.traits) & taken(other.step.fault.traits))
-            if (made.place, other.place) in told or not parts or not (nodes := _both(reading, made, other)):
+            again = made.place == other.place  # told already: it is still in force from the round before
+            if again or (made.place, other.place) in told or not parts or not (nodes := _both(reading, made, other)):
                 continue
             told.add((made.place, other.place))
             line = reading.doc.values[reading.doc.nearest(other.place)].line
@@ -143,8 +144,8 @@ def note_twice(reading: Reading, steps: Sequence[Step]) -> None:
             reading.add(
                 (*made.place, "on"),
                 f"fault {made.number} ({made.step.fault.name}) where {has}",
-                "what is there to be taken",
-                "heal that first",
+                "a node that still has it",
+                f"heal {other.step.name} first",
             )
 
 

@@ -117,7 +117,7 @@ def test_an_app_is_updated(cluster: Cluster) -> None:
     _one_runs(cluster)
     said = "100% of $HOME, {{.Node.ID}} \\ and 'all' \"of it\""
     update = UpdateApp("web", "web:2", {"SAID": said})
-    assert update.act(cluster, []) == "1 instance of web anew, which had the image web before"
+    assert update.act(cluster, []) == "1 instance of web started anew, which had the image web before"
     cluster.apps = (update.altered(WEB),)
     (made,) = _made(cluster)
     assert (made["Image"], [each for each in made["Env"] if each.startswith("SAID")]) == ("web:2", [f"SAID={said}"])

@@ -444,7 +444,7 @@ def test_an_app_that_was_updated_is_another_one_from_then_on(session: Session, a
     begun, ended = _told(session)[-2:]
     assert (begun.effect, ended.detail) == (
         Effect(renews=("web",), alters=("web",)),
-        "2 instances of web anew, which had the image web before",
+        "2 instances of web started anew, which had the image web before",
     )
     act.does = staticmethod(_raises(HalfDone("the first was")))
     act.altered = lambda _, app: dataclasses.replace(app, image="web:3")  # type: ignore[attr-defined]  # as one that alters it has it

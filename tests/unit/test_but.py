@@ -239,7 +239,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
             ["s.yaml:12:9: 'leader', with the herd mode", "a mode with a quorum", "read for herd, by `but` in line 18"],
         ],
     ),
-    "a control of somebody who does not judge": (GOOD + CONTROL.replace("conflicts", "writes"), [["s.yaml:30:16: because of 'writes'"]]),
+    "a control of somebody who does not judge": (GOOD + CONTROL.replace("conflicts", "writes"), [["s.yaml:30:16: the checker 'writes'"]]),
     "a block twice": (GOOD + "  herd: {because: so, skip: true}\n", [["s.yaml:28:3: the key 'herd' a second time", "in line 18"]]),
 }
 

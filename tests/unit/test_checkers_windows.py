@@ -117,13 +117,13 @@ CASES: dict[str, tuple[Checker, Story, Verdict, str]] = {
         Availability("web", 0.99, 60, during=("hang",), outside=("cut",)),
         served((25, 40), (62, 70)),
         HELD,
-        "while hang was in force, and cut not there (from 10.0 s to 24.5 s and from 41.0 s to 60.0 s)",
+        "while hang was in force and cut was not (from 10.0 s to 24.5 s and from 41.0 s to 60.0 s)",
     ),
     "a share of one without the other that is too small": (
         Availability("web", 0.9, 60, during=("hang",), outside=("cut",)),
         served((50, 59)),
         BROKEN,
-        "while hang was in force, and cut not there",
+        "while hang was in force and cut was not",
     ),
     "each time by itself": (
         Availability("web", 0.5, 60, during=("hang", "cut")),

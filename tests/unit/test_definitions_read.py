@@ -20,6 +20,37 @@ FINE = {
 }
 
 
+UNKNOWN = {
+    "of the file": (
+        STACK + "servces: {}\n",
+        ":1: an unknown key 'servces' of a stack file; expected a key that `docker stack deploy` knows there; did",
+    ),
+    "of the service": (STACK.replace("image: web", "image: web\n    prts: []"), "an unknown key 'prts' of a service; expected a key that"),
+    "of deploy": (STACK.replace("replicas: 2", "replicas: 2\n      replica: 2"), "'replica' of deploy; expected a key"),
+    "of its policy": (
+        STACK.replace("replicas: 2", "replicas: 2\n      restart_policy: {dlay: 1s}"),
+        "'dlay' of restart_policy; expected a key",
+    ),
+    "of its placement": (STACK.replace("max_replicas_per_node: 1", "constraint: []"), "did you mean 'constraints'?"),
+    "of its health": (STACK.replace("image: web", "image: web\n    healthcheck: {tests: x}"), "'tests' of healthcheck"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNKNOWN.values(), ids=UNKNOWN)
+def test_a_key_that_docker_would_refuse_is_told_before_anything_is_made(text: str, said: str) -> None:
+    """With its place, once, and nothing else of the file with it."""
+    with pytest.raises(BadInput) as caught:
+        Swarm.from_timers("default", {}).define(OwnApp("web", "stack.yml", text))
+    assert said in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_keys_that_are_anybodys_own_are_none_of_dockers() -> None:
+    """It leaves them alone in the file and in its service."""
+    text = STACK.replace("image: web", "image: web\n    x-mine: 1") + "x-more: {y: 2}\n"
+    assert Swarm.from_timers("default", {}).define(OwnApp("web", "stack.yml", text)).name == "web"
+
+
 @pytest.mark.parametrize("text", FINE.values(), ids=FINE)
 def test_what_is_fine_is_read_as_what_it_says(text: str) -> None:
     """Nothing of it changes what follows."""

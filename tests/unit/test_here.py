@@ -217,7 +217,7 @@ WRONG = {
     ),
     "the same part of it twice": (
         f"steps: [{{fault: command, {OWN}, takes: [nginx]}}, on: here, as: a}}, {{fault: command, {OWN}, takes: [nginx]}}, on: here, hold: 9s}}]",
-        "fault 2 (command) where fault 1 (command in line 5) has nginx on here; expected what is there to be taken",
+        "fault 2 (command) where fault 1 (command in line 5) has nginx on here; expected a node that still has it",
     ),
     "a check of it": (
         "steps: [{fault: none, on: n1, hold: 1s}]\nchecks: [{service: docker, is_running: true, on: here}]",

@@ -222,7 +222,7 @@ def test_a_lane_is_called_since_its_first_call_and_not_since_its_first_answer() 
         story.call(second, "http", Call("get", "web@3"), Outcome.FAIL, took=1.0)
     told = [line for line in moments(story.gets(20, 22, "web@3").done(40).history()) if "good answer" in line]
     assert told == [
-        "http web@3: no good answer yet, called since 10.0 s (fail)",
+        "http web@3: no good answer yet, though it has been called since 10.0 s (fail)",
         "http web@3: the first good answer, after 10.0 s of calls",
     ]
 

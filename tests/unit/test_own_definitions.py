@@ -485,7 +485,7 @@ SCENARIO_SLIPS: dict[str, tuple[tuple[str, str], list[str]]] = {
     ),
     "another mode's": (
         ("units/web@.service", "stack.yml"),
-        ["s.yaml:6:13: 'stack.yml', a stack file of Docker's, with the fleet mode; expected a unit file", "but: fleet:"],
+        ["s.yaml:6:13: 'stack.yml', a stack file of Docker's, with the fleet mode; expected a unit file", "but: {fleet:"],
     ),
     "no path": (("units/web@.service", "[a]"), ["s.yaml:6:13: a list of 1; expected the path of a file, or a mapping with file"]),
     "an unknown key": (("units/web@.service", "{fil: web@.service}"), ["s.yaml:6:14: an unknown key 'fil'"]),
@@ -576,6 +576,29 @@ def test_a_definition_is_for_its_own_mode(folder: Path) -> None:
     assert "is for fleet, with the swarm mode" in said.found
     with pytest.raises(BadInput, match=r"'units/web@.service', a unit file of fleet's, with the swarm mode; expected a stack file"):
         load(path, mode="swarm")
+
+
+def test_what_a_scenario_says_wrong_beside_a_definition_is_told_where_it_says_it(folder: Path) -> None:
+    """Its port at the port, its container at the container, and only what the file itself lacks at the file."""
+    line = "    native: {file: units/web@.service, container: web, port: X}"
+    said = _told(folder, SCENARIO.replace("    native: units/web@.service", line))
+    assert f"s.yaml:6:{line.index('web,') + 1}: the container 'web'" in said
+    assert f"s.yaml:6:{line.index('X') + 1}: the port 'X'" in said
+    line = "    native: {file: units/web@.service, port: 9999999}"
+    said = _told(folder, SCENARIO.replace("    native: units/web@.service", line))
+    assert f"s.yaml:6:{line.index('9999999') + 1}: port 9999999 for web; expected ports up to 65535" in said
+    other = SCENARIO.replace("workloads:", "  - {name: api, instances: 1, host port: 8000}\nworkloads:")
+    assert "give one of them another `host port` (web: another port in its definition)" in _told(folder, other)
+
+
+def test_a_definition_of_another_mode_is_told_with_what_to_write(folder: Path) -> None:
+    """And kinds of files that are one are told once."""
+    with pytest.raises(BadInput) as said:
+        load(_written(folder, SCENARIO), mode="swarm")
+    assert "expected a stack file of Docker's (.yml or .yaml); it is for the fleet mode; give swarm a definition of its own: " in str(
+        said.value
+    )
+    assert "`but: {swarm: {because: …, apps: [{name: …, native: ….yml}]}}`" in str(said.value)
 
 
 def test_the_schema_has_both_kinds_of_apps() -> None:

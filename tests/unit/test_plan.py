@@ -408,6 +408,23 @@ def test_no_line_of_a_plan_is_wider_than_the_terminal(width: int) -> None:
     assert f"\n{' ' * 12}" in shown
 
 
+def test_a_program_in_a_plan_can_be_read() -> None:
+    """It has the lines that it has in the file, under where its text begins; a reason that goes over several lines is one text."""
+    program = "for each in 1 2; do\n  echo $each\ndone"
+    load = {"command": {"name": "load", "run": f"{program}\n"}}
+    steps = [{"fault": "node.kill", "on": "any", "hold": "9s"}]
+    more = {"apps": [{"name": "web", "instances": 2}], "workloads": [load], "steps": steps, "promises": ["conflicts"]}
+    plan = made(
+        json.dumps({"scenario": "x", "why": "one\n  promise   none\ntwo", "cluster": {"nodes": 3}, **more}).replace(
+            '{"nodes"', '{"mode": "timed", "nodes"'
+        )
+    )
+    lines = describe(plan).splitlines()
+    first = next(number for number, line in enumerate(lines) if "for each in 1 2; do" in line)
+    assert [line.removeprefix(" " * 12) for line in lines[first + 1 : first + 3]] == ["  echo $each", "done"]
+    assert not any(line.startswith("  promise   none") for line in lines)
+
+
 @pytest.mark.parametrize(("container", "hint"), [("wbe", "did you mean 'web'?"), ("web", ""), ("web@2", ""), ("postgres", "")])
 def test_a_plan_warns_of_a_container_that_is_nearly_an_app(container: str, hint: str) -> None:
     """It may be another's container, so that it is no mistake for sure; one that is like no app is none of ours."""

@@ -68,6 +68,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
             )
         ],
     ),
+    "one that goes on into the next round, and has what it takes itself": (
+        ROUND + "      - {fault: node.kill, on: n1, as: cut}\n",
+        ["s.yaml:9:40: 'cut', which is still in force from the round before; expected a fault that is healed in each round; "],
+    ),
     "a name of before": (
         "  - {fault: net.partition, on: n1, as: cut}\n" + ROUND + "      - {fault: net.partition, on: n2, as: cut}\n      - heal: cut\n",
         ["s.yaml:10:44: a second fault named 'cut'; expected a name of its own; the first is in line 7"],

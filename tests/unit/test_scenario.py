@@ -295,7 +295,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     "promise twice": (changed("- conflicts", "- conflicts\n  - conflicts"), [["s.yaml:34:5: the promise 'conflicts' a second time"]]),
     "no promises": (
         changed("promises:\n", "promises: []\nx:\n"),
-        [["s.yaml:31:11: no promise", "at least one"], ["unknown key 'x'"], ["because of"]],
+        [["s.yaml:31:11: no promise", "at least one"], ["unknown key 'x'"], ["the checker"]],
     ),
     "writes without writers": (changed("  - register\n", ""), [["s.yaml:33:5: a promise of quorum with nothing that writes", "register"]]),
     "availability without calls": (
@@ -375,7 +375,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     "control that holds": (changed("verdict: broken", "verdict: held"), [["s.yaml:37:12: 'held'", "one of broken, unknown"]]),
     "control because of nobody": (
         changed("because: conflicts", "because: writes"),
-        [["s.yaml:38:12: because of 'writes'", "a checker that judges"]],
+        [["s.yaml:38:12: the checker 'writes'", "a checker that judges"]],
     ),
     "control that says nothing": (
         re.sub(r"(?s)control:.*", "control:\n", GOOD),

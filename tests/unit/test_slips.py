@@ -157,7 +157,7 @@ ASTRAY = {
     "a checker that judges nothing": (
         {"control": {"verdict": "broken", "because": "writes"}},
         [
-            "because of 'writes'; expected a checker that judges this scenario; there is assumptions, awaited, bystanders, checks, clean, settled"
+            "the checker 'writes'; expected a checker that judges this scenario; there is assumptions, awaited, bystanders, checks, clean, settled"
         ],
     ),
     "a timer that the file says": (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.errors import HarnessError
 from harness.core.values import ALWAYS, HIDDEN, MOST_INSTANCES, ON_FAILURE
+from harness.host import origins
 from harness.modes.fleet import docker_run
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from harness.core.values import App, Health
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
-_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
+_IMAGE = re.compile(origins.CALLED)
 _SUFFIX = ".service"
 _DOCKER = "/usr/bin/docker"
 LONGEST_LINE = 2048

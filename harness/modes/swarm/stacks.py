@@ -17,7 +17,7 @@ import yaml
 from harness import document
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import given
-from harness.core.naming import shown
+from harness.core.naming import close, shown
 from harness.core.values import HIDDEN, NUMBER, App, Definition
 from harness.host import origins
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
@@ -34,7 +34,7 @@ ENDINGS: Final[Mapping[str, str]] = {".yml": "a stack file of Docker's", ".yaml"
 _WIDEST: Final = 1000
 """Columns of a line of what is kept of a stack file, where it has a place to be broken at."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
-_IMAGE: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
+_IMAGE: Final = re.compile(origins.CALLED)
 _VARIABLE: Final = re.compile(r"(?<!\$)(?:\$\$)*(?P<whole>\$(?:\{?[A-Za-z_][A-Za-z0-9_]*|\{|(?!\$)))")
 """What Docker would fill in, or refuse: also a dollar sign that stands alone."""
 _MERGE: Final = "<<"
@@ -52,6 +52,31 @@ _DELAY: Final = "5s"
 _MOST_REPLICAS: Final = 100
 _ANYWHERE: Final = ("node.platform.",)
 """Beginnings of constraints that all machines of a cluster meet alike."""
+
+_SERVICE: Final = (
+    "build cap_add cap_drop cgroup_parent cgroupns_mode command configs container_name credential_spec depends_on deploy devices dns dns_search "
+    "domainname entrypoint env_file environment expose external_links extra_hosts healthcheck hostname image init ipc isolation labels links logging "
+    "mac_address network_mode networks oom_score_adj pid ports privileged read_only restart secrets security_opt shm_size stdin_open "
+    "stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode volumes working_dir"
+)
+_UPDATED: Final = "delay failure_action max_failure_ratio monitor order parallelism"
+_KEYS: Final[Mapping[tuple[str, ...], str]] = {
+    (): "configs name networks secrets services version volumes",
+    ("",): _SERVICE,
+    ("", "deploy"): "endpoint_mode labels mode placement replicas resources restart_policy rollback_config update_config",
+    ("", "deploy", "placement"): "constraints max_replicas_per_node preferences",
+    ("", "deploy", "resources"): "limits reservations",
+    ("", "deploy", "restart_policy"): "condition delay max_attempts window",
+    ("", "deploy", "rollback_config"): _UPDATED,
+    ("", "deploy", "update_config"): _UPDATED,
+    ("", "healthcheck"): "disable interval retries start_interval start_period test timeout",
+}
+"""Keys that `docker stack deploy` knows, of a file and of its service (the place without ``services`` and the name): it refuses all others.
+
+By its schemas of versions 3.0 to 3.13, taken together: what only a later Docker knows is left for the node's own to say.
+"""
+_EXTENDED: Final = ((), ("",))
+"""Where keys that begin with x- are anybody's own."""
 
 
 def overlay(app: App, run_id: str, lacked: Sequence[str]) -> str:
@@ -137,6 +162,7 @@ class _Reading:
             self._add(place, shown(service), "a service: a mapping with an image")
             return None
         self._version(body)
+        self._note_keys(body, service, place)
         self._note_variables((), body)
         called = f"{self._wanted.name}_{name}"
         if not _NAME.fullmatch(called):
@@ -191,6 +217,19 @@ class _Reading:
             self._add((), "no `version`", 'version: "3.8"', hint)
         elif not _VERSION.fullmatch(str(said)):
             self._add(("version",), f"version {shown(said)}", '3 to 3.9, in quotation marks: "3.8"')
+
+    def _note_keys(self, body: Mapping[str, Json], service: Mapping[str, Json], place: Place) -> None:
+        """Note what Docker would refuse only once it is handed the file: a key that is misspelt, or stands elsewhere."""
+        for path, known in _KEYS.items():
+            part: Any = body if not path else service
+            for key in path[1:]:
+                part = part.get(key) if isinstance(part, dict) else None
+            valid = known.split()
+            for key in part if isinstance(part, dict) else ():
+                if key not in valid and not (path in _EXTENDED and key.startswith("x-")):
+                    where = (*place, *path[1:], key) if path else (key,)
+                    what = f"an unknown key {key!r} of {path[-1] or 'a service' if path else 'a stack file'}"
+                    self._add(where, what, "a key that `docker stack deploy` knows there", close(key, valid), key=True)
 
     def _note_variables(self, place: Place, value: Json) -> None:
         """Note what would be filled in from an environment: nobody has that where the file is submitted."""
@@ -256,8 +295,8 @@ class _Reading:
 
     def _note_delay(self, deploy: Mapping[str, Json], place: Place) -> None:
         policy = deploy.get("restart_policy") or {}
-        if isinstance(policy, dict) and policy.get("condition") == "none":
-            return  # there is nothing to wait for
+        if isinstance(policy, dict) and (policy.get("condition") == "none" or close("delay", [each for each in policy if each != "delay"])):
+            return  # there is nothing to wait for; or its delay is misspelt, which is told
         said = policy.get("delay", _DELAY) if isinstance(policy, dict) else None
         seconds = _seconds(str(said))
         if seconds is None:
