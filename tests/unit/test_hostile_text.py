@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import io
 import itertools
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import types
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +31,7 @@ from harness.cli import doctor
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError
 from harness.core.values import Finding, Json, Phase, Verdict
-from harness.history.events import History, PhaseBegan
+from harness.history.events import Event, History, PhaseBegan
 from harness.history.recorder import Recorder
 from harness.plan import Plan, plan
 from harness.reports.console import Console
@@ -109,12 +111,21 @@ def a_plan() -> Plan:
     return plan(scenario, mode=mode, provider="nspawn", seed=7)
 
 
-def poisoned_history(path: Path) -> History:
-    """Write a history whose every text is hostile, and read it back."""
-    with Recorder(path, SystemClock()) as recorder:
-        for entry in node_kill().history(beats=False).entries:
-            recorder.record(poisoned(entry.event))
-    return History.load(path)
+@functools.cache
+def poisoned_events() -> tuple[Event, ...]:
+    """Return the events of a run, every text in them hostile."""
+    return tuple(poisoned(entry.event) for entry in node_kill().history(beats=False).entries)
+
+
+@functools.cache
+def poisoned_history() -> bytes:
+    """Return a recorded history whose every text is hostile: many tests leave the same one in many runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.jsonl"
+        with Recorder(path, SystemClock()) as recorder:
+            for event in poisoned_events():
+                recorder.record(event)
+        return path.read_bytes()
 
 
 def a_run(results: Path, name: str, body: Mapping[str, Any]) -> Path:
@@ -127,7 +138,7 @@ def a_run(results: Path, name: str, body: Mapping[str, Any]) -> Path:
     (folder / "environment.json").write_text(
         json.dumps(poisoned({"started": "now", "driver": "x", "kernels": {"n1": "6"}, "hosts": {"n1": "h"}}))
     )
-    poisoned_history(folder / "history.jsonl")
+    (folder / "history.jsonl").write_bytes(poisoned_history())
     line = poisoned({"number": 1, "run": "r", "fault": "node.kill", "targets": ["n1"], "provider": "nspawn", "mode": "fleet"})
     (folder / "ledger.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     return folder
@@ -200,8 +211,8 @@ def conduct(plan: Plan, options: Any) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     with Recorder(folder / "history.jsonl", SystemClock()) as recorder:
         options.listen(recorder)
-        for entry in node_kill().history(beats=False).entries:
-            recorder.record(poisoned(entry.event))
+        for event in poisoned_events():
+            recorder.record(event)
         recorder.record(PhaseBegan(Phase.DONE))
     outcome = LEFT.pop(0)
     if outcome is not None:
@@ -419,8 +430,8 @@ def test_the_live_view_obeys_nothing_that_it_shows(tmp_path: Path, columns: int)
         assert isinstance(live, LiveView)
         live.progress(types.SimpleNamespace(text=MARKUP, done=1, total=2))
         live.listen(recorder)
-        for entry in node_kill().history(beats=False).entries:
-            recorder.record(poisoned(entry.event))
+        for event in poisoned_events():
+            recorder.record(event)
         live.say(MARKUP)
     said = MOVES.sub("", shown.getvalue())
     assert "x1b" in said
