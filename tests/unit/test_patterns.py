@@ -31,6 +31,7 @@ SECONDS = 0.002
 TRIES = 5
 SEARCHING = frozenset({"search", "finditer", "findall", "sub", "split"})
 METHODS = ("fullmatch", "match", "search")
+CALLED = re.compile(rf"\bre\s*\.\s*(?:{'|'.join([*sorted(SEARCHING), *METHODS])})\b")
 FLAGS = ("ASCII", "DOTALL", "IGNORECASE", "MULTILINE")
 
 
@@ -50,7 +51,6 @@ def uses() -> Iterator[Use]:
             continue
         module = importlib.import_module(found.name)
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
-        tree = ast.parse(source)
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern) and re.search(rf"^{name}\b[^\n=]*= re\.compile", source, re.MULTILINE):
                 methods = set(re.findall(rf"\b{name}\.(\w+)", source))
@@ -58,7 +58,9 @@ def uses() -> Iterator[Use]:
             for key, each in value.items() if isinstance(value, dict) else ():
                 if isinstance(each, re.Pattern):
                     yield Use(f"{found.name}.{name}[{key!r}]", each, "match")
-        for node in ast.walk(tree):
+        if not CALLED.search(source):  # every worker lists these as it collects, and reading a module as a tree is most of that
+            continue
+        for node in ast.walk(ast.parse(source)):
             if (
                 (called := _called_of_re(node)) in {*SEARCHING, *METHODS}
                 and isinstance(node, ast.Call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,22 +228,32 @@ def test_slow_machines_are_asked_less_often() -> None:
 # ---------------------------------------------------------------- what is judged
 
 
+def endured() -> Story:
+    """Return the good run, in which 16.5 s are endured."""
+    return node_kill().endures(recovery=16.5)
+
+
 def told(
     answer: Callable[[float], Outcome | str | None],
     *,
     every: float = 0.5,
     start: float = 2.0,
     end: float = 68.0,
-    story: Story | None = None,
+    story: Callable[[], Story] = endured,
 ) -> History:
     """Return the good run with a question that is asked so often, and answered so at each moment; None: not asked, text: nobody told how it ended."""
-    story = story or node_kill().endures(recovery=16.5)
+    made = story()
     for number in range(round((end - start) / every)):
         begun = start + number * every
         outcome = answer(begun)
         if outcome is not None:
-            story.call(begun, "probe", Call("ask", "queue"), outcome if isinstance(outcome, Outcome) else None, by="n1")
-    return story.history()
+            made.call(begun, "probe", Call("ask", "queue"), outcome if isinstance(outcome, Outcome) else None, by="n1")
+    return made.history()
+
+
+def later(answer: Callable[[float], Outcome | str | None], **more: Any) -> Callable[[], History]:
+    """Have a history told once it is judged: every worker reads this module, and judges few of them."""
+    return partial(told, answer, **more)
 
 
 def during(
@@ -287,135 +298,139 @@ def with_another_fault() -> Story:
     return node_kill().endures(recovery=16.5).fault("disk.slow", "n1", decided=55.0, in_force=55.5, healing=60.0, healed=60.5, number=2)
 
 
-JUDGED: dict[str, tuple[History, Verdict, str]] = {
+JUDGED: dict[str, tuple[Callable[[], History], Verdict, str]] = {
     # the promise: 90 % and 5 s, from 10 s to 70 s
-    "all yes": (told(lambda _: OK), Verdict.HELD, "100.0% of 115 answers of the probe queue"),
-    "no for four seconds": (told(during(20, 24, NO)), Verdict.HELD, "gave no good answer for 4.5"),
-    "no for six seconds": (told(during(20, 26, NO)), Verdict.BROKEN, "5 s were allowed"),
-    "no now and then": (told(lambda time: NO if time > 10 and time % 3 == 0 else OK), Verdict.BROKEN, "90% were promised"),
+    "all yes": (later(lambda _: OK), Verdict.HELD, "100.0% of 115 answers of the probe queue"),
+    "no for four seconds": (later(during(20, 24, NO)), Verdict.HELD, "gave no good answer for 4.5"),
+    "no for six seconds": (later(during(20, 26, NO)), Verdict.BROKEN, "5 s were allowed"),
+    "no now and then": (later(lambda time: NO if time > 10 and time % 3 == 0 else OK), Verdict.BROKEN, "90% were promised"),
     "could not be asked for six seconds": (
-        told(during(20, 26, MUTE)),
+        later(during(20, 26, MUTE)),
         Verdict.UNKNOWN,
         "but it could be asked in 0.00 s of that at most: too few to tell",
     ),
     "could not be asked now and then": (
-        told(lambda time: MUTE if time > 10 and time % 3 == 0 else OK),
+        later(lambda time: MUTE if time > 10 and time % 3 == 0 else OK),
         Verdict.UNKNOWN,
         "(not counted: 19 questions that could not be asked), 90% were promised; but nobody knows what the answers to those would have been, nor",
     ),
     "could not be asked, and was no between": (
-        told(lambda time: (NO if time % 1 else MUTE) if 20 <= time < 30 else OK),
+        later(lambda time: (NO if time % 1 else MUTE) if 20 <= time < 30 else OK),
         Verdict.UNKNOWN,
         "too few to tell",
     ),
     "could not be asked, and was no for six seconds after that": (
-        told(lambda time: OK if not 20 <= time < 30 else MUTE if time < 23.5 else NO),
+        later(lambda time: OK if not 20 <= time < 30 else MUTE if time < 23.5 else NO),
         Verdict.BROKEN,
         "gave no good answer",
     ),
-    "asked in vain all along": (told(lambda _: MUTE), Verdict.UNKNOWN, "had no answer"),
+    "asked in vain all along": (later(lambda _: MUTE), Verdict.UNKNOWN, "had no answer"),
     "not asked for six seconds": (
-        told(during(20, 26, None)),
+        later(during(20, 26, None)),
         Verdict.UNKNOWN,
         "but it was asked in 0.00 s of that at most: too few to tell",
     ),
-    "answers are missing for six seconds": (told(during(20, 26, "lost")), Verdict.UNKNOWN, "answers of"),
+    "answers are missing for six seconds": (later(during(20, 26, "lost")), Verdict.UNKNOWN, "answers of"),
     "no with the answers missing that may have been yes": (
-        told(lambda time: (NO if time % 1 else "lost") if 20 <= time < 30 else OK),
+        later(lambda time: (NO if time % 1 else "lost") if 20 <= time < 30 else OK),
         Verdict.UNKNOWN,
         "answers of",
     ),
-    "never asked": (node_kill().history(), Verdict.UNKNOWN, "never asked"),
-    "no already before": (told(during(5, 26, NO)), Verdict.UNKNOWN, "said no before the first fault was made"),
-    "no all along": (told(lambda _: NO), Verdict.UNKNOWN, "said no before the first fault was made"),
-    "first asked after the fault": (told(lambda _: OK, start=12.0), Verdict.UNKNOWN, "had no answer before"),
+    "never asked": (lambda: node_kill().history(), Verdict.UNKNOWN, "never asked"),
+    "no already before": (later(during(5, 26, NO)), Verdict.UNKNOWN, "said no before the first fault was made"),
+    "no all along": (later(lambda _: NO), Verdict.UNKNOWN, "said no before the first fault was made"),
+    "first asked after the fault": (later(lambda _: OK, start=12.0), Verdict.UNKNOWN, "had no answer before"),
     "could not be asked just before": (
-        told(lambda time: MUTE if 4 <= time < 10 else NO if time > 10 else OK),
+        later(lambda time: MUTE if 4 <= time < 10 else NO if time > 10 else OK),
         Verdict.UNKNOWN,
         "had no answer from 3.5",
     ),
     "was not asked just before": (
-        told(lambda time: None if 4 <= time < 10 else NO if time > 10 else OK),
+        later(lambda time: None if 4 <= time < 10 else NO if time > 10 else OK),
         Verdict.UNKNOWN,
         "had no answer from 3.5",
     ),
     "could not be asked once just before": (
-        told(lambda time: MUTE if time == 9.5 else NO if time > 10 else OK),
+        later(lambda time: MUTE if time == 9.5 else NO if time > 10 else OK),
         Verdict.BROKEN,
         "5 s were allowed",
     ),
     "could not be asked for a while, and was so again": (
-        told(lambda time: MUTE if 4 <= time < 9 else NO if time > 10 else OK),
+        later(lambda time: MUTE if 4 <= time < 9 else NO if time > 10 else OK),
         Verdict.BROKEN,
         "5 s were allowed",
     ),
     "no before, and yes as it was broken": (
-        told(during(5, 10, NO)),
+        later(during(5, 10, NO)),
         Verdict.UNKNOWN,
         "said no before the first fault was made (at 10.0 s)",
     ),
     "no before the first of two faults": (
-        told(during(5, 10, NO), story=with_another_fault()),
+        later(during(5, 10, NO), story=with_another_fault),
         Verdict.UNKNOWN,
         "said no before the first fault was made (at 10.0 s)",
     ),
     "yes before the first of two faults, and no before the second": (
-        told(during(48, 55, NO), story=with_another_fault()),
+        later(during(48, 55, NO), story=with_another_fault),
         Verdict.BROKEN,
         "5 s were allowed",
     ),
-    "yes during two faults": (told(lambda _: OK, story=with_another_fault()), Verdict.HELD, "100.0% of 115 answers"),
+    "yes during two faults": (later(lambda _: OK, story=with_another_fault), Verdict.HELD, "100.0% of 115 answers"),
     "answers that could turn the share are missing": (
-        told(lambda time: OK if time % 3 or time < 10 else "lost"),
+        later(lambda time: OK if time % 3 or time < 10 else "lost"),
         Verdict.UNKNOWN,
         "19 calls",
     ),
     "answers that could not turn the share are missing": (
-        told(lambda time: NO if time > 10 and time % 2 == 0 else "lost" if time > 10 and time % 9 == 1 else OK),
+        later(lambda time: NO if time > 10 and time % 2 == 0 else "lost" if time > 10 and time % 9 == 1 else OK),
         Verdict.BROKEN,
         "75.0% of 112 answers",
     ),
-    "answers before the fault are missing": (told(during(3, 8, "lost")), Verdict.HELD, "100.0% of 115 answers"),
-    "answers of another probe are missing": (told(lambda _: OK, story=beside_another(None)), Verdict.HELD, "100.0% of 115 answers"),
+    "answers before the fault are missing": (later(during(3, 8, "lost")), Verdict.HELD, "100.0% of 115 answers"),
+    "answers of another probe are missing": (
+        later(lambda _: OK, story=partial(beside_another, None)),
+        Verdict.HELD,
+        "100.0% of 115 answers",
+    ),
     "answers of another probe are missing, and no now and then": (
-        told(now_and_then, story=beside_another(None)),
+        later(now_and_then, story=partial(beside_another, None)),
         Verdict.BROKEN,
         "83.5% of 115 answers",
     ),
     "answers of another probe are missing, and no for six seconds": (
-        told(during(20, 26, NO), story=beside_another(None)),
+        later(during(20, 26, NO), story=partial(beside_another, None)),
         Verdict.BROKEN,
         "5 s were allowed",
     ),
-    "another probe says no": (told(lambda _: OK, story=beside_another(NO)), Verdict.HELD, "100.0% of 115 answers"),
-    "another probe says yes": (told(now_and_then, story=beside_another(OK)), Verdict.BROKEN, "83.5% of 115 answers"),
-    "no while we stood still": (told(for_three_seconds(*STALLS), story=stalled()), Verdict.HELD, "100.0% of 87 answers"),
-    "no as often while we did not": (told(for_three_seconds(*STALLS)), Verdict.BROKEN, "75.7% of 115 answers"),
+    "another probe says no": (later(lambda _: OK, story=partial(beside_another, NO)), Verdict.HELD, "100.0% of 115 answers"),
+    "another probe says yes": (later(now_and_then, story=partial(beside_another, OK)), Verdict.BROKEN, "83.5% of 115 answers"),
+    "no while we stood still": (later(for_three_seconds(*STALLS), story=stalled), Verdict.HELD, "100.0% of 87 answers"),
+    "no as often while we did not": (later(for_three_seconds(*STALLS)), Verdict.BROKEN, "75.7% of 115 answers"),
     "no while we did not, and we stood still at other times": (
-        told(for_three_seconds(*(start + 5 for start in STALLS)), story=stalled()),
+        later(for_three_seconds(*(start + 5 for start in STALLS)), story=stalled),
         Verdict.UNKNOWN,
         "67.8% of 87 answers",
     ),
     "no fault was ever in force": (
-        told(lambda _: OK, story=Story().node(0, "n1").fault("node.kill", "n2", decided=10, failed=11).done(70)),
+        later(lambda _: OK, story=lambda: Story().node(0, "n1").fault("node.kill", "n2", decided=10, failed=11).done(70)),
         Verdict.UNKNOWN,
         "no fault was ever in force",
     ),
     "could not be asked twice": (
-        told(lambda time: MUTE if time in {20, 30} else OK),
+        later(lambda time: MUTE if time in {20, 30} else OK),
         Verdict.HELD,
         "were yes (not counted: 2 questions that could not be asked) (promised 90%)",
     ),
-    "nothing is told of what could be asked": (told(lambda _: OK), Verdict.HELD, "69.0 s were yes (promised 90%)"),
+    "nothing is told of what could be asked": (later(lambda _: OK), Verdict.HELD, "69.0 s were yes (promised 90%)"),
     "not asked for three seconds several times, and no now and then": (
-        told(lambda time: None if for_three_seconds(*STALLS)(time) is NO else NO if time % 5 == 0 and time > 10 else OK),
+        later(lambda time: None if for_three_seconds(*STALLS)(time) is NO else NO if time % 5 == 0 and time > 10 else OK),
         Verdict.UNKNOWN,
         "more that were due were never asked",
     ),
-    "as many answers as a share needs": (told(lambda _: OK, every=2.9), Verdict.HELD, "100.0% of 20 answers"),
-    "asked seldom": (told(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
-    "asked seldom, and no once": (told(lambda time: NO if time == 22 else OK, every=4.0), Verdict.UNKNOWN, "lies within 0.01 s"),
-    "asked seldom, and no for long": (told(during(20, 45, NO), every=4.0), Verdict.BROKEN, "5 s were allowed"),
+    "as many answers as a share needs": (later(lambda _: OK, every=2.9), Verdict.HELD, "100.0% of 20 answers"),
+    "asked seldom": (later(lambda _: OK, every=4.0), Verdict.UNKNOWN, "are needed for a share"),
+    "asked seldom, and no once": (later(lambda time: NO if time == 22 else OK, every=4.0), Verdict.UNKNOWN, "lies within 0.01 s"),
+    "asked seldom, and no for long": (later(during(20, 45, NO), every=4.0), Verdict.BROKEN, "5 s were allowed"),
 }
 
 
@@ -433,7 +448,7 @@ def test_the_longest_time_without_an_answer_is_told_though_nobody_could_ask_in_i
 def test_a_promise_of_a_probe_goes_by_answers_alone(kind: str) -> None:
     """Silence of ours, or of the node, convicts and acquits nobody."""
     history, verdict, words = JUDGED[kind]
-    finding = Probed("queue", 0.9, 5.0).check(history)
+    finding = Probed("queue", 0.9, 5.0).check(history())
     assert finding.verdict is verdict, finding.summary
     assert words in finding.summary
 
@@ -456,7 +471,7 @@ def test_a_probe_that_nobody_promised_judges_nobody() -> None:
 def test_each_probe_has_a_line_of_its_own_in_the_timeline() -> None:
     """By its name."""
     story = node_kill().call(5.0, "probe", Call("ask", "front"), Outcome.FAIL)
-    lines = [line.plain for line in Timeline(told(lambda _: OK, story=story), ()).lines(120)]
+    lines = [line.plain for line in Timeline(told(lambda _: OK, story=lambda: story), ()).lines(120)]
     assert any(line.startswith("probe queue") for line in lines)
     assert any(line.startswith("probe front") for line in lines)
 
