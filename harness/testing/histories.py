@@ -9,6 +9,7 @@ Times are seconds of the run. Lines may be told in any order. Observers that spe
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import json
@@ -67,9 +68,12 @@ class Story:
         self._ops = 0
 
     def copy(self) -> Story:
-        """Return a story of its own that begins with all that was told so far."""
+        """Return a story of its own that begins with all that was told so far. What a checker could change of it is nobody else's."""
         made = Story()
-        made._told, made._ops = self._told.copy(), self._ops
+        made._told = [
+            (time, copy.deepcopy(event) if isinstance(event, Fingerprinted | FaultStage) else event) for time, event in self._told
+        ]
+        made._ops = self._ops
         return made
 
     def tell(self, time: float, event: Event) -> Self:

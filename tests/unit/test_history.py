@@ -66,7 +66,7 @@ from harness.history.events import (
     parse,
 )
 from harness.history.recorder import Recorder
-from harness.testing.histories import Story, chained
+from harness.testing.histories import Story, chained, node_kill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -445,3 +445,21 @@ def test_the_calls_of_a_history_are_worked_out_once_and_are_its_own() -> None:
     assert ops(whole) is ops(whole)
     assert [len(ops(each)) for each in (whole, shorter, whole)] == [3, 1, 3]
     assert [len(ops(whole, name)) for name in ("http", "register", "nobody")] == [2, 1, 0]
+
+
+def test_what_is_changed_of_one_good_run_is_changed_of_no_other() -> None:
+    """It is told once: whatever in it can be changed is each story's own."""
+    first, second = (node_kill().history() for _ in range(2))
+    for _, event in first.each(Fingerprinted):
+        typing.cast("dict[str, Any]", event.marks)["looked at"] = True
+    assert all("looked at" not in event.marks for history in (second, node_kill().history()) for _, event in history.each(Fingerprinted))
+    changeable = {type(entry.event) for entry in first.entries if _holds_what_can_be_changed(entry.event)}
+    assert changeable == {Fingerprinted, FaultStage}
+    own = {id(entry.event) for entry in first.entries if type(entry.event) in changeable}
+    assert own.isdisjoint(id(entry.event) for entry in second.entries)
+
+
+def _holds_what_can_be_changed(value: Any) -> bool:
+    if dataclasses.is_dataclass(value):
+        return any(_holds_what_can_be_changed(getattr(value, each.name)) for each in dataclasses.fields(value))
+    return any(map(_holds_what_can_be_changed, value)) if isinstance(value, tuple) else isinstance(value, dict | list | set)
