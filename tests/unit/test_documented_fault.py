@@ -82,7 +82,7 @@ ASKED = (
     "tests/contract/test_contracts.py",
 )
 """Whatever asks something of every fault, and needs no machine."""
-CHOSEN = "Port or not test_contracts"
+CHOSEN = "memory-Port or net.port or not test_contracts"
 """Of what is asked of each fault in turn only what is asked of the new one: the others have been asked beside this test."""
 
 
