@@ -35,10 +35,10 @@ from harness.checkers.troubles import blind, died, told
 from harness.checkers.unreached import FOLLOWS, ended_by_a_wait, undone, unplanned, unreached
 from harness.core.figures import at, lasted
 from harness.core.traits import WITH_DOCKER
-from harness.core.values import Loss, NodeState
+from harness.core.values import CallStream, Loss, NodeState
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import Band, fault_bands
-from harness.history.calls import OWN, ops, served
+from harness.history.calls import ops, served
 from harness.history.deeds import Wanted, deeds, upset
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, node_spans, span_at, total, united, without
@@ -197,7 +197,7 @@ def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     moment = min(band.begins for band in bands)
     ran = {name for pieces in spans.values() if (span := span_at(pieces, moment)) is not None for name in span.instances}
     of: dict[str, list[Op]] = {name: [] for name in expected.called}
-    for op in ops(history, "http"):
+    for op in ops(history, CallStream.APP):
         of.setdefault(op.call.key, []).append(op)
     before = {name: served(calls, moment) for name, calls in of.items() if name in ran}
     mute = sorted(name for name, each in before.items() if each.good is None)
@@ -220,7 +220,7 @@ def _instances(history: History, spans: Mapping[str, Sequence[Span]], moment: fl
     for entry, event in history.each(ApiSeen):
         if event.view is not None and entry.time <= moment:
             names.update(placement.instance for placement in event.view.placements)
-    names.update(op.call.key for op in ops(history, "http") if op.begun <= moment)
+    names.update(op.call.key for op in ops(history, CallStream.APP) if op.begun <= moment)
     return names
 
 
@@ -374,7 +374,7 @@ def _calls(history: History, bands: Sequence[Band]) -> list[Point]:
     counts: dict[str, list[int]] = {}
     apps: dict[str, set[str]] = {}
     for op in ops(history):
-        if op.workload in OWN:  # its own promise judges what it says
+        if op.own:  # its own promise judges what it says
             continue
         count = counts.setdefault(op.workload, [0, 0])
         count[0] += 1

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from harness.checkers.judging import SHOWN, Point, plural, unknown
 from harness.checkers.troubles import blind, pace, stalls, unasked
 from harness.core.figures import at, given, lasted
-from harness.core.values import HERE, Loss, NodeState, Phase
+from harness.core.values import HERE, CallStream, Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
-from harness.history.calls import OWN, ops, whom
+from harness.history.calls import ops, whom
 from harness.history.deeds import Wanted, deeds, number_of
 from harness.history.events import (
     HARNESS,
@@ -210,13 +210,17 @@ def silent_callers(history: History, expected: Expected | None = None) -> list[P
     """
     window = to_be_watched(history)
     begun: dict[tuple[str, str], list[float]] = {}
+    callers: set[tuple[str, str]] = set()  # a workload, and an app that it calls
     for op in ops(history):
-        if op.workload not in OWN:  # how often those are asked is the user's to say, and what is missing their own promise judges
-            begun.setdefault((op.workload, whom(op.workload, op.call)), []).append(op.begun)
+        if not op.own:  # how often those are asked is the user's to say, and what is missing their own promise judges
+            begun.setdefault((op.workload, whom(op.stream, op.call)), []).append(op.begun)
+        if op.stream is CallStream.APP:
+            callers.add((op.workload, app_of(op.call.key)))
     still, wanted = blind(history), Wanted.of(deeds(history))
-    # Of an app that nobody calls at all, it is told elsewhere.
-    called_apps = {app_of(key) for workload, key in begun if workload == "http"}
-    more = {("http", key) for app in wanted.changes if app in called_apps for key in _ever_called(wanted, app, expected)}
+    # Of an app that nobody calls at all, it is told elsewhere; and of an instance that another workload calls, only what that one left out.
+    asked_of = {key for _, key in begun}
+    due_later = [(workload, key) for workload, app in callers if app in wanted.changes for key in _ever_called(wanted, app, expected)]
+    more = {(workload, key) for workload, key in due_later if key not in asked_of}
     points = []
     for workload, key in sorted({*begun, *more}):
         asked = begun.get((workload, key), [])

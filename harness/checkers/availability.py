@@ -28,7 +28,7 @@ from harness.checkers.windows import Window, Windows
 from harness.core.figures import given
 from harness.core.figures import share as figure
 from harness.core.units import Duration, Names, Share
-from harness.core.values import Outcome
+from harness.core.values import CallStream, Outcome
 from harness.history.calls import ops, untold
 from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, neat, total, united
@@ -76,7 +76,7 @@ class Availability:
         return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
-        every = [op for op in ops(history, "http") if app_of(op.call.key) == self.app]
+        every = [op for op in ops(history, CallStream.APP) if app_of(op.call.key) == self.app]
         whole = judged_time(history)
         if whole is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
@@ -97,7 +97,7 @@ class Availability:
             if op.call.key not in changed or op.begun < window.start or any(each.holds(op.begun) for each in parts[op.call.key])
         ]
         # Those of which lines are missing may have been good ones.
-        missing = {each.op: each for each in untold(history, "http")}
+        missing = {each.op: each for each in untold(history, CallStream.APP)}
         calls = [op for op in every if op.op not in missing]
         made = [op for op in calls if window.holds(op.begun)]
         during = [op for op in made if not under_way_in(op, unseen)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.checkers.mandate import REGISTER, members_planned
+from harness.checkers.mandate import members_planned
 from harness.core.figures import at
-from harness.core.values import NodeState
+from harness.core.values import CallStream, NodeState
 from harness.history.absence import Absence
 from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops
@@ -111,7 +111,7 @@ def recovered_all_the_same(history: History, then: float, app: str, expected: Ex
             here = next((each for each in there if each.start <= lately.start and lately.end <= each.end), None)
             if here is not None and not common(lost.when(node), [lately]):
                 since[name] = min(here.start, since.get(name, here.start))
-    called = {op.call.key for op in ops(history, "http")} | {*expected.called}
+    called = {op.call.key for op in ops(history, CallStream.APP)} | {*expected.called}
     served = all(_served(history, name, lately) for name in since if name in called)
     if len(since) < expected.homes(app, Wanted.of(deeds(history)).most(app, planned)) or not served:
         return ""
@@ -150,9 +150,11 @@ def whole_all_the_same(history: History, then: float, expected: Expected) -> str
     led = not members_planned(history, expected) or led_all_the_same(history, then, expected)
     if not apps or not counts or max(counts.values()) > 1 or not recovered or not served or not led:
         return ""
-    writes = [op.ok for op in ops(history, REGISTER) if op.call.function == "write" and op.ended is not None and lately.holds(op.ended)]
+    writes = [
+        op.ok for op in ops(history, CallStream.QUORUM) if op.call.function == "write" and op.ended is not None and lately.holds(op.ended)
+    ]
     # Who was never planned, and never spoke, is no witness that is missed.
-    written = any(workload == REGISTER for workload, _ in expected.workloads) or any(ops(history, REGISTER))
+    written = expected.writes or any(ops(history, CallStream.QUORUM))
     shown = any(observer == "placement" for observer, _ in expected.observers) or any(history.each(ApiSeen))
     if (written and not (writes and all(writes))) or (shown and not _listed(history, then, {*spans}, {*counts})):
         return ""
@@ -200,7 +202,7 @@ def _held(bands: Sequence[Band], time: Interval, end: float) -> set[str]:
 
 def _served(history: History, instance: str, time: Interval) -> bool:
     """Whether calls to an instance ended in some time, all of them well."""
-    calls = [op for op in ops(history, "http") if op.call.key == instance and op.ended is not None and time.holds(op.ended)]
+    calls = [op for op in ops(history, CallStream.APP) if op.call.key == instance and op.ended is not None and time.holds(op.ended)]
     return bool(calls) and all(op.ok for op in calls)
 
 

@@ -12,7 +12,7 @@ from harness.checkers.mandate import ELECTION, impossible_answers, self_made
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
-from harness.core.values import Loss, NodeState, Outcome
+from harness.core.values import CallStream, Loss, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT, ON_ITS_WAY, Absence, shape
 from harness.history.bands import Band
 from harness.history.calls import ops
@@ -167,7 +167,7 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
     ours = [Interval(stall.interval.start, stall.interval.end + LATE_TRUTH) for stall in stalls(history)]
     allowed: dict[tuple[str, str], list[Interval]] = {}
     points: dict[tuple[str, str], Point] = {}
-    for op in ops(history, "http"):
+    for op in ops(history, CallStream.APP):
         if not op.ok or op.ended is None or (op.call.key, op.by or "") in points:
             continue
         key = (op.call.key, op.by or "")

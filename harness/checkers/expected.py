@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from harness.core.values import CallStream
 from harness.history.absence import Voters
 from harness.history.bands import MEMBER
+from harness.history.calls import stream_named
 from harness.history.intervals import app_of
 
 MOST = 1000
@@ -39,7 +41,7 @@ class Expected:
     something is so, and `actions` are the names of those that are planned, in order. `rooms` says for how many instances of an app its rule leaves
     homes, if it has one. `capped` has each app of which workloads call so many instances at most, however many there are. `named` has each name that
     faults have (`as`), with their numbers: several, where they are in a repeat. `later` are the apps that have no instances before an action deploys
-    them.
+    them. `streams` says of workloads what their calls are of, where their names do not.
     """
 
     nodes: tuple[str, ...] = ()
@@ -59,6 +61,7 @@ class Expected:
     capped: tuple[tuple[str, int], ...] = ()
     named: tuple[tuple[str, tuple[int, ...]], ...] = ()
     later: tuple[str, ...] = ()
+    streams: tuple[tuple[str, CallStream], ...] = ()
 
     @property
     def members(self) -> frozenset[str]:
@@ -69,6 +72,12 @@ class Expected:
     def voters(self) -> Voters:
         """Who makes up the quorum."""
         return Voters(self.members, self.member or MEMBER)
+
+    @property
+    def writes(self) -> bool:
+        """Whether anybody is to write to the quorum."""
+        declared = dict(self.streams)
+        return any(declared.get(name, stream_named(name)) is CallStream.QUORUM for name, _ in self.workloads)
 
     @property
     def numbers(self) -> dict[str, tuple[int, ...]]:

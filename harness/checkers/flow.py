@@ -9,12 +9,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, answers_missing, broken, doubted, missed, plural, too_short, unknown, whole
-from harness.checkers.mandate import REGISTER
 from harness.checkers.slowness import slowness
 from harness.checkers.troubles import asked_through, by_itself, until_late, watched
 from harness.checkers.usual import calm, long_ago, no_longer
 from harness.core.figures import at, given, lasted, quick
-from harness.core.values import Json, Phase
+from harness.core.values import CallStream, Json, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting, perhaps_since
 from harness.history.calls import Op, ended, served, untold
@@ -132,7 +131,7 @@ def judge_writes(
     nobody = electorate.absence.nobody
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
-    writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
+    writes = [op for op in ended(history, CallStream.QUORUM) if op.call.function == "write" and op.begun <= end]
     in_force = band.held(history.end)
     if in_force is None or not writes:
         return Report([unknown("no write was ever tried")])
@@ -308,7 +307,7 @@ def _paused(
 
 def _tried_through(history: History, gaps: Sequence[Interval], writes: Sequence[Op]) -> Interval:
     """Return the longest part of any of these gaps in which writes were tried all along."""
-    asked, missing = [op.begun for op in writes], [each.interval for each in untold(history, REGISTER)]
+    asked, missing = [op.begun for op in writes], [each.interval for each in untold(history, CallStream.QUORUM)]
     return max((asked_through(history, each, asked, missing) for each in gaps), key=lambda each: each.length, default=Interval(0.0, 0.0))
 
 
@@ -381,7 +380,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     usual = median(before) if before else None
     least = median([*during, *pending]) if during or pending else None
     # So may those have of which lines are missing.
-    missing = sum(held.holds(each.interval.start) for each in untold(history, REGISTER))
+    missing = sum(held.holds(each.interval.start) for each in untold(history, CallStream.QUORUM))
     most = median([*during, *itertools.repeat(math.inf, len(pending) + missing)]) if during or pending else None
     details: dict[str, Json] = {
         "from": neat(held.start),
@@ -474,7 +473,7 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
 
 def _missing(history: History, time: Interval) -> str:
     """Say how many calls may have been answered in some time of which lines are missing; nothing where none may."""
-    count = sum(bool(common([each.interval], [time])) for each in untold(history, REGISTER))
+    count = sum(bool(common([each.interval], [time])) for each in untold(history, CallStream.QUORUM))
     return answers_missing(count) if count else ""
 
 

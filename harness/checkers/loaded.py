@@ -17,9 +17,9 @@ from harness.checkers.usual import FEWEST, Usual, calm, first_decided, long_ago,
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
-from harness.core.values import NO_PROGRAM
+from harness.core.values import NO_PROGRAM, CallStream
 from harness.history.bands import fault_bands
-from harness.history.calls import COMMAND, not_made, ops, untold
+from harness.history.calls import not_made, ops, untold
 from harness.history.intervals import Interval, common, neat
 from harness.history.loads import RUN, SLOT, CountedCalls, Failing, Load, Tally, loads
 from harness.history.situation import FRESH
@@ -47,7 +47,7 @@ class LoadServed:
     in which none could be too long makes it unknown.
     """
 
-    name: ClassVar[str] = COMMAND
+    name: ClassVar[str] = "command"
     called: Annotated[str, Field(alias="name", description="the name of a command among the workloads")]
     share: Share | None = None
     gap: Duration | None = None
@@ -144,7 +144,7 @@ class LoadServed:
         edges = sum((each.tally for each in pieces), Tally()) - counts
         details |= {"ok": counts.ok, "failed": counts.failed, "share": round(counts.ok / calls, 4) if calls else None}
         points = []
-        missing = sum(each.key in {None, self.called} and window.holds(each.interval.start) for each in untold(history, COMMAND))
+        missing = sum(each.key in {None, self.called} and window.holds(each.interval.start) for each in untold(history, CallStream.COMMAND))
         if missing:
             points.append(unknown(f"of {who} {answers_missing(missing)}"))
         said = []
@@ -189,8 +189,8 @@ class LoadServed:
         last = next((each for each in reversed(told) if each.end <= decided), None)
         if last is None:
             return f"{who} told of no calls before {moment}"
-        runs = {op.op for op in ops(history, COMMAND) if op.call.function == RUN}
-        missing = [each for each in untold(history, COMMAND) if each.key in {None, self.called} and each.op not in runs]
+        runs = {op.op for op in ops(history, CallStream.COMMAND) if op.call.function == RUN}
+        missing = [each for each in untold(history, CallStream.COMMAND) if each.key in {None, self.called} and each.op not in runs]
         if early := sum(each.interval.start < decided for each in missing):
             return f"of {who} {answers_missing(early)} before {moment}"
         newest, stale = told[-1], long_ago(last.end, decided, [each.end for each in load.pieces])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.figures import at, lasted
+from harness.core.values import CallStream
 from harness.history.absence import IN_FLIGHT, ON_ITS_WAY
 from harness.history.calls import ops
 from harness.history.events import MemberSeen, Watching, Wholeness
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from harness.history.intervals import Span
     from harness.history.reigns import Reign
 
-REGISTER = "register"
-"""Name of the workload whose answers are a quorum's: each is by the member that was asked."""
-
 ELECTION = 10.0
 """Seconds allowed for an election, and the longest time without an acknowledged write after it, where no plan says otherwise.
 
@@ -41,7 +39,7 @@ def members_planned(history: History, expected: Expected | None = None) -> set[s
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """A good answer of the register by somebody who cannot have given it. `stranger`: it is no member at all, or nobody."""
+    """A good answer of the quorum by somebody who cannot have given it. `stranger`: it is no member at all, or nobody."""
 
     op: Op
     text: str
@@ -53,7 +51,7 @@ class Impossible:
 def impossible_answers(
     history: History, every: Sequence[Away], spans: Mapping[str, Sequence[Span]], expected: Expected, election: float
 ) -> list[Impossible]:
-    """Return the good answers of the register, writes and reads, by who cannot have given them, in the order of their calls.
+    """Return the good answers of the quorum, to writes and reads, by who cannot have given them, in the order of their calls.
 
     Both are agreed on by a majority. Only a member that led, and was cut off, may go on reading from the past until it steps down, which takes an
     election at most. Answers of nobody count only where the run says whether it was whole: before that was recorded some had no name.
@@ -64,7 +62,7 @@ def impossible_answers(
     for each in every:
         of.setdefault(each.node, []).append(each)
     found = []
-    for op in ops(history, REGISTER):
+    for op in ops(history, CallStream.QUORUM):
         if not op.ok or op.ended is None:
             continue
         what = f"a {op.call.function} of {op.call.key} was answered well by {op.by or 'nobody'} at {at(op.ended)}"

@@ -14,9 +14,9 @@ from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, calm, first_decid
 from harness.checkers.windows import Window
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
-from harness.core.values import Outcome
+from harness.core.values import CallStream, Outcome
 from harness.history.bands import biting, fault_bands
-from harness.history.calls import PROBE, Op, Untold, ops, served, untold
+from harness.history.calls import Op, Untold, ops, served, untold
 from harness.history.deeds import deeds
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.losses import AT_ONCE
@@ -105,7 +105,7 @@ def judge_gap(
         return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {answers_missing(missing)}", gap.entry)]
     mute = any(common([each], [gap.interval]) for each in _unanswered(history, gap))
     # Of a call without an answer nobody says that it was not made.
-    made = "it could be asked" if mute else "it was asked" if gap.workload == PROBE else "calls were made"
+    made = "it could be asked" if mute else "it was asked" if gap.of == CallStream.PROBE else "calls were made"
     few = f"{made} in {lasted(at_most)} of that at most: too few to tell"
     return [unknown(f"{gap.text}, {given(allowed)} were allowed; but {few}", gap.entry)]
 
@@ -209,14 +209,14 @@ def _called_all_along(history: History, gap: Outage, of: Mapping[str, Sequence[O
 
 def _untold(history: History, gap: Outage) -> list[Untold]:
     """Return the calls of which lines are missing, and which may have been of whom a gap is."""
-    return [each for each in untold(history, gap.workload) if each.key in {None, gap.instance}]
+    return [each for each in untold(history, gap.of) if each.key in {None, gap.instance}]
 
 
 def _unanswered(history: History, gap: Outage) -> list[Interval]:
     """Return when a probe was asked and nobody answered: any of that may have been a yes. A call over HTTP without an answer was no good one."""
-    if gap.workload != PROBE:
+    if gap.of != CallStream.PROBE:
         return []
-    mute = (op for op in ops(history, PROBE) if op.call.key == gap.instance and op.outcome is Outcome.UNKNOWN)
+    mute = (op for op in ops(history, CallStream.PROBE) if op.call.key == gap.instance and op.outcome is Outcome.UNKNOWN)
     return [Interval(op.begun, op.begun if op.ended is None else op.ended) for op in mute]
 
 
@@ -275,7 +275,7 @@ def unmade_of(of: Mapping[str, Sequence[Op]], window: Interval) -> float:
 class Outage:
     """A time without a good answer of one instance, or to one question, that a workload asked."""
 
-    workload: str
+    of: str  # the stream of the calls, or the workload that made them
     instance: str
     interval: Interval
     censored: bool  # it ran to the end of what was watched
@@ -333,10 +333,10 @@ def outages(instance: str, calls: Sequence[Op], part: Interval, window: Window) 
     before = [(op.ended, op.entry) for op in calls if op.ok and op.ended is not None and op.ended < part.start <= window.start]
     marks = [max([] if window.named else before, default=(part.start, calls[0].entry)), *good]
     gaps = [
-        Outage(calls[0].workload, instance, Interval(early, late), censored=False, entry=entry)
+        Outage(calls[0].stream or calls[0].workload, instance, Interval(early, late), censored=False, entry=entry)
         for (early, entry), (late, _) in itertools.pairwise(marks)
     ]
-    last = Outage(calls[0].workload, instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1])
+    last = Outage(calls[0].stream or calls[0].workload, instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1])
     if window.named and any(each.end == part.end for each in window.pieces):
         last = replace(last, over=" and was not back when that was over")
     elif part.end < window.end:

@@ -27,8 +27,8 @@ from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
 from harness.core.units import Duration, Names, Share
-from harness.core.values import HERE, Outcome
-from harness.history.calls import PROBE, Op, not_made, ops, served, untold
+from harness.core.values import HERE, CallStream, Outcome
+from harness.history.calls import Op, not_made, ops, served, untold
 from harness.history.intervals import neat
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Probed:
     (`during`), or what is left without one (`outside`).
     """
 
-    name: ClassVar[str] = PROBE
+    name: ClassVar[str] = "probe"
     called: Annotated[str, Field(alias="name", description="the name of a probe")]
     share: Share
     gap: Duration
@@ -61,7 +61,7 @@ class Probed:
         return either_way(history, self._check, self.expected.voters)
 
     def _check(self, history: History) -> Finding:
-        asked = [op for op in ops(history, PROBE) if op.call.key == self.called]
+        asked = [op for op in ops(history, CallStream.PROBE) if op.call.key == self.called]
         whole = judged_time(history)
         if whole is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
@@ -73,7 +73,7 @@ class Probed:
 
     def _judged(self, history: History, asked: Sequence[Op], window: Window, whole: Window) -> Report:
         """Judge the answers of one time, of the `whole` that there is."""
-        missing = {each.op: each for each in untold(history, PROBE) if each.key in {None, self.called}}
+        missing = {each.op: each for each in untold(history, CallStream.PROBE) if each.key in {None, self.called}}
         # What a question asks from this machine could not be asked while that could make no calls: nobody knows what the answer would have been.
         ours = not_made(history)
         told = [

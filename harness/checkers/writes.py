@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import FEWEST
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
-from harness.checkers.mandate import REGISTER
 from harness.checkers.troubles import FEWEST_PACES, blind, pace, unasked
 from harness.core.figures import at, lasted
-from harness.core.values import Outcome, Phase
+from harness.core.values import CallStream, Outcome, Phase
 from harness.history.calls import Op, lacking, ops
 from harness.history.intervals import Interval, neat, total, without
 
@@ -27,7 +26,7 @@ AROUND = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """Every write of the register workload that was acknowledged is read back at the end with its value, and was never read as absent after.
+    """Every write to the quorum that was acknowledged is read back at the end with its value, and was never read as absent after.
 
     A read that began before a write was acknowledged may find nothing: if it was the last, nobody read that write back. No read, whenever it was
     made, found a value that nobody had written by then, or whose write had been refused. A write whose fate is unknown may or may not be there; once
@@ -41,7 +40,7 @@ class Writes:
     def check(self, history: History) -> Finding:
         """Return held, broken (the lost writes are listed), or unknown where nothing was acknowledged or a last read failed, or came too early."""
         final = history.phase(Phase.FINAL)
-        every = ops(history, REGISTER)
+        every = ops(history, CallStream.QUORUM)
         acked: dict[str, Op] = {}
         fine: dict[str, set[str | None]] = {}
         for op in every:

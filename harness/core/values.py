@@ -119,6 +119,27 @@ class Effect:
         return bool(self.stops or self.starts or self.moves or self.opens)
 
 
+class CallStream(enum.StrEnum):
+    """What the calls of a workload are of, by the word that histories have for it, so that nobody must know a workload by its name."""
+
+    APP = "http"  # an app (the workload's parameter `app`): a call's key is an instance, and a good answer is by the node on which that one runs
+    QUORUM = (
+        "register"  # the mode's quorum: a call is a ``write`` or a ``read`` of a key, and a good answer is by the member that was asked
+    )
+    PROBE = "probe"  # a question of the user's, by the name that it has there (the parameter `called`)
+    COMMAND = "command"  # what a command of the user's tells of its own calls, by such a name; see `harness.history.loads`
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of something that the user named: how often is the user's to choose, and only a promise about it judges anything by it."""
+        return self in {CallStream.PROBE, CallStream.COMMAND}
+
+    @property
+    def parameter(self) -> str:
+        """The parameter that says of whom a workload's calls are, and of whom a promise's must be; empty: of nobody by name."""
+        return "called" if self.own else "app" if self is CallStream.APP else ""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskNames:
     """How containers are told apart that have no label of ours for each instance: by a label that each has of its own, or by their names.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.core.topology import SHAPES, cut_off
 from harness.core.traits import DISK
-from harness.core.values import Loss, NodeState
+from harness.core.values import CallStream, Loss, NodeState
 from harness.history.bands import MEMBER, fault_bands
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, MemberSeen
@@ -202,7 +202,7 @@ def _acknowledged(history: History, lost: Mapping[str, Sequence[Away]]) -> list[
     """Return when writes were acknowledged one soon after the other, by who was lost to nothing: there was a majority."""
     times = sorted(
         op.ended
-        for op in ops(history, "register")
+        for op in ops(history, CallStream.QUORUM)
         if op.ok and op.call.function == "write" and op.ended is not None
         if op.by and not any(each.interval.holds(op.ended) for each in lost.get(op.by, ()))
     )

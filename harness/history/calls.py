@@ -7,18 +7,17 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.core.values import Call, Outcome
+from harness.core.values import Call, CallStream, Outcome
 from harness.history.events import Answered, History, Invoked
 from harness.history.intervals import Interval, united
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from harness.core.protocols import Performing, Workload
 
-HTTP, PROBE, COMMAND = "http", "probe", "command"
-"""The workloads of which each call is of somebody by name, and judged by that: an instance, a question that is asked, a command of the user's."""
-OWN = frozenset({PROBE, COMMAND})
-"""Those whose pace is the user's to choose, and of which only a promise about them judges anything."""
+_STREAMS: Mapping[str, CallStream] = {each.value: each for each in CallStream}
+"""The workloads that say by their name what their calls are of."""
 
 LEFT_BEHIND = 10.0
 """Seconds for which a call may have been under way when nobody listened any more: drivers do not wait for ever when they stop."""
@@ -41,6 +40,12 @@ class Op:
     value: str | None = None
     by: str | None = None
     ours: bool = False  # it ended badly by a trouble of the harness or its machine
+    stream: CallStream | None = None  # what it is of
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of something that the user named (`harness.core.values.CallStream.own`)."""
+        return self.stream is not None and self.stream.own
 
     @property
     def ok(self) -> bool:
@@ -53,29 +58,51 @@ class Op:
         return None if self.ended is None else self.ended - self.begun
 
 
-def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
-    """Return the calls of one workload (of all, for None) in the order in which they began.
+def stream(workload: object) -> CallStream | None:
+    """Return what the calls of a workload are of, as its class says; None where it says nothing: then only its name tells them from others."""
+    said = getattr(workload, "stream", None)
+    return said if isinstance(said, CallStream) else None
+
+
+def stream_named(workload: str) -> CallStream | None:
+    """Return what the calls of a workload are of by its name alone; None where that does not say it."""
+    return _STREAMS.get(workload)
+
+
+def stream_of(event: Invoked) -> CallStream | None:
+    """Return what a call is of; None where nobody said."""
+    return event.stream or stream_named(event.workload)
+
+
+def invoked(op: int, workload: Workload | Performing, call: Call) -> Invoked:
+    """Return the event of a call that a workload begins. What it is of is told where the workload's name does not say it."""
+    name, declared = str(getattr(workload, "name", "")), stream(workload)
+    return Invoked(op, name, call, None if declared is stream_named(name) else declared)
+
+
+def ops(history: History, of: str | None = None) -> tuple[Op, ...]:
+    """Return the calls of one stream, or of one workload by its name (of all, for None), in the order in which they began.
 
     An answer to no known call is left out. A call with two answers that differ is unknown. Worked out once for each history: most checkers ask.
     """
-    if workload is None:
+    if of is None:
         return history.once(ops, lambda: tuple(_ops(history)))
-    return history.once((ops, workload), lambda: tuple(op for op in ops(history) if op.workload == workload))
+    return history.once((ops, of), lambda: tuple(op for op in ops(history) if of in {op.stream, op.workload}))
 
 
-def whom(workload: str, call: Call) -> str:
+def whom(stream: CallStream | None, call: Call) -> str:
     """Return whom a call is of, as its callers are told apart: an instance, a probe's name, or nobody by name."""
-    return call.key if workload in {HTTP, PROBE, COMMAND} else ""
+    return call.key if stream is not None and stream.parameter else ""
 
 
-def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:
+def ended(history: History, of: str | None = None) -> tuple[Op, ...]:
     """Return the calls whose end was told. Each has one, good, bad or unknown, so that without one in a run that came to its end it is missing.
 
     One that ended badly by a trouble of ours is none of them: whom it called was never asked, or not heard.
     In a history that was cut off, also those that were under way then: not what had begun long before.
     """
-    since = math.inf if history.closed else history.end - max(LEFT_BEHIND, _longest(history, workload))
-    return tuple(op for op in ops(history, workload) if (op.ended is not None and not op.ours) or (op.ended is None and op.begun >= since))
+    since = math.inf if history.closed else history.end - max(LEFT_BEHIND, _longest(history, of))
+    return tuple(op for op in ops(history, of) if (op.ended is not None and not op.ours) or (op.ended is None and op.begun >= since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +114,17 @@ class Untold:
     interval: Interval
 
 
-def untold(history: History, workload: str) -> tuple[Untold, ...]:
-    """Return the calls of a workload of which lines are missing: those without an end (`ended`), and those that nobody told of (`lacking`).
+def untold(history: History, of: str) -> tuple[Untold, ...]:
+    """Return the calls (see `ops`) of which lines are missing: those without an end (`ended`), and those that nobody told of (`lacking`).
 
     Whatever was not seen meanwhile, they may have seen: that lines are missing is no evidence of an outage.
     """
-    return history.once((untold, workload), lambda: tuple(_untold(history, workload)))
+    return history.once((untold, of), lambda: tuple(_untold(history, of)))
 
 
-def _untold(history: History, workload: str) -> Iterator[Untold]:
-    told, took = {op.op for op in ended(history, workload)}, _longest(history, workload)
-    yield from (Untold(op.op, op.call.key, Interval(op.begun, op.begun + took)) for op in ops(history, workload) if op.op not in told)
+def _untold(history: History, of: str) -> Iterator[Untold]:
+    told, took = {op.op for op in ended(history, of)}, _longest(history, of)
+    yield from (Untold(op.op, op.call.key, Interval(op.begun, op.begun + took)) for op in ops(history, of) if op.op not in told)
     if missing := lacking(history):
         begun = {op.op: op.begun for op in ops(history)}
         numbers = sorted(begun)
@@ -107,9 +134,9 @@ def _untold(history: History, workload: str) -> Iterator[Untold]:
             yield Untold(number, None, Interval(early, max(early, begun[numbers[place]]) + took))
 
 
-def _longest(history: History, workload: str | None) -> float:
+def _longest(history: History, of: str | None) -> float:
     """Return the seconds that a call took at most."""
-    return max((op.latency for op in ops(history, workload) if op.latency is not None), default=LEFT_BEHIND)
+    return max((op.latency for op in ops(history, of) if op.latency is not None), default=LEFT_BEHIND)
 
 
 def not_made(history: History) -> list[Interval]:
@@ -129,7 +156,7 @@ def _not_made(history: History) -> list[Interval]:
         if op.ours and op.ended is not None:
             since = (op.begun if made is None else made) if since is None else since
             found.append(Interval(since, op.ended))
-        elif op.workload not in OWN:
+        elif not op.own:
             if since is not None:
                 found.append(Interval(since, op.begun))
             since, made = None, op.begun
@@ -172,7 +199,7 @@ def _ops(history: History) -> Iterator[Op]:
     for entry, event in history.each(Invoked):
         time, index, answered = answers.get(event.op, (0.0, -1, None))
         if answered is None or index < entry.index:
-            yield Op(event.op, event.workload, event.call, entry.time, entry.index)
+            yield Op(event.op, event.workload, event.call, entry.time, entry.index, stream=stream_of(event))
         else:
             yield Op(
                 op=event.op,
@@ -185,4 +212,5 @@ def _ops(history: History) -> Iterator[Op]:
                 value=answered.value,
                 by=answered.by,
                 ours=answered.ours and answered.outcome is not Outcome.OK,
+                stream=stream_of(event),
             )

@@ -17,6 +17,7 @@ from harness.core.traits import from_history
 from harness.core.values import (
     HERE,
     Call,
+    CallStream,
     Container,
     Effect,
     Endurance,
@@ -187,6 +188,9 @@ class Invoked(Event):
     op: int
     workload: str
     call: Call
+    stream: CallStream | None = (
+        None  # what the call is of, where the workload's name does not say it; see `harness.history.calls.stream_of`
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.core.values import Loss
+from harness.core.values import CallStream, Loss
 from harness.history.absence import Absence, Away, words_since
 from harness.history.bands import fault_bands
 from harness.history.calls import ops
@@ -35,7 +35,7 @@ def silenced(history: History, bands: Sequence[Band], member: str) -> list[Away]
     be asked of its membership or not.
     """
     found = []
-    acknowledged = [op for op in ops(history, "register") if op.ok and op.call.function == "write" and op.ended is not None]
+    acknowledged = [op for op in ops(history, CallStream.QUORUM) if op.ok and op.call.function == "write" and op.ended is not None]
     for band in bands:
         held = band.held(history.end)
         if held is None or not band.traits.in_place or (band.traits.loses is Loss.PROCESS and member not in band.traits.parts):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.naming import shown
-from harness.core.values import Outcome
-from harness.history.calls import COMMAND, ops
+from harness.core.values import CallStream, Outcome
+from harness.history.calls import ops
 from harness.host import untrusted
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def loads(history: History) -> Mapping[str, Load]:
 def _loads(history: History) -> dict[str, Load]:
     pieces: dict[str, list[CountedCalls]] = {}
     found: dict[str, Op] = {}
-    for op in ops(history, COMMAND):
+    for op in ops(history, CallStream.COMMAND):
         if op.call.function == RUN:
             found.setdefault(op.call.key, op)
         elif op.ended is not None and (counts := told(op.value)) is not None:

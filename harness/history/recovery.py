@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.core.values import Loss
+from harness.core.values import CallStream, Loss
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
@@ -295,7 +295,9 @@ def _served(
 
     Not what a copy before it on that node answered, the one that was lost itself, maybe.
     """
-    good = [op for op in ops(history, "http") if op.ok and op.call.key == one.instance and op.ended is not None and op.ended < until]
+    good = [
+        op for op in ops(history, CallStream.APP) if op.ok and op.call.key == one.instance and op.ended is not None and op.ended < until
+    ]
     first = None
     if new is not None:
         old = max((stay.end for stay in visited if stay.node == new.node and stay.end < new.start), default=after)

@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core.values import Loss, NodeState, Outcome, Stage
+from harness.core.values import CallStream, Loss, NodeState, Outcome, Stage
 from harness.history.bands import Life
+from harness.history.calls import stream_of
 from harness.history.events import Answered, ApiSeen, Entry, FaultStage, Invoked, MemberSeen, NodeSeen
 from harness.history.reigns import Leadership
 
@@ -24,7 +25,7 @@ FRESH = 1.5
 """Seconds for which the last good answer of a service speaks for now, once somebody has asked again; more where a call may take more."""
 
 WRITES = ""
-"""Under which key the writes of the register stand among those who are asked."""
+"""Under which key the writes to the quorum stand among those who are asked."""
 
 
 @dataclass(slots=True)
@@ -58,11 +59,19 @@ class Asking:
         return self.since is not None and now - self.since > self.patience
 
 
+def _key(event: Invoked) -> str | None:
+    """Return who is asked by a call, among those who are; None where nobody goes by it."""
+    stream = stream_of(event)
+    if stream is CallStream.APP:
+        return event.call.key
+    return WRITES if stream is CallStream.QUORUM and event.call.function == "write" else None
+
+
 class Situation:
     """A listener of a `harness.history.recorder.Recorder`. Each method is quick and may be called under the recorder's lock.
 
-    `called` are the instances that http workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
-    apart at most; `writes` is the same for the writes of the register workload, None where there is none. `deadlines` says how many seconds a call
+    `called` are the instances that workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
+    apart at most; `writes` is the same for the writes to the quorum, None where there is none. `deadlines` says how many seconds a call
     of each may take (of a write: `WRITES`): who is slow, and answers well in time, is not silent. `viewed` says whether there is an API to tell what
     is where.
     """
@@ -120,7 +129,7 @@ class Situation:
             self._terms[event.node] = event
             self._heard[event.node] = entry.time
         elif isinstance(event, Invoked):
-            key = event.call.key if event.workload == "http" else WRITES if event.call.function == "write" else None
+            key = _key(event)
             if key is not None:
                 self._keys[event.op] = (key, entry.time)
                 asking = self._asked.setdefault(key, self._never(key))

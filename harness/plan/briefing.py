@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.checkers.expected import Asked, Expected
-from harness.checkers.mandate import REGISTER
 from harness.core import aim, parameters, protocols, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_among, budget_key
-from harness.core.values import App, Budget, Loss, Term, Who
-from harness.history.calls import OWN
+from harness.core.values import App, Budget, CallStream, Loss, Term, Who
+from harness.history.calls import stream, stream_named
 from harness.history.situation import WRITES
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
@@ -170,6 +169,7 @@ def expectations(
         tuple((app.name, most) for app in apps if (most := _cap(workloads, app))),
         tuple(faults_by_name(steps, faults).items()),
         tuple(app.name for app in apps if not app.instances),
+        tuple((each.name, of) for each in workloads if (of := stream(each)) is not None and of is not stream_named(each.name)),
     )
 
 
@@ -179,7 +179,13 @@ _ANY = 1_000_000
 
 def _of(workload: Any) -> str:
     """Return the app that a workload calls, or the name of a probe, or of a command; nothing where it is about nobody by name."""
-    return str(getattr(workload, "called" if workload.name in OWN else "app", ""))
+    of = stream(workload)
+    return str(getattr(workload, of.parameter, "")) if of is not None and of.parameter else ""
+
+
+def calls(workload: Any, app: str) -> bool:
+    """Whether a workload calls an app."""
+    return stream(workload) is CallStream.APP and _of(workload) == app
 
 
 def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
@@ -188,22 +194,22 @@ def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
 
 
 def _called(workload: Any, app: App) -> tuple[str, ...]:
-    """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app."""
-    return app.names[: getattr(workload, "instances", 0) or app.instances] if getattr(workload, "app", "") == app.name else ()
+    """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app, or none."""
+    return app.names[: getattr(workload, "instances", 0) or app.instances] if calls(workload, app.name) else ()
 
 
 def _cap(workloads: Sequence[Any], app: App) -> int:
     """Return how many instances of an app its workloads call at most, however many there are; 0 where they call all, or none."""
-    caps = [getattr(each, "instances", 0) for each in workloads if getattr(each, "app", "") == app.name]
+    caps = [getattr(each, "instances", 0) for each in workloads if calls(each, app.name)]
     return max(caps) if caps and all(caps) else 0
 
 
 UNLUCKY = 8
-"""Calls of the register in a row of which none writes: once in some fifteen thousand times (`harness.workloads.register.WRITES`)."""
+"""Calls of the workload register in a row of which none writes: once in some fifteen thousand times (`harness.workloads.register.WRITES`)."""
 
 
 def paces(apps: Sequence[App], workloads: Sequence[Workload]) -> dict[str, float]:
-    """Say of each instance that an http workload calls by how many seconds two calls of it stand apart."""
+    """Say of each instance that a workload calls by how many seconds two calls of it stand apart."""
     rates: dict[str, float] = {}
     for app in apps:
         for each in workloads:
@@ -213,16 +219,16 @@ def paces(apps: Sequence[App], workloads: Sequence[Workload]) -> dict[str, float
 
 
 def writing_pace(workloads: Sequence[Workload]) -> float | None:
-    """Say by how many seconds two writes of the register stand apart at most, as far as chance lets them; None where nothing writes."""
-    rate = sum(each.rate for each in workloads if each.name == REGISTER)
+    """Say by how many seconds two writes to the quorum stand apart at most, as far as chance lets them; None where nothing writes."""
+    rate = sum(each.rate for each in workloads if stream(each) is CallStream.QUORUM)
     return UNLUCKY / rate if rate else None
 
 
 def patience(apps: Sequence[App], workloads: Sequence[Workload]) -> dict[str, float]:
-    """Say how many seconds a call of each instance may take, and a write of the register (under `WRITES`): the longest deadline of its workloads."""
+    """Say how many seconds a call of each instance may take, and a write to the quorum (under `WRITES`): the longest deadline of its workloads."""
     found: dict[str, float] = {}
     for each in workloads:
-        names = [WRITES] if each.name == REGISTER else [name for app in apps for name in _called(each, app)]
+        names = [WRITES] if stream(each) is CallStream.QUORUM else [name for app in apps for name in _called(each, app)]
         seconds = float(getattr(each, "deadline", 0.0))
         found |= {name: max(found.get(name, 0.0), seconds) for name in names}
     return found

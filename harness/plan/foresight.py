@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.checkers import Availability, Conflicts
-from harness.checkers.mandate import REGISTER
 from harness.checkers.usual import FEWEST
 from harness.core import targets
 from harness.core.figures import given
 from harness.core.plain import in_line
 from harness.core.traits import budget_key, budget_keys, for_work
 from harness.core.units import counted
-from harness.core.values import Loss, Who
+from harness.core.values import CallStream, Loss, Who
 from harness.history.awaits import STEADY
-from harness.history.calls import COMMAND, PROBE
+from harness.history.calls import stream
 from harness.history.intervals import app_of
 from harness.history.loads import SLOT
 from harness.host import contexts
@@ -189,7 +188,7 @@ def _seldom(made: Plan) -> list[str]:
 def _seldom_asked(made: Plan) -> list[str]:
     """Say which probe will have fewer answers than its share needs, however long all takes."""
     every = {each.called: each.every for each in made.workloads if isinstance(each, Probe)}
-    few = [(each.called, made.longest / every[each.called]) for each in _promises(made, PROBE) if each.called in every]
+    few = [(each.called, made.longest / every[each.called]) for each in _promises(made, CallStream.PROBE) if each.called in every]
     return [
         f"the probe {name} is asked {counted(int(times), 'time')} at most: a share needs {FEWEST} answers, so it will be unknown; ask more often"
         for name, times in few
@@ -199,22 +198,23 @@ def _seldom_asked(made: Plan) -> list[str]:
 
 def _never_seen(made: Plan) -> list[str]:
     """Say whose answers are so rare that even two good ones in a row stand further apart than was promised."""
-    every = {(PROBE, each.called): each.every for each in made.workloads if isinstance(each, Probe)}
+    every = {(CallStream.PROBE, each.called): each.every for each in made.workloads if isinstance(each, Probe)}
     pace = briefing.paces(made.apps, made.workloads)
     said = []
-    for each in (promise for name in (PROBE, COMMAND, Availability.name) for promise in _promises(made, name) if promise.gap is not None):
+    names = (CallStream.PROBE, CallStream.COMMAND, Availability.name)
+    for each in (promise for name in names for promise in _promises(made, name) if promise.gap is not None):
         who, seconds, more = (
             f"the probe {getattr(each, 'called', '')} is asked",
-            every.get((PROBE, getattr(each, "called", "")), 0.0),
+            every.get((CallStream.PROBE, getattr(each, "called", "")), 0.0),
             "ask",
         )
-        if each.name == COMMAND:
+        if each.name == CallStream.COMMAND:
             who, seconds, more = f"what the command {each.called} tells is gathered", SLOT, ""
-        elif each.name != PROBE:
+        elif each.name != CallStream.PROBE:
             slowest = max((name for name in pace if app_of(name) == each.app), key=lambda name: pace[name], default="")
             who, seconds, more = f"{slowest} is called", pace.get(slowest, 0.0), "call"
         if each.gap <= seconds:
-            never = f"nobody can see that it was kept, so it will {'be unknown' if each.name == PROBE else 'not be held'}"
+            never = f"nobody can see that it was kept, so it will {'be unknown' if each.name == CallStream.PROBE else 'not be held'}"
             said.append(
                 f"{who} only every {given(round(seconds, 3))}, and a gap of {given(each.gap)} was promised: {never}; "
                 f"{f'{more} more often' if more else 'allow a longer gap'}"
@@ -227,11 +227,12 @@ def _called_amiss(made: Plan) -> list[str]:
     said = []
     most_of = {app.name: most(app, made.steps) for app in made.apps}
     for each in made.workloads:
-        asked, app = getattr(each, "instances", 0), getattr(each, "app", "")
+        asked, app = getattr(each, "instances", 0), getattr(each, "app", "") if stream(each) is CallStream.APP else ""
         if asked > (there := most_of.get(app, 0)) > 0:
             said.append(f"{each.name} is to call {counted(asked, 'instance')} of {app}, which has {there} at most: those are called")
     for number, each in enumerate(made.workloads):
-        if each in made.workloads[:number] or (each.name == REGISTER and any(one.name == REGISTER for one in made.workloads[:number])):
+        alike = [one for one in made.workloads[:number] if one == each or (one.name == each.name and stream(each) is CallStream.QUORUM)]
+        if alike:
             said.append(f"the workload {each.name} stands there twice: promises count the calls of both")
     return said
 
@@ -259,7 +260,7 @@ def _windows_too_short(made: Plan) -> list[str]:
 
 def _asked_a_second(made: Plan, promise: Any) -> float:
     """Return how many calls a second a promise is judged by; 0 where it goes by none."""
-    if promise.name == PROBE:
+    if promise.name == CallStream.PROBE:
         return sum(1.0 / each.every for each in made.workloads if isinstance(each, Probe) and each.called == promise.called)
     called = {name: pace for name, pace in briefing.paces(made.apps, made.workloads).items() if app_of(name) == getattr(promise, "app", "")}
     return sum(1.0 / pace for pace in called.values()) if promise.name == Availability.name else 0.0

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from harness.core.errors import brief
 from harness.core.figures import at, given, lasted
 from harness.core.naming import listed, natural, worded
-from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
+from harness.core.values import AFTER, CallStream, Loss, NodeState, Outcome, Phase, Stage
 from harness.history.awaits import GO_ON, NO_FURTHER, came, had_come, in_vain, stayed_away
 from harness.history.bands import Life
-from harness.history.calls import COMMAND, whom
+from harness.history.calls import stream_named, stream_of, whom
 from harness.history.events import (
     Acted,
     Answered,
@@ -119,6 +119,7 @@ class Narrative:
         self.spans: dict[Lane, list[Bar]] = {}
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
+        self._counting: set[int] = set()  # calls of which each answer tells of many
         self._commands: dict[int, str] = {}  # call → the name of the command of the user's own that it runs
         self._since: dict[str, float] = {}  # lane of such a command → since when its next line tells
         self._said: dict[str, Disagreement] = {}
@@ -376,16 +377,18 @@ class Narrative:
         yield from self._became(("leader",), leader, time)
 
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
-        if isinstance(event, Invoked) and event.workload == COMMAND and event.call.function == RUN:
+        if isinstance(event, Invoked) and stream_of(event) is CallStream.COMMAND and event.call.function == RUN:
             self._commands[event.op] = event.call.key
             yield Moment(time, f"the command {event.call.key} begins", "quiet")
         elif isinstance(event, Invoked):
-            lane = f"{event.workload} {whom(event.workload, event.call) or event.call.function}"
+            lane = f"{event.workload} {whom(stream_of(event), event.call) or event.call.function}"
             if self.phase is Phase.FINAL:  # by then the users' calls are over
                 lane = READING_BACK
             self._ops[event.op] = lane
+            if stream_of(event) is CallStream.COMMAND:
+                self._counting.add(event.op)
             calls = self._lane(lane)
-            if event.workload == COMMAND:
+            if stream_of(event) is CallStream.COMMAND:
                 self._since[lane] = time
             calls.began.append(time)
             calls.first = time if calls.first is None else calls.first
@@ -399,9 +402,11 @@ class Narrative:
             return
         lane = self._ops.pop(event.op, event.workload)
         calls = self._lane(lane)
-        counts = _answers(event)
+        counting = event.op in self._counting or stream_named(event.workload) is CallStream.COMMAND
+        self._counting.discard(event.op)
+        counts = _answers(event, counting=counting)
         gap = calls.gap(time)
-        if event.workload == COMMAND and (tally := told(event.value)) is not None:
+        if counting and (tally := told(event.value)) is not None:
             calls.failing = calls.failing or Failing()
             calls.failing.hear(CountedCalls(self._since.get(lane, time), time, tally, self._index))
         if not counts:
@@ -511,12 +516,12 @@ class Narrative:
             yield Moment(time, event.text, "quiet", about=Flap("", _NUMBERS.sub("0", event.text)))
 
 
-def _answers(event: Answered) -> dict[Outcome, int]:
-    """Return how many calls an answer is of, by how they ended: one, or as many as a command of the user's own tells of.
+def _answers(event: Answered, *, counting: bool) -> dict[Outcome, int]:
+    """Return how many calls an answer is of, by how they ended: one, or as many as a command of the user's own tells of (`counting`).
 
     How one that this machine could not make would have ended nobody knows.
     """
-    if event.workload != COMMAND:
+    if not counting:
         return {Outcome.UNKNOWN if event.ours and event.outcome is Outcome.FAIL else event.outcome: 1}
     counts = told(event.value) or Tally()
     return {outcome: count for outcome, count in ((Outcome.OK, counts.ok), (Outcome.FAIL, counts.failed)) if count}

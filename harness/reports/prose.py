@@ -11,8 +11,8 @@ from harness.core import targets
 from harness.core.figures import given
 from harness.core.naming import quoted
 from harness.core.units import counted
-from harness.core.values import HIDDEN, LISTENS, NUMBER
-from harness.history.calls import PROBE
+from harness.core.values import HIDDEN, LISTENS, NUMBER, CallStream
+from harness.history.calls import stream
 from harness.plan import CALMER, provenance
 from harness.plan.foresight import of_no_work, warnings, whose
 from harness.steps import flat, left_going, parameters_words
@@ -47,7 +47,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         *(f"  app       {_app_words(app)}" for app in made.apps),
         *(f"  image     {said}" for said in provenance.in_words(made)),
         *(
-            f"  {'probe    ' if each.name == PROBE else f'workload  {each.name}'} {parameters_words(each)}".rstrip()
+            f"  {'probe    ' if stream(each) is CallStream.PROBE else f'workload  {each.name}'} {parameters_words(each)}".rstrip()
             for each in made.workloads
         ),
     ]

@@ -8,10 +8,10 @@ from typing import Any
 from harness import registry
 from harness.core import parameters, targets
 from harness.core.values import AFTER, BEFORE, DURING, HERE
-from harness.history.calls import PROBE
 from harness.scenario import models
 from harness.steps import STEPS
 from harness.steps.part import model_schema
+from harness.workloads.probe import Probe
 
 _TARGET = (
     f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, any N, hosting(APP), APP@N, same as NAME (of an earlier fault), "
@@ -34,7 +34,7 @@ def json_schema() -> dict[str, Any]:
     properties["cluster"] = cluster
     properties["apps"] = {"type": "array", "items": {"oneOf": [_app_schema(), _own_app_schema()]}}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
-    properties["probes"] = {"type": "array", "items": parameters.schema(known.workloads[PROBE])}
+    properties["probes"] = {"type": "array", "items": parameters.schema(known.workloads[Probe.name])}
     properties["steps"] = {
         "type": "array",
         "minItems": 1,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core.naming import close, range_of
 from harness.core.values import HERE
-from harness.history.calls import OWN, PROBE
+from harness.history.calls import stream
+from harness.workloads.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,14 +30,14 @@ class ProbeSlip(NamedTuple):
 
 def read_probe(reading: Draft, item: Json, place: Place) -> Any:
     """Read an item of `probes`."""
-    return reading.built(reading.known.workloads[PROBE], item, place, PROBE, place)
+    return reading.built(reading.known.workloads[Probe.name], item, place, Probe.name, place)
 
 
 def slips(workloads: Sequence[Any], names: Sequence[str]) -> Iterator[ProbeSlip]:
     """Say which probe, or command, is for none of these nodes, and which has the name of another one."""
     seen: dict[tuple[str, str], int] = {}
     for number, each in enumerate(workloads):
-        if each is None or each.name not in OWN:
+        if (kind := stream(each)) is None or not kind.own:
             continue
         if names and each.on not in {*names, HERE}:
             expected = f"a node's name, {range_of(names)}, or {HERE}"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.core import parameters
 from harness.core.naming import article, close, one_of, shown
 from harness.core.units import NAMES
-from harness.core.values import Verdict
-from harness.history.calls import COMMAND, PROBE
+from harness.core.values import CallStream, Verdict
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control, actions, names_given
@@ -165,7 +164,7 @@ def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:
     called = {each.app for each in workloads if each.name == "http"}
     if promise.name == "availability" and getattr(promise, "app", "") not in {"", *called}:
         said.append((f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"))
-    for kind, what, where in ((PROBE, "which nobody asks", "probes"), (COMMAND, "which nobody runs", "workloads")):
+    for kind, what, where in ((CallStream.PROBE, "which nobody asks", "probes"), (CallStream.COMMAND, "which nobody runs", "workloads")):
         asked = {each.called for each in workloads if each.name == kind}
         if promise.name == kind and getattr(promise, "called", "") not in {"", *asked}:
             there = f"the name of a {kind}: {', '.join(sorted(asked))}" if asked else f"a {kind} of that name, under `{where}`"

@@ -16,9 +16,8 @@ import json
 from typing import TYPE_CHECKING, Self
 
 from harness.core.traits import from_history, to_history
-from harness.core.values import Call, Container, Effect, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.core.values import Call, CallStream, Container, Effect, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 from harness.faults.power import NodeKill
-from harness.history.calls import COMMAND
 from harness.history.chain import Chain
 from harness.history.events import (
     Acted,
@@ -257,17 +256,24 @@ class Story:
         """Let a command run that tells this of its calls, each from when to when; see `load`."""
         self._ops += 1
         run, before = self._ops, start
-        self.tell(start, Invoked(run, COMMAND, Call(RUN, name)))
+        self.tell(start, Invoked(run, CallStream.COMMAND.value, Call(RUN, name)))
         for early, late, tally in told:
-            self.call(early, COMMAND, Call(COUNT, name), tally.outcome, took=late - early, value=json.dumps(dataclasses.asdict(tally)))
+            self.call(
+                early,
+                CallStream.COMMAND.value,
+                Call(COUNT, name),
+                tally.outcome,
+                took=late - early,
+                value=json.dumps(dataclasses.asdict(tally)),
+            )
             before = late
-        self.call(before, COMMAND, Call(COUNT, name), Outcome.UNKNOWN, took=end - before)
+        self.call(before, CallStream.COMMAND.value, Call(COUNT, name), Outcome.UNKNOWN, took=end - before)
         outcome = Outcome.UNKNOWN if status is None else Outcome.FAIL if status else Outcome.OK
-        return self.tell(end, Answered(run, COMMAND, outcome, None if status is None else str(status)))
+        return self.tell(end, Answered(run, CallStream.COMMAND.value, outcome, None if status is None else str(status)))
 
     def get(self, begun: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None, ours: bool = False) -> Self:
         """Ask an instance over HTTP; `by` is the node that answers."""
-        return self.call(begun, "http", Call("get", instance), outcome, by=by, ours=ours)
+        return self.call(begun, CallStream.APP.value, Call("get", instance), outcome, by=by, ours=ours)
 
     def gets(
         self,
@@ -288,7 +294,7 @@ class Story:
         self, begun: float, key: str, value: str, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01, by: str | None = None
     ) -> Self:
         """Write a key of the register workload, at the member `by`; at any that no fault hits, where none is named (see `history`)."""
-        return self.call(begun, "register", Call("write", key, value), outcome, took=took, by=by)
+        return self.call(begun, CallStream.QUORUM.value, Call("write", key, value), outcome, took=took, by=by)
 
     def writes(self, start: float, end: float, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01, by: str | None = None) -> Self:
         """Write a key of its own twice a second from `start` until just before `end`: ``k<tenths of a second>`` gets ``v<the same>``."""
@@ -301,7 +307,7 @@ class Story:
         self, begun: float, key: str, value: str | None, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01, by: str | None = None
     ) -> Self:
         """Read a key of the register workload; `value` None is "absent". `by` as for `write`."""
-        return self.call(begun, "register", Call("read", key), outcome, took=took, value=value, by=by)
+        return self.call(begun, CallStream.QUORUM.value, Call("read", key), outcome, took=took, value=value, by=by)
 
     def checked(self, time: float, node: str, check: str, outcome: Outcome, *, when: str = "after", saw: str = "") -> Self:
         """Ask a node for a property."""
@@ -373,7 +379,7 @@ def _named(told: Sequence[tuple[float, Event]]) -> list[tuple[float, Event]]:
     somebody = next((node for node in (*(each for each in nodes if each not in hit), *nodes)), None)
     return [
         (time, dataclasses.replace(event, by=somebody))
-        if isinstance(event, Answered) and event.workload == "register" and event.by is None
+        if isinstance(event, Answered) and event.workload == CallStream.QUORUM and event.by is None
         else (time, event)
         for time, event in told
     ]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from harness import registry
 from harness.core.errors import BadInput, in_words
 from harness.core.protocols import Quorum, Registers, Services
-from harness.core.values import Outcome, Phase, Verdict
+from harness.core.values import CallStream, Outcome, Phase, Verdict
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
 from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Answered, Event, History, Invoked, NodeSeen, Note, Watching
@@ -104,7 +104,9 @@ class Shown:
 def told() -> Mapping[str, Run]:
     """Return runs of every sort, by what they are."""
     made, whole = planned(_with_quorum()), node_kill().history()
-    late = change(between(10.0, 69.0, of(Answered, workload="http")), lambda event: replace(_answered(event), outcome=Outcome.FAIL))
+    late = change(
+        between(10.0, 69.0, of(Answered, workload=CallStream.APP.value)), lambda event: replace(_answered(event), outcome=Outcome.FAIL)
+    )
     good, bad = _run(made, whole), _run(made, History.of_events(*late(timed(whole))))
     cut = _run(made, History([entry for entry in whole.entries if entry.time < CUT], closed=False))
     runs = {

@@ -15,7 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from harness.core.traits import to_history
-from harness.core.values import Phase, Traits
+from harness.core.values import CallStream, Phase, Traits
 from harness.faults import FAULTS
 from harness.history.awaits import ELSES, GOALS
 from harness.history.events import KINDS, Closed, Event, History, Note, Opened, PhaseBegan
@@ -57,7 +57,7 @@ POOLS: Mapping[str, Sequence[Any]] = {
     "value": ("v1", "v2", None, ""),
     "when": ("before", "during", "after", "whenever"),
     "who": ("harness", "machine", *NODES),
-    "workload": ("http", "register", "nobody"),
+    "workload": (CallStream.APP.value, CallStream.QUORUM.value, "nobody"),
 }
 """Values of fields that go by these names, so that what is told is about the same few things. All others go by their types."""
 COUNTS = (-1, 0, 1, 3, 10**9)

@@ -19,7 +19,8 @@ from harness.core.errors import HarnessError, gist, in_words
 from harness.core.figures import given
 from harness.core.threads import CertainThread, NoThread
 from harness.core.values import Call, Outcome, Reply
-from harness.history.events import Answered, Invoked, Note
+from harness.history.calls import invoked
+from harness.history.events import Answered, Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -269,7 +270,7 @@ class Driver:
         """Write down that a call is made, and return its number; None where no history can hold it: then it is not made."""
         op = self._ops.next()
         try:
-            self._recorder.record(Invoked(op, self.workload.name, call))
+            self._recorder.record(invoked(op, self.workload, call))
         except HarnessError as error:
             self._recorder.record(Note(f"a call of {self.workload.name} was not made: {error}"))
             return None

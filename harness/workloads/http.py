@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, is_ours
 from harness.core.plain import sentence
 from harness.core.protocols import Ports
 from harness.core.units import ABOVE, Duration, Rate
-from harness.core.values import Call, Outcome, Reply
+from harness.core.values import Call, CallStream, Outcome, Reply
 from harness.host import untrusted
 from harness.web import NoAnswer, NotSent, Site
 
@@ -47,6 +47,7 @@ class Http:
     """
 
     name: ClassVar[str] = "http"
+    stream: ClassVar[CallStream] = CallStream.APP
 
     app: str
     rate: Rate = 20.0

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn, TypeAlias
 from pydantic import Field
 
 from harness.core.errors import HarnessError
-from harness.core.values import HERE, Call
-from harness.history.calls import COMMAND
+from harness.core.values import HERE, Call, CallStream
 from harness.history.loads import RUN
 from harness.nodes import users_command
 from harness.nodes.this_machine import node_of
@@ -42,7 +41,8 @@ class OwnLoad:
     on: _On = HERE
     secret: Secret = ""
 
-    name: ClassVar[str] = COMMAND
+    name: ClassVar[str] = "command"
+    stream: ClassVar[CallStream] = CallStream.COMMAND
 
     @property
     def rate(self) -> float:

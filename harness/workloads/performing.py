@@ -17,7 +17,8 @@ from harness.core.errors import HarnessError, gist, in_words
 from harness.core.threads import CertainThread, NoThread
 from harness.core.units import counted
 from harness.core.values import Call, Outcome
-from harness.history.events import Answered, Invoked, Note
+from harness.history.calls import invoked
+from harness.history.events import Answered, Note
 from harness.history.loads import COUNT, RUN, SLOT, Tally, tally
 from harness.host import private
 
@@ -168,7 +169,7 @@ class Performer:
 
     def _begin(self, function: str) -> int:
         op = self._ops.next()
-        self._recorder.record(Invoked(op, self._kind, Call(function, self._name)))
+        self._recorder.record(invoked(op, self._workload, Call(function, self._name)))
         return op
 
     def _end(self, op: int, outcome: Outcome, *, value: str | None = None, error: str = "") -> None:

@@ -11,8 +11,7 @@ from pydantic import Field
 from harness.core import parameters
 from harness.core.errors import HarnessError, gist, is_ours
 from harness.core.units import Duration
-from harness.core.values import HERE, Call, Outcome, Reply
-from harness.history.calls import PROBE
+from harness.core.values import HERE, Call, CallStream, Outcome, Reply
 from harness.nodes import users_command
 from harness.nodes.this_machine import node_of
 from harness.nodes.users_command import LINE, Line
@@ -62,7 +61,8 @@ class Probe:
     every: _Every = 1.0
     deadline: _Within = 1.0
 
-    name: ClassVar[str] = PROBE
+    name: ClassVar[str] = "probe"
+    stream: ClassVar[CallStream] = CallStream.PROBE
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what is no question, or two."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from harness.core.errors import NoGoodAnswer, NotDone, is_ours
 from harness.core.protocols import Quorum, Registers
 from harness.core.units import ABOVE, Duration, Rate
-from harness.core.values import Call, Outcome, Reply
+from harness.core.values import Call, CallStream, Outcome, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +36,8 @@ class Register:
     """
 
     name: ClassVar[str] = "register"
+    stream: ClassVar[CallStream] = CallStream.QUORUM
+    takes: ClassVar[tuple[str, ...]] = ("Quorum",)
 
     rate: Rate = 10.0
     deadline: Annotated[Duration, Field(gt=0, description=ABOVE)] = 2.0  # of one call
