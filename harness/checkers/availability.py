@@ -28,7 +28,7 @@ from harness.checkers.windows import Window, Windows
 from harness.core.figures import given
 from harness.core.figures import share as figure
 from harness.core.units import Duration, Names, Share
-from harness.core.values import CallStream, Outcome
+from harness.core.values import About, CallStream, Outcome
 from harness.history.calls import ops, untold
 from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, neat, total, united
@@ -64,6 +64,7 @@ class Availability:
     """
 
     name: ClassVar[str] = "availability"
+    about: ClassVar[About] = About(CallStream.APP)
     app: str
     share: Share
     gap: Duration

@@ -17,7 +17,7 @@ from harness.checkers.usual import FEWEST, Usual, calm, first_decided, long_ago,
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
-from harness.core.values import NO_PROGRAM, CallStream
+from harness.core.values import NO_PROGRAM, About, CallStream
 from harness.history.bands import fault_bands
 from harness.history.calls import not_made, ops, untold
 from harness.history.intervals import Interval, common, neat
@@ -48,6 +48,7 @@ class LoadServed:
     """
 
     name: ClassVar[str] = "command"
+    about: ClassVar[About] = About(CallStream.COMMAND)
     called: Annotated[str, Field(alias="name", description="the name of a command among the workloads")]
     share: Share | None = None
     gap: Duration | None = None

@@ -27,7 +27,7 @@ from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
 from harness.core.units import Duration, Names, Share
-from harness.core.values import HERE, CallStream, Outcome
+from harness.core.values import HERE, About, CallStream, Outcome
 from harness.history.calls import Op, not_made, ops, served, untold
 from harness.history.intervals import neat
 
@@ -49,6 +49,7 @@ class Probed:
     """
 
     name: ClassVar[str] = "probe"
+    about: ClassVar[About] = About(CallStream.PROBE)
     called: Annotated[str, Field(alias="name", description="the name of a probe")]
     share: Share
     gap: Duration

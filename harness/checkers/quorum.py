@@ -14,7 +14,7 @@ from harness.checkers.mandate import ELECTION, impossible_answers, impossible_le
 from harness.checkers.terms import broken_terms
 from harness.checkers.windows import all_there, never_made
 from harness.core.units import Names
-from harness.core.values import Finding, Json
+from harness.core.values import About, CallStream, Finding, Json
 from harness.history.absence import Absence
 from harness.history.bands import fault_bands, not_surely
 from harness.history.events import History
@@ -57,6 +57,8 @@ class QuorumSurvived:
     """
 
     name: ClassVar[str] = "quorum"
+    about: ClassVar[About] = About(CallStream.QUORUM, asked="writes")
+    takes: ClassVar[tuple[str, ...]] = ("Quorum",)
     writes: Literal["", "go on", "stop", "slow"] = ""
     leader: Literal["", "moves", "stays"] = ""
     election: float = ELECTION

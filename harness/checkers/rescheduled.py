@@ -22,7 +22,7 @@ from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_keys, for_work
 from harness.core.units import Duration
-from harness.core.values import App, Budget, Loss, Verdict, Who
+from harness.core.values import About, App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely, perhaps_since
 from harness.history.deeds import Wanted, deeds, down, renewed, upset
@@ -79,6 +79,7 @@ class Rescheduled:
     """
 
     name: ClassVar[str] = "rescheduled"
+    about: ClassVar[About] = About(returns=True)
     whole: ClassVar[str] = "each loss has a time of its own, from when it was lost, whatever goes on meanwhile: `within` says how long"
     app: str
     within: Duration | None = None

@@ -15,7 +15,7 @@ from harness.checkers.own_doing import own_doing
 from harness.checkers.troubles import watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import ABOVE, Duration
-from harness.core.values import NodeState, Outcome
+from harness.core.values import About, NodeState, Outcome
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, stays, united
@@ -43,6 +43,7 @@ class Scaled:
     """
 
     name: ClassVar[str] = "scaled"
+    about: ClassVar[About] = About(scale=True)
     whole: ClassVar[str] = "its time is counted from the action that asks for it: `within` says how long"
     app: str
     to: Annotated[int, Field(ge=1, description="a whole number above 0")]

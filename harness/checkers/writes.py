@@ -10,7 +10,7 @@ from harness.checkers.attendance import FEWEST
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.troubles import FEWEST_PACES, blind, pace, unasked
 from harness.core.figures import at, lasted
-from harness.core.values import CallStream, Outcome, Phase
+from harness.core.values import About, CallStream, Outcome, Phase
 from harness.history.calls import Op, lacking, ops
 from harness.history.intervals import Interval, neat, total, without
 
@@ -35,6 +35,7 @@ class Writes:
     """
 
     name: ClassVar[str] = "writes"
+    about: ClassVar[About] = About(CallStream.QUORUM)
     whole: ClassVar[str] = "what was acknowledged must be there at the end of the run, whenever that was"
 
     def check(self, history: History) -> Finding:

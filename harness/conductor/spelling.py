@@ -23,7 +23,7 @@ from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.containers import command_slips, environment_slips, health_slips, restart_slips
-from harness.scenario.fits import name_misfits
+from harness.scenario.fits import taken_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting, windows_of, wrong_window
@@ -74,13 +74,14 @@ def must_be_promises(
     found = [*_misfits("promise", promises), *_unknown_apps("promise", promises, apps)]
     if workloads is not None:
         sound = [each for each in promises if parameters.fits(each)]
-        found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in sound for said in wanting(workloads, each)]
+        able = registry.known().workloads
+        found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in sound for said in wanting(workloads, each, able)]
     if named is not None:
         sound = [each for each in promises if parameters.fits(each)]
         asked = [(each, key, name) for each in sound for key, names in windows_of(each).items() for name in names]
         slips = [(each, said) for each, key, name in asked for said in wrong_window(each, key, name, named)]
         found += [Problem(f"the promise {each.name}", 0, 0, *said) for each, said in slips]
-    _told([*found, *_by_name("promise", promises, mode)])
+    _told([*found, *_by_mode("promise", promises, mode)])
 
 
 def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = (), mode: Any = None) -> None:
@@ -89,7 +90,7 @@ def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], node
     And with every probe, or command, that is for none of `nodes`, where those are known, or has the name of another one; and with each that the mode
     lacks something for, where it is known.
     """
-    wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps), *_by_name("workload", workloads, mode)]
+    wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps), *_by_mode("workload", workloads, mode)]
     sound: list[Any] = [each for each in workloads if parameters.fits(each)]
     _told(
         [
@@ -102,9 +103,9 @@ def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], node
     )
 
 
-def _by_name(what: str, asked: Sequence[Any], mode: Any) -> list[Problem]:
+def _by_mode(what: str, asked: Sequence[Any], mode: Any) -> list[Problem]:
     """Return what a mode lacks for promises or workloads. Of no mode (None) nothing is known."""
-    named = [(each.name, lack) for each in asked for lack in name_misfits(each.name, (), mode)] if mode is not None else []
+    named = [(each.name, lack) for each in asked for lack in taken_misfits(each, (), mode)] if mode is not None else []
     return [Problem(f"the {what} {name}", 0, 0, lack.found, lack.expected) for name, lack in named]
 
 

@@ -824,7 +824,11 @@ class Client(Protocol):
 
 
 class Workload(Protocol):
-    """Calls made at a steady rate while things break."""
+    """Calls made at a steady rate while things break.
+
+    Its class may say what its calls are of (`stream`, a `harness.core.values.CallStream`), and which capabilities a mode must offer for it (`takes`,
+    by their names).
+    """
 
     name: ClassVar[str]
 

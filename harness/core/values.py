@@ -141,6 +141,18 @@ class CallStream(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a promise is about, so that nobody must know a checker by its name."""
+
+    calls: CallStream | None = (
+        None  # the calls that it is judged by: of whom its parameter `CallStream.parameter` names, where there is one
+    )
+    asked: str = ""  # the parameter that must be given for it to go by those calls; empty: it always does
+    scale: bool = False  # that so many instances (its parameter `to`) of an app (`app`) run in time (`within`) once a step asks for so many
+    returns: bool = False  # that what a fault takes of an app (`app`) runs again in time: `within`, or else the mode's budget
+
+
+@dataclass(frozen=True, slots=True)
 class TaskNames:
     """How containers are told apart that have no label of ours for each instance: by a label that each has of its own, or by their names.
 

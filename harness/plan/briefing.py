@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.checkers import Assumptions, CameInTime, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
 from harness.core import aim, parameters, protocols, targets
 from harness.core.protocols import Quorum, Running
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from harness.registry import Known
     from harness.steps import Check, Step
 
-AWAITED = "awaited"
+PREMISE = Assumptions.name
+"""The checker that says whether a history can be judged at all; it judges every run, as the first."""
+AWAITED = CameInTime.name
 """The checker that judges whether what a step waited for came."""
-SETTLED = "settled"
+SETTLED = Settled.name
 """The checker that judges whether the cluster was whole again; only a plan that lets it settle can promise that."""
 
 
@@ -38,8 +41,8 @@ def with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles
     `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, whether the cluster was whole
     again in every one that waits for it, and whether what was awaited came in every one that awaits anything.
     """
-    added = dict.fromkeys(name for always in ALWAYS for name in ((AWAITED, SETTLED, always) if always == "clean" else (always,)))
-    skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,)), *(() if awaited else (AWAITED,))}
+    added = dict.fromkeys(name for always in ALWAYS for name in ((AWAITED, SETTLED, always) if always == Clean.name else (always,)))
+    skipped = {*(() if checks else (Checks.name,)), *(() if settles else (SETTLED,)), *(() if awaited else (AWAITED,))}
     every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
     # What was promised although the plan would not add it is judged all the same.
     standing = {promise.name for promise in every}

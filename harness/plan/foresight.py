@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
-from harness.checkers import Availability, Conflicts
+from harness.checkers import Availability, Conflicts, Probed
 from harness.checkers.usual import FEWEST
 from harness.core import targets
-from harness.core.figures import given
+from harness.core.figures import DIGITS, given
 from harness.core.plain import in_line
 from harness.core.traits import budget_key, budget_keys, for_work
 from harness.core.units import counted
 from harness.core.values import CallStream, Loss, Who
 from harness.history.awaits import STEADY
 from harness.history.calls import stream
+from harness.history.interfaces import about_of
 from harness.history.intervals import app_of
 from harness.history.loads import SLOT
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, faults_made, flat, most
-from harness.workloads.probe import Probe
 
 if TYPE_CHECKING:
     from harness.core.values import App
@@ -102,8 +102,10 @@ def of_no_work(made: Plan, name: str) -> str:
 
 def _nothing_promised(made: Plan) -> list[str]:
     """Say for which faults the mode promises no recovery, though one is waited for, or promised about an app."""
-    promises = _promises(made, "rescheduled")
-    apps = sorted({str(each.app) for each in promises if each.within is None})
+    unbounded: dict[str, set[str]] = {}  # promise → the apps of which it goes by the mode's budget
+    for each in _returning(made):
+        if getattr(each, "within", None) is None:
+            unbounded.setdefault(each.name, set()).add(str(each.app))
     said = []
     for step in made.breaks:
         kind = step.fault.traits
@@ -116,8 +118,11 @@ def _nothing_promised(made: Plan) -> list[str]:
                 f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for its full {given(step.hold.seconds)}"
             )
         # Where another fault of the run has a budget, what is lost is judged by that: this one may take nothing that anybody misses.
-        if apps and not any(budget.terms for each in made.breaks for budget in briefing.budgets_of(each.fault, made.budgets)):
-            said.append(f"{what}, so no deadline applies to rescheduled of {', '.join(apps)} there: it will most likely be unknown")
+        if not any(budget.terms for each in made.breaks for budget in briefing.budgets_of(each.fault, made.budgets)):
+            said += [
+                f"{what}, so no deadline applies to {name} of {', '.join(sorted(apps))} there: it will most likely be unknown"
+                for name, apps in unbounded.items()
+            ]
     return said
 
 
@@ -129,13 +134,14 @@ def _too_short(made: Plan) -> list[str]:
         if step.hold is None or each.beside or kind.loses is Loss.NOTHING:
             continue
         own = [budget.seconds for budget in briefing.budgets_of(step.fault, made.budgets) if budget.terms]
-        for promise in _promises(made, "rescheduled"):
-            least = promise.within if promise.within is not None else min(own, default=0.0)
+        for promise in _returning(made):
+            within = getattr(promise, "within", None)
+            least = within if within is not None else min(own, default=0.0)
             if step.hold.seconds < least:
                 most = " at most" if step.until else ""
                 said.append(
                     f"{step.fault.name} is held for {given(step.hold.seconds)}{most}, and {promise.app} may take {given(least)} to run again: "
-                    f"rescheduled will be unknown for what is not back sooner; hold it for longer than {given(least)}"
+                    f"{promise.name} will be unknown for what is not back sooner; hold it for longer than {given(least)}"
                 )
     return said
 
@@ -155,18 +161,18 @@ def _two_for_certain(made: Plan) -> list[str]:
 
 def _pinned(made: Plan) -> list[str]:
     """Say of which apps no other node may run what is lost with a node, though that is promised; a control may be there to show it."""
-    promised: set[str] = set() if made.control else {str(each.app) for each in _promises(made, "rescheduled")}
+    promised = {} if made.control else {str(each.app): each.name for each in _returning(made)}
     hit = [targets.names(targets.parse(step.targets)) for step in made.breaks if step.fault.traits.loses in {Loss.NODE, Loss.LINK}]
     return [
-        f"{app.name} is pinned to {app.pin}: when that is lost no other node may run it, so rescheduled of {app.name} must come out broken"
+        f"{app.name} is pinned to {app.pin}: when that is lost no other node may run it, so {promised[app.name]} of {app.name} must come out broken"
         for app in made.apps
         if app.pin and app.name in promised and any(not named or app.pin in {each.word for each in named} for named in hit)
     ]
 
 
-def _promises(made: Plan, name: str) -> list[Any]:
-    """Return the promises of one kind."""
-    return [each for each in made.promises if each.name == name]
+def _returning(made: Plan) -> list[Any]:
+    """Return the promises that what a fault takes runs again."""
+    return [each for each in made.promises if about_of(each).returns]
 
 
 def _seldom(made: Plan) -> list[str]:
@@ -187,8 +193,8 @@ def _seldom(made: Plan) -> list[str]:
 
 def _seldom_asked(made: Plan) -> list[str]:
     """Say which probe will have fewer answers than its share needs, however long all takes."""
-    every = {each.called: each.every for each in made.workloads if isinstance(each, Probe)}
-    few = [(each.called, made.longest / every[each.called]) for each in _promises(made, CallStream.PROBE) if each.called in every]
+    every = _probes(made)
+    few = [(each.called, made.longest / every[each.called]) for each in made.promises if isinstance(each, Probed) and each.called in every]
     return [
         f"the probe {name} is asked {counted(int(times), 'time')} at most: a share needs {FEWEST} answers, so it will be unknown; ask more often"
         for name, times in few
@@ -198,23 +204,22 @@ def _seldom_asked(made: Plan) -> list[str]:
 
 def _never_seen(made: Plan) -> list[str]:
     """Say whose answers are so rare that even two good ones in a row stand further apart than was promised."""
-    every = {(CallStream.PROBE, each.called): each.every for each in made.workloads if isinstance(each, Probe)}
-    pace = briefing.paces(made.apps, made.workloads)
+    every, pace = _probes(made), briefing.paces(made.apps, made.workloads)
+    streams = (CallStream.PROBE, CallStream.COMMAND, CallStream.APP)
+    promises: list[tuple[CallStream, Any]] = [(of, each) for of in streams for each in made.promises if about_of(each).calls is of]
     said = []
-    names = (CallStream.PROBE, CallStream.COMMAND, Availability.name)
-    for each in (promise for name in names for promise in _promises(made, name) if promise.gap is not None):
-        who, seconds, more = (
-            f"the probe {getattr(each, 'called', '')} is asked",
-            every.get((CallStream.PROBE, getattr(each, "called", "")), 0.0),
-            "ask",
-        )
-        if each.name == CallStream.COMMAND:
+    for of, each in promises:
+        if getattr(each, "gap", None) is None:
+            continue
+        if of is CallStream.PROBE:
+            who, seconds, more = f"the probe {each.called} is asked", every.get(each.called, 0.0), "ask"
+        elif of is CallStream.COMMAND:
             who, seconds, more = f"what the command {each.called} tells is gathered", SLOT, ""
-        elif each.name != CallStream.PROBE:
+        else:
             slowest = max((name for name in pace if app_of(name) == each.app), key=lambda name: pace[name], default="")
             who, seconds, more = f"{slowest} is called", pace.get(slowest, 0.0), "call"
         if each.gap <= seconds:
-            never = f"nobody can see that it was kept, so it will {'be unknown' if each.name == CallStream.PROBE else 'not be held'}"
+            never = f"nobody can see that it was kept, so it will {'be unknown' if of is CallStream.PROBE else 'not be held'}"
             said.append(
                 f"{who} only every {given(round(seconds, 3))}, and a gap of {given(each.gap)} was promised: {never}; "
                 f"{f'{more} more often' if more else 'allow a longer gap'}"
@@ -235,6 +240,12 @@ def _called_amiss(made: Plan) -> list[str]:
         if alike:
             said.append(f"the workload {each.name} stands there twice: promises count the calls of both")
     return said
+
+
+def _probes(made: Plan) -> dict[str, float]:
+    """Return by how many seconds the questions of each probe stand apart."""
+    asked: list[Any] = [each for each in made.workloads if stream(each) is CallStream.PROBE]
+    return {each.called: round(1.0 / each.rate, DIGITS) for each in asked if each.rate}
 
 
 def _windows_too_short(made: Plan) -> list[str]:
@@ -259,11 +270,11 @@ def _windows_too_short(made: Plan) -> list[str]:
 
 
 def _asked_a_second(made: Plan, promise: Any) -> float:
-    """Return how many calls a second a promise is judged by; 0 where it goes by none."""
-    if promise.name == CallStream.PROBE:
-        return sum(1.0 / each.every for each in made.workloads if isinstance(each, Probe) and each.called == promise.called)
+    """Return how many calls a second a promise is judged by that needs `FEWEST`; 0 where it goes by none."""
+    if isinstance(promise, Probed):
+        return sum(1.0 / every for name, every in _probes(made).items() if name == promise.called)
     called = {name: pace for name, pace in briefing.paces(made.apps, made.workloads).items() if app_of(name) == getattr(promise, "app", "")}
-    return sum(1.0 / pace for pace in called.values()) if promise.name == Availability.name else 0.0
+    return sum(1.0 / pace for pace in called.values()) if isinstance(promise, Availability) else 0.0
 
 
 def _patient(made: Plan) -> list[str]:
@@ -290,10 +301,11 @@ def _scaled(made: Plan) -> list[str]:
                 f"on {counted(count, 'node')}: there is no node for {lacking} of them, so a promise that all run is broken, and the "
                 "cluster is not whole"
             )
+    promises: list[Any] = [each for each in made.promises if about_of(each).scale]
     return said + [
-        f"scaled of {each.app} within {given(each.within)}, and all steps and settling take {given(round(made.longest))} at most: if they do not "
-        "run by then it is unknown"
-        for each in _promises(made, "scaled")
+        f"{each.name} of {each.app} within {given(each.within)}, and all steps and settling take {given(round(made.longest))} at most: if they do "
+        "not run by then it is unknown"
+        for each in promises
         if each.within > made.longest > 0.0
     ]
 
@@ -374,7 +386,7 @@ def _parts_left_out(made: Plan) -> list[str]:
 
 def _lost_with_a_node(made: Plan, app: App, instances: int) -> bool:
     """Whether a whole node may be lost, or cut off, while so many instances of an app are asked for, and that is waited for or promised about it."""
-    promised = any(each.app == app.name for each in _promises(made, "rescheduled"))
+    promised = any(each.app == app.name for each in _returning(made))
     now, lost, waited = app.instances, False, False
     for step, _ in flat(made.steps):
         if isinstance(step, Do):

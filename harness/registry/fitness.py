@@ -14,7 +14,7 @@ from harness.core import parameters
 from harness.core.errors import in_words
 from harness.core.naming import article, close
 from harness.core.protocols import CAPABILITIES, Action, Cutting, Fault, Mode, Provider, Workload
-from harness.core.values import Effect, Loss, TaskNames, Traits
+from harness.core.values import About, CallStream, Effect, Loss, TaskNames, Traits
 from harness.history.interfaces import Checker
 from harness.host import layers
 
@@ -142,6 +142,10 @@ def _data(what: Kind, cls: type[Any]) -> Iterator[Lack]:
         return
     if what is KINDS["actions"]:
         yield from _aims(cls)
+    elif what is KINDS["workloads"]:
+        yield from (*_streams(cls), *_takes_of_modes(cls))
+    elif what is KINDS["checkers"]:
+        yield from (*_abouts(cls), *_takes_of_modes(cls))
     if not unset:
         yield from _as_it_comes(what, cls)
 
@@ -187,6 +191,48 @@ def _aims(cls: Any) -> Iterator[Lack]:
         yield f"takes that is {takes!r}", "the names of capabilities in harness.core.protocols, e.g. ('Scaling',)", ""
     elif unknown := _no_capabilities(takes):
         yield f"takes {', '.join(unknown)}", f"{_NAMED}, e.g. 'Scaling'", close(unknown[0], CAPABILITIES)
+
+
+def _streams(cls: Any) -> Iterator[Lack]:
+    """Say what is wrong with what a class of workloads says of its calls."""
+    of = getattr(cls, "stream", None)
+    if of is not None and not isinstance(of, CallStream):
+        yield f"a stream that is {of!r}", f"one of {_STREAMS}, or none at all", ""
+    elif of is not None:
+        yield from _without(cls, f"calls of {of.name}", of.parameter)
+
+
+def _abouts(cls: Any) -> Iterator[Lack]:
+    """Say what is wrong with what a class of checkers says that it is about."""
+    said = getattr(cls, "about", None)
+    if said is not None and not isinstance(said, About):
+        yield f"about that is {said!r}", "an instance of harness.core.values.About, or none at all", ""
+    elif said is not None and said.calls is not None and not isinstance(said.calls, CallStream):
+        yield f"about calls of {said.calls!r}", f"one of {_STREAMS}, or None", ""
+    elif said is not None:
+        yield from _without(cls, "a promise by calls", "" if said.calls is None else said.calls.parameter, said.asked)
+        yield from _without(cls, "a promise of a scale", *(("app", "to", "within") if said.scale else ()))
+        yield from _without(cls, "a promise that work runs again", *(("app",) if said.returns else ()))
+
+
+_STREAMS = ", ".join(f"CallStream.{each.name}" for each in CallStream)
+
+
+def _without(cls: Any, what: str, *wanted: str) -> Iterator[Lack]:
+    """Say which parameters a class lacks that what it says of itself stands on; an empty name stands for none."""
+    missing = [name for name in wanted if name and name not in parameters.fields(cls).values()]
+    if missing:
+        yield f"{what} without {', '.join(missing)}", f"the parameters {', '.join(name for name in wanted if name)}", ""
+
+
+def _takes_of_modes(cls: Any) -> Iterator[Lack]:
+    """Say what is wrong with what a class of workloads or checkers takes: it is asked of modes alone."""
+    takes = getattr(cls, "takes", ())
+    modes = [name for name, each in CAPABILITIES.items() if each.of_mode]
+    if not isinstance(takes, tuple):
+        yield f"takes that is {takes!r}", "the names of capabilities of modes in harness.core.protocols, e.g. ('Quorum',)", ""
+    elif unknown := [str(name) for name in takes if name not in modes]:
+        yield f"takes {', '.join(unknown)}", f"{_NAMED.replace(' and providers', '')}, e.g. 'Quorum'", close(unknown[0], modes)
 
 
 def _made(cls: type[Any]) -> str:

@@ -18,7 +18,10 @@ from rich.text import Text
 from harness.core.figures import DIGITS, at, given, lasted
 from harness.core.naming import natural
 from harness.core.plain import as_path, command, in_line, sentence
-from harness.core.values import Phase, Verdict
+from harness.core.values import CallStream, Phase, Verdict
+from harness.history.calls import stream
+from harness.history.interfaces import about_of
+from harness.plan import briefing
 from harness.reports.console import Hanging, Whole
 from harness.reports.meanwhile import meanwhile
 from harness.reports.timeline import Timeline
@@ -196,7 +199,7 @@ def _last_words(folder: Path) -> str:
 
 def slow(run: Run) -> list[str]:
     """Return a line for each who stood still during the run, ourselves among them, and one for a machine that was overloaded."""
-    first = next(iter(run.found_by("assumptions")), None)
+    first = next(iter(run.found_by(briefing.PREMISE)), None)
     said = first.details.get("troubles") if first is not None else None
     return [str(line) for line in said] if isinstance(said, list) else []
 
@@ -287,7 +290,7 @@ def recovery(run: Run) -> RenderableType | None:
     never = "not yet" if _cut_off(run) else "never"
     sums: dict[str, str] = {}  # budget, spelled → fault
     lines: list[_Way] = []
-    called = {getattr(each, "app", "") for each in run.plan.workloads if each.name == "http"}
+    called = {getattr(each, "app", "") for each in run.plan.workloads if stream(each) is CallStream.APP}
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
@@ -424,7 +427,8 @@ def _judged(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:
     Of several promises that is the one that it kept least, and of those the strictest.
     """
     every: list[tuple[Finding, Mapping[str, Json]]] = []
-    for finding in run.found_by("rescheduled"):
+    judging = dict.fromkeys(each.name for each in run.plan.promises if about_of(each).returns)
+    for finding in (each for checker in judging for each in run.found_by(checker)):
         instances = finding.details.get("instances")
         found = instances.get(name) if isinstance(instances, dict) else None
         if isinstance(found, dict):

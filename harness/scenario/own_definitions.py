@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.core.errors import BadInput
 from harness.core.naming import close, shown
 from harness.core.protocols import Defining, OwnApp
+from harness.core.values import CallStream
+from harness.history.calls import stream
 from harness.host import contexts, untrusted
 from harness.scenario import models
 from harness.steps.part import keys
@@ -81,25 +83,26 @@ def note_clashes(reading: Draft, places: Mapping[str, Place]) -> None:
 
 
 def note_calls(reading: Draft, workloads: Sequence[Any]) -> None:
-    """Say which workloads call an app over HTTP of which no port is known, or whose instances nobody could tell apart by their answers."""
+    """Say which workloads call an app of which no port is known, or whose instances nobody could tell apart by their answers."""
     for number, each in enumerate(workloads):
-        app = next((app for app in reading.apps if each is not None and each.name == "http" and app.name == each.app), None)
-        if app is not None and (wrong := uncallable(app, max(app.instances, reading.scaled.get(app.name, 0)))):
+        called = each.app if stream(each) is CallStream.APP else None
+        app = next((app for app in reading.apps if app.name == called), None)
+        if app is not None and (wrong := uncallable(each.name, app, max(app.instances, reading.scaled.get(app.name, 0)))):
             reading.add(("workloads", number), *wrong)
 
 
-def uncallable(app: App, instances: int) -> tuple[str, str] | None:
-    """Say why calls to an app with a definition of its own could not be made, or not be told apart; None where they can."""
+def uncallable(workload: str, app: App, instances: int) -> tuple[str, str] | None:
+    """Say why a workload's calls to an app with a definition of its own could not be made, or not be told apart; None where they can."""
     own = app.native
     if own is None:
         return None
     if not own.port and not own.inner:
         return (
-            f"http of {app.name}, of which no port is known: {own.portless}",
+            f"{workload} of {app.name}, of which no port is known: {own.portless}",
             "`native: {file: …, port: PORT}`, or a definition that says it",
         )
     if not own.told and not own.each and instances > 1:
-        found = f"http of {app.name}, whose instances answer on one port and do not say which they are"
+        found = f"{workload} of {app.name}, whose instances answer on one port and do not say which they are"
         return found, "a port of its own for each, or WHALEFALL_INSTANCE in what its containers have in their environment"
     return None
 

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.checkers import CameInTime, Settled
 from harness.core import parameters
 from harness.core.naming import article, close, one_of, shown
 from harness.core.units import NAMES
 from harness.core.values import CallStream, Verdict
+from harness.history.calls import stream
+from harness.history.interfaces import about_of
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control, actions, names_given
-from harness.steps.named_app import note_apps
+from harness.steps.named_app import named_apps, note_apps
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -37,7 +40,7 @@ def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, A
         given = _without_windows(reading, given, inner, name, classes)
     built = reading.built(classes[name], given, inner, name, place)
     note_apps(reading, classes[name], built, given, inner)
-    reading.misfits(fits.name_misfits(name, place, reading.mode) if reading.mode else [])
+    reading.misfits(fits.taken_misfits(classes[name], place, reading.mode) if reading.mode else [])
     return built
 
 
@@ -95,7 +98,7 @@ def _outline(item: Json, classes: Mapping[str, Any]) -> Any:
         names = tuple(each for each in several if isinstance(each, str) and each)
         if key in fields and (names or not several):  # what is no name at all is told where the promise is read
             found[key] = names
-    return SimpleNamespace(name=name, **found)
+    return SimpleNamespace(name=name, about=about_of(classes[name]), **found)
 
 
 def windows_of(promise: Any) -> dict[str, tuple[str, ...]]:
@@ -124,7 +127,7 @@ def read_control(reading: Draft, body: dict[str, Json], promises: Sequence[Any])
     part = reading.part(models.ControlPart, value, ("control",))
     if part is None:
         return None
-    judging = [*(each.name for each in promises if each), *ALWAYS, "awaited", "settled"]
+    judging = [*(each.name for each in promises if each), *ALWAYS, CameInTime.name, Settled.name]
     if part.because not in judging and all(promises):
         found = f"the checker {part.because!r}"
         near = "" if part.because in reading.known.checkers else close(part.because, judging)
@@ -138,7 +141,7 @@ def note_wanted(reading: Draft, workloads: Sequence[Any], promises: Sequence[Any
     if not all(workloads):
         return
     for number, promise in enumerate(outlines(reading, promises)):
-        for found, expected in wanting(workloads, promise):
+        for found, expected in wanting(workloads, promise, reading.known.workloads):
             reading.add(("promises", number), found, expected)
 
 
@@ -146,27 +149,30 @@ def note_scaled(reading: Draft, steps: Sequence[Any], promises: Sequence[Any]) -
     """Say which promise of an app that is scaled goes by a number that no step asks for."""
     asked = {(app, number) for each in actions(steps) for app, number in each.action.effect.runs.items()}
     for number, promise in enumerate(promises):
-        if promise is not None and promise.name == "scaled" and (promise.app, promise.to) not in asked:
+        if promise is not None and about_of(promise).scale and (promise.app, promise.to) not in asked:
             found = f"a promise of {promise.to} instances of {promise.app} that no step asks for"
             there = ", ".join(f"{count} of {app}" for app, count in sorted(asked))
             hint = f"what steps ask for is {there}" if there else "no step asks for any: `do: app.scale`"
             reading.add(("promises", number), found, "a number that a step scales the app to", hint)
 
 
-def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:
-    """Return what a promise has nothing to be judged by, as what was found and what was expected."""
-    if promise is None:
+def wanting(workloads: Sequence[Any], promise: Any, among: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a promise has nothing to be judged by, as what was found and what was expected; `among` are the workloads that there are."""
+    said = about_of(promise)
+    of = said.calls
+    if of is None or (said.asked and not getattr(promise, said.asked, None)):
         return []
-    said = []
-    writes = promise.name == "writes" or (promise.name == "quorum" and getattr(promise, "writes", ""))
-    if writes and all(each.name != "register" for each in workloads):
-        said.append((f"a promise of {promise.name} with nothing that writes", "the workload register"))
-    called = {each.app for each in workloads if each.name == "http"}
-    if promise.name == "availability" and getattr(promise, "app", "") not in {"", *called}:
-        said.append((f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"))
-    for kind, what, where in ((CallStream.PROBE, "which nobody asks", "probes"), (CallStream.COMMAND, "which nobody runs", "workloads")):
-        asked = {each.called for each in workloads if each.name == kind}
-        if promise.name == kind and getattr(promise, "called", "") not in {"", *asked}:
-            there = f"the name of a {kind}: {', '.join(sorted(asked))}" if asked else f"a {kind} of that name, under `{where}`"
-            said.append((f"a promise of the {kind} {promise.called!r}, {what}", there))
-    return said
+    there = [each for each in workloads if stream(each) is of]
+    able = f"the workload {' or '.join(name for name, cls in among.items() if stream(cls) is of)}"
+    if not of.parameter:
+        return [] if there else [(f"a promise of {promise.name} with nothing that writes", able)]
+    whom, asked = getattr(promise, of.parameter, ""), {getattr(each, of.parameter, "") for each in there}
+    if whom in {"", *asked}:
+        return []
+    if of is CallStream.APP:
+        if whom not in named_apps(promise):  # it stands for any app
+            return []
+        return [(f"a promise of {promise.name} of {whom} that nobody calls", f"{able} with `app: {whom}`")]
+    what, where = ("which nobody asks", "probes") if of is CallStream.PROBE else ("which nobody runs", "workloads")
+    names = f"the name of a {of}: {', '.join(sorted(asked))}" if asked else f"a {of} of that name, under `{where}`"
+    return [(f"a promise of the {of} {whom!r}, {what}", names)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from harness.checkers import Assumptions, Checks, Clean
 from harness.core.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from harness.scenario.models import ClusterPart
     from harness.steps import Check, Control, Step
 
-ALWAYS: Final = ("assumptions", "checks", "clean")
+ALWAYS: Final = (Assumptions.name, Checks.name, Clean.name)
 """Checkers that judge a run although no scenario promises them."""
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers import Rescheduled
 from harness.core.values import (
     App,
     Budget,
@@ -187,8 +188,10 @@ def moments(history: History) -> list[str]:
 
 
 def a_run(findings: Sequence[Finding], control: Control | None = None, recovery: Mapping[str, Json] | None = None) -> Run:
-    """Return a run with these findings."""
-    return Run("a-run", Path("results/a-run"), a_plan(control=control), node_killed(), findings, recovery or {})
+    """Return a run with these findings, of a plan that promises that lost work runs again where one of them is about that."""
+    promised = (Rescheduled("web"),) if any(each.checker == Rescheduled.name for each in findings) else ()
+    plan = replace(a_plan(control=control), promises=promised)
+    return Run("a-run", Path("results/a-run"), plan, node_killed(), findings, recovery or {})
 
 
 def fed_board(plan: Plan, history: History, until: float) -> Board:
