@@ -17,6 +17,7 @@ from harness.checkers.attendance import (
     up_all_the_same,
     wrong_clocks,
 )
+from harness.checkers.awaited import CameInTime
 from harness.checkers.effects import (
     LATE_TRUTH,
     answers_of_nobody,
@@ -123,7 +124,7 @@ class Assumptions:
             "faults": [{"fault": band.fault, "name": band.name, "targets": list(band.targets)} for band in bands],
             "nodes": list(spans),
             "troubles": list(told(history)),
-            **({FOLLOWS: "awaited"} if follows and len(points) == len(follows) else {}),
+            **({FOLLOWS: CameInTime.name} if follows and len(points) == len(follows) else {}),
         }
         all_of, seen = lasted(history.length), lasted(total(without([Interval(0.0, history.length)], blind(history))))
         held = (

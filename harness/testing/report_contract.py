@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
+from harness.checkers import Availability, Conflicts
 from harness.core.errors import BadInput, in_words
 from harness.core.protocols import Quorum, Registers, Services
 from harness.core.values import CallStream, Outcome, Phase, Verdict
@@ -120,8 +121,8 @@ def told() -> Mapping[str, Run]:
         "a run whose recovery could not be told": replace(good, recovery={"error": "KeyError: 'n9'"}),
         "a run with odd recoveries": replace(bad, recovery={"web@1": {}, "web@2": {"running": "soon", "from": None, "fault": 99}}),
         "a run of which much is known": replace(good, environment=ENVIRONMENT),
-        "a control that convicts": replace(bad, plan=replace(made, control=Control(Verdict.BROKEN, "availability"))),
-        "a control that does not": replace(good, plan=replace(made, control=Control(Verdict.BROKEN, "conflicts", "two instances"))),
+        "a control that convicts": replace(bad, plan=replace(made, control=Control(Verdict.BROKEN, Availability.name))),
+        "a control that does not": replace(good, plan=replace(made, control=Control(Verdict.BROKEN, Conflicts.name, "two instances"))),
         "a control of nobody": replace(cut, plan=replace(made, control=Control(Verdict.UNKNOWN, "nobody"))),
         "a run without nodes, steps and apps": replace(good, plan=replace(made, nodes=(), steps=(), apps=(), workloads=(), budgets={})),
     }

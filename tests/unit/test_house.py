@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.checkers import CHECKERS
 from harness.faults import FAULTS
+from harness.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / "harness"
@@ -91,6 +94,73 @@ def test_no_fault_is_known_by_its_name() -> None:
             if any(isinstance(other, ast.Constant) for other in (each.left, *each.comparators))
         ]
     assert found == []
+
+
+def test_no_workload_and_no_checker_is_known_by_its_name() -> None:
+    """What the harness does about them goes by what their classes say: a name stands in its own module, and is a mere word elsewhere."""
+    homes = {(name, Path(str(inspect.getfile(cls)))) for name, cls in (*WORKLOADS.items(), *CHECKERS.items())}
+    names = {name for name, _ in homes}
+    found: dict[str, set[str]] = {}
+    for path in sorted(HARNESS.rglob("*.py")):
+        nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+        docstrings = {id(each.value) for each in nodes if isinstance(each, ast.Expr)}
+        texts = {str(each.value) for each in nodes if isinstance(each, ast.Constant) and id(each) not in docstrings}
+        if here := {name for name in texts & names if (name, path) not in homes}:
+            found[str(path.relative_to(HARNESS))] = here
+    assert found == {file: words for file, (words, _) in WORDS.items()}
+
+
+_KEYS = "keys of a scenario file, or of a saved plan"
+WORDS = {
+    "actions/own_command.py": ({"command"}, "the name of an action"),
+    "checkers/contradictions.py": ({"writes"}, "a word of a sentence"),
+    "checkers/quorum.py": ({"writes"}, "its own parameter"),
+    "cli/doctor.py": ({"register"}, "the register of clusters"),
+    "core/values.py": ({"command", "http", "probe", "register"}, "the words that a history has for what calls are of"),
+    "faults/common.py": ({"command"}, "a function"),
+    "faults/own_fault.py": ({"command"}, "the name of a fault"),
+    "history/events.py": ({"awaited"}, "a kind of event"),
+    "modes/fleet/docker_run.py": ({"single"}, "a kind of quotes"),
+    "modes/fleet/unit_files.py": ({"command"}, _KEYS),
+    "plan/__init__.py": ({"checks", "command"}, _KEYS),
+    "scenario/apps.py": ({"command"}, _KEYS),
+    "scenario/containers.py": ({"command", "http"}, _KEYS),
+    "scenario/fits.py": ({"checks"}, _KEYS),
+    "scenario/jsonschema.py": ({"checks"}, _KEYS),
+    "scenario/models.py": ({"checks"}, _KEYS),
+    "scenario/own_definitions.py": ({"command", "conflicts"}, _KEYS),
+    "scenario/reader.py": ({"checks"}, _KEYS),
+    "testing/report_contract.py": ({"checks"}, _KEYS),
+    "undo/reaper.py": ({"command", "register"}, "what is counted; the register of clusters"),
+}
+"""Where such a name is a word for something else."""
+
+
+def test_no_workload_and_no_checker_is_known_by_its_class() -> None:
+    """Outside of its room, and of what tests use, each that is imported has a reason."""
+    classes = {cls.__name__ for cls in (*WORKLOADS.values(), *CHECKERS.values())}
+    found: dict[str, set[str]] = {}
+    for path in sorted(HARNESS.rglob("*.py")):
+        room = path.relative_to(HARNESS).parts[0]
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if room not in {"workloads", "checkers", "testing"} else ()
+        imports = (each for each in nodes if isinstance(each, ast.ImportFrom))
+        theirs = (each for each in imports if str(each.module).startswith(("harness.workloads", "harness.checkers")))
+        if named := {alias.name for each in theirs for alias in each.names} & classes:
+            found[str(path.relative_to(HARNESS))] = named
+    assert found == {file: named for file, (named, _) in KNOWN.items()}
+
+
+_STANDING = "those that judge every run, which is the plan's own choice"
+KNOWN = {
+    "conductor/permission.py": ({"OwnLoad", "Probe"}, "commands of the user's that run on nodes of somebody else's"),
+    "plan/__init__.py": ({"Rescheduled"}, "the limit of a promise, which it works out itself"),
+    "plan/briefing.py": ({"Assumptions", "CameInTime", "Checks", "Clean", "Settled"}, _STANDING),
+    "plan/foresight.py": ({"Availability", "Conflicts", "Probed"}, "how few calls their shares need; which apps one spares"),
+    "scenario/jsonschema.py": ({"Probe"}, "what stands under `probes`"),
+    "scenario/probes.py": ({"Probe"}, "what stands under `probes`"),
+    "scenario/promises.py": ({"CameInTime", "Settled"}, _STANDING),
+    "scenario/scenario_file.py": ({"Assumptions", "Checks", "Clean"}, _STANDING),
+}
 
 
 def test_every_scenario_says_why_it_exists() -> None:
