@@ -25,7 +25,23 @@ from harness.core.clock import SystemClock
 from harness.core.errors import FaultFailed
 from harness.core.protocols import Client, Cluster, Node
 from harness.core.units import Duration
-from harness.core.values import App, Budget, Call, Finding, Loss, NodeSpec, Rung, TaskNames, Traits, Unavailable, Verdict, View, Who
+from harness.core.values import (
+    About,
+    App,
+    Budget,
+    Call,
+    CallStream,
+    Finding,
+    Loss,
+    NodeSpec,
+    Rung,
+    TaskNames,
+    Traits,
+    Unavailable,
+    Verdict,
+    View,
+    Who,
+)
 from harness.faults import FAULTS
 from harness.faults.common import AtTheHost
 from harness.faults.nothing import Nothing
@@ -481,6 +497,44 @@ def test_a_capability_that_nobody_offers_is_told(others: types.ModuleType) -> No
     """A misspelt one would be asked for in vain, or not at all."""
     cls = frozen(type("Greedy", (Nothing,), {"name": "acme.greedy", "traits": Traits(takes=("Power", "Powre"))}))
     assert "found traits that take Powre; expected the names of capabilities" in only(point(cls, others))
+
+
+@pytest.mark.parametrize(
+    ("said", "told_of_it"),
+    [
+        ({"stream": "http"}, "found a stream that is 'http'; expected one of CallStream.APP, "),
+        ({"stream": CallStream.APP}, "found calls of APP without app; expected the parameters app"),
+        ({"stream": CallStream.PROBE}, "found calls of PROBE without called; expected the parameters called"),
+        ({"takes": "Quorum"}, "found takes that is 'Quorum'; expected the names of capabilities of modes"),
+        ({"takes": ("Power",)}, "found takes Power; expected the names of capabilities of modes"),
+    ],
+)
+def test_a_workload_that_says_of_itself_what_cannot_be_is_told(
+    said: Mapping[str, object], told_of_it: str, others: types.ModuleType
+) -> None:
+    """Nothing would be judged by its calls, or of nobody."""
+    cls = frozen(type("Hail", (Drizzle,), {"name": "acme.hail", **said}))
+    assert told_of_it in only(point(cls, others, "workloads"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told_of_it"),
+    [
+        ({"about": CallStream.APP}, "found about that is <CallStream.APP: 'http'>; expected an instance of harness.core.values.About"),
+        ({"about": About("http")}, "found about calls of 'http'; expected one of CallStream.APP, "),  # type: ignore[arg-type]  # so it is
+        ({"about": About(CallStream.APP)}, "found a promise by calls without app; expected the parameters app"),
+        ({"about": About(CallStream.QUORUM, asked="strictly")}, "found a promise by calls without strictly"),
+        ({"about": About(scale=True)}, "found a promise of a scale without app, to, within"),
+        ({"about": About(returns=True)}, "found a promise that work runs again without app"),
+        ({"takes": ("Quorom",)}, "found takes Quorom; expected the names of capabilities of modes"),
+    ],
+)
+def test_a_checker_that_says_of_itself_what_cannot_be_is_told(
+    said: Mapping[str, object], told_of_it: str, others: types.ModuleType
+) -> None:
+    """It would be asked for what it does not have."""
+    cls = frozen(type("Still", (Calm,), {"name": "acme.still", **said}))
+    assert told_of_it in only(point(cls, others, "checkers"))
 
 
 @pytest.mark.parametrize("timers", [None, {"fast": {}}, {"default": 3}])
