@@ -29,8 +29,11 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import Expired, in_words
 from harness.core.figures import given
 from harness.core.threads import CertainThread
-from harness.core.values import Call, Outcome, Reply
+from harness.core.values import Call, CallStream, Outcome, Reply
+from harness.history.calls import stream
+from harness.history.deeds import number_of
 from harness.history.events import Answered, History, Invoked
+from harness.history.intervals import app_of
 from harness.history.recorder import Recorder
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.fake_clock import FakeClock
@@ -112,6 +115,21 @@ def calls_have_no_end(case: WorkloadCase) -> None:
         require(call.function != "write" or isinstance(call.value, str), "a write that says what it writes", repr(call))
 
 
+def its_calls_are_of_what_it_says(case: WorkloadCase) -> None:
+    """Whoever judges them goes by that (`stream`): instances of its app, reads and writes of keys, or the name that the user gave it."""
+    workload = case.fitted
+    of = stream(workload)
+    whom = getattr(workload, of.parameter, "") if of is not None and of.parameter else ""
+    for call in case.first(LOOKED_AT):
+        if of is CallStream.APP:
+            good = app_of(call.key) == whom and number_of(call.key) is not None
+            require(good, f"a call of an instance of {whom}", repr(call))
+        elif of is CallStream.QUORUM:
+            require(call.function in {"read", "write"}, "a read or a write of a key", repr(call))
+        elif of is not None:
+            same(call.key, whom, "whom a call is of")
+
+
 def a_seed_decides_the_calls(case: WorkloadCase) -> None:
     """The same run made again calls the same."""
     same(case.first(LOOKED_AT), case.first(LOOKED_AT), "what the same seed calls")
@@ -125,7 +143,7 @@ def no_two_writes_are_the_same(case: WorkloadCase) -> None:
 
 
 def good_calls_are_answered(case: WorkloadCase) -> None:
-    """Where all is well every call is ok, by a node of the cluster, and what was written is read."""
+    """Where all is well every call is ok, by a node of the cluster, and what was written is read. Who answers for an app, or a quorum, is known."""
     _good(case.patient)
 
 
@@ -135,8 +153,9 @@ def _good(case: WorkloadCase) -> None:
         for call in case.first(MADE):
             reply = _reply(case, client, call)
             require(reply.outcome is Outcome.OK, f"{call} is answered well", str(reply))
-            by = {None, *(node.name for node in case.cluster.nodes)}
-            require(reply.by in by, f"{call} is answered by a node, or by nobody that is known", repr(reply.by))
+            by = {node.name for node in case.cluster.nodes}
+            nobody = reply.by is None and stream(case.workload) not in {CallStream.APP, CallStream.QUORUM}
+            require(nobody or reply.by in by, f"{call} is answered by a node, or by nobody that is known", repr(reply.by))
             if call.function == "write":
                 written[call.key] = call.value
             elif call.function == "read":
@@ -234,6 +253,7 @@ WORKLOAD: Mapping[str, Callable[[WorkloadCase], None]] = {
     for each in (
         its_rate_is_one,
         calls_have_no_end,
+        its_calls_are_of_what_it_says,
         a_seed_decides_the_calls,
         no_two_writes_are_the_same,
         good_calls_are_answered,

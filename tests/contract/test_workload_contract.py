@@ -20,7 +20,7 @@ import pytest
 from harness import registry
 from harness.core.clock import SystemClock
 from harness.core.protocols import Cluster, Node, Performing, Store
-from harness.core.values import App, Call, Outcome, Reply, Result
+from harness.core.values import App, Call, CallStream, Outcome, Reply, Result
 from harness.history.events import Answered, Invoked
 from harness.modes.etcd import Etcd
 from harness.testing import workload_contract
@@ -330,6 +330,16 @@ def _finite(*calls: Call) -> type[_Double]:
     return Finite
 
 
+def _of(stream: CallStream, *calls: Call, by: str | None = "n1") -> _Double:
+    """Return a double that says what its calls are of, and makes these first."""
+
+    class Of(_Double):
+        app = called = "web"
+
+    Of.stream = stream  # type: ignore[attr-defined]  # as a class of others says it
+    return Of(replaced={"calls": lambda _: calls, "invoke": lambda *_: Reply(Outcome.OK, by=by)})
+
+
 OK = Reply(Outcome.OK)
 HOWS: dict[str, tuple[Any, str, str]] = {
     # what is wrong → the double, which promise convicts it, and by what words
@@ -340,6 +350,11 @@ HOWS: dict[str, tuple[Any, str, str]] = {
     "no key": (_Double(replaced={"calls": lambda _: [Call("read", "")]}), "calls_have_no_end", "a function and a key"),
     "no call": (_Double(replaced={"calls": lambda _: ["read k"]}), "calls_have_no_end", "a function and a key"),
     "writes nothing": (_Double(replaced={"calls": lambda _: [Call("write", "k")]}), "calls_have_no_end", "says what it writes"),
+    "another app's": (_of(CallStream.APP, Call("get", "api@1")), "its_calls_are_of_what_it_says", "an instance of web"),
+    "no instance's": (_of(CallStream.APP, Call("get", "web")), "its_calls_are_of_what_it_says", "an instance of web"),
+    "no register's": (_of(CallStream.QUORUM, Call("knock", "k")), "its_calls_are_of_what_it_says", "a read or a write"),
+    "another question's": (_of(CallStream.PROBE, Call("ask", "queue")), "its_calls_are_of_what_it_says", "whom a call is of"),
+    "an app's, answered by nobody": (_of(CallStream.APP, Call("get", "web@1"), by=None), "good_calls_are_answered", "by a node"),
     "by chance": (_Double(replaced={"calls": lambda _: [Call("read", f"k{next(_serial)}")]}), "a_seed_decides_the_calls", "the same seed"),
     "writes the same twice": (_Double(replaced={"calls": _written_twice}), "no_two_writes_are_the_same", "written twice"),
     "no client": (
