@@ -80,6 +80,17 @@ def test_a_bad_parameter_of_it_is_told_with_its_place(python: Path, tmp_path: Pa
     assert f"{file}:19:" in done.stderr
 
 
+def test_what_its_checker_is_judged_by_is_asked_for(python: Path, tmp_path: Path) -> None:
+    """As for one of ours: nobody calls the app that it is about."""
+    file = tmp_path / "silent.yaml"
+    text = SCENARIO.read_text(encoding="utf-8")
+    file.write_text(text.replace("workloads:\n  - http: {app: web, rate: 20/s, deadline: 1s}\n", ""))
+    done = whalefall(python, "plan", str(file))
+    assert done.returncode == 2
+    assert "a promise of example.again of web that nobody calls" in done.stderr
+    assert "the workload http with `app: web`" in done.stderr
+
+
 def test_without_it_its_names_are_unknown(tmp_path: Path) -> None:
     """The plug-in is what makes them known."""
     argv = [sys.executable, "-m", "harness", "plan", str(SCENARIO)]
