@@ -68,6 +68,8 @@ def _seconds(item: pytest.Item) -> float:
     plan = getattr(item, "plan", None)
     if plan is not None:
         return float(plan.limit) / 6
+    if item.get_closest_marker("vm") is not None:
+        return 60.0
     if item.get_closest_marker("slow") is not None and item.get_closest_marker("xdist_group") is None:
         return 30.0
     return 3.0 if item.get_closest_marker("cluster") is not None else 0.0
