@@ -17,6 +17,14 @@ VICTIM = "whalefall-victim.service"
 """A service of the tests' own on every node, so that killing it hurts nobody; the process `victim` of the mode."""
 _UNIT = b"[Service]\nExecStart=/bin/sleep infinity\nRestart=always\nRestartSec=100ms\n\n[Install]\nWantedBy=multi-user.target\n"
 
+NEEDS = frozenset({"cluster", "noise", "vm", "vagrant"})
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Refuse a test that says of nothing that it needs it: the unit tests do not look in here, and it would never be run."""
+    if NEEDS.isdisjoint(mark.name for mark in item.iter_markers()):
+        raise pytest.UsageError(f"{item.nodeid} has none of the marks {', '.join(sorted(NEEDS))}: it belongs into tests/unit")
+
 
 @pytest.fixture(scope="session")
 def machines(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Cluster]:

@@ -233,6 +233,13 @@ def test_what_needs_machines_lies_where_the_ways_in_look_for_it() -> None:
     assert marked == {"cluster", "contract"}
 
 
+def test_every_folder_of_tests_is_one_that_a_way_in_looks_into() -> None:
+    """Those without machines leave out tests/cluster, whose conftest refuses a test that needs none."""
+    folders = {path.parent.name for path in (ROOT / "tests").rglob("test_*.py")}
+    way = (ROOT / "tox.ini").read_text(encoding="utf-8").partition("[testenv:unit]")[2].partition("[testenv:")[0]
+    assert {*re.findall(r"\btests/(\w+)", way)} == folders - {"cluster"}
+
+
 def test_the_ways_in_can_be_run() -> None:
     """./setup and .ci/run are executable, and the README's lines are those that CI runs."""
     assert os.access(ROOT / "setup", os.X_OK)
