@@ -111,8 +111,7 @@ def recovered_all_the_same(history: History, then: float, app: str, expected: Ex
             here = next((each for each in there if each.start <= lately.start and lately.end <= each.end), None)
             if here is not None and not common(lost.when(node), [lately]):
                 since[name] = min(here.start, since.get(name, here.start))
-    called = {op.call.key for op in ops(history, CallStream.APP)} | {*expected.called}
-    served = all(_served(history, name, lately) for name in since if name in called)
+    served = _all_served(history, since, lately, expected)
     if len(since) < expected.homes(app, Wanted.of(deeds(history)).most(app, planned)) or not served:
         return ""
     return f"by node truth {len(since)} of {len(since)} instances of {app} ran, from {at(max(since.values()))} on"
@@ -146,7 +145,7 @@ def whole_all_the_same(history: History, then: float, expected: Expected) -> str
     wanted = Wanted.of(deeds(history))
     apps = [app for app, planned in _planned(history, spans, expected).items() if wanted.most(app, planned)]
     recovered = all(recovered_all_the_same(history, then, app, expected) for app in apps)
-    served = all(_served(history, name, lately) for name in counts)
+    served = _all_served(history, counts, lately, expected)
     led = not members_planned(history, expected) or led_all_the_same(history, then, expected)
     if not apps or not counts or max(counts.values()) > 1 or not recovered or not served or not led:
         return ""
@@ -158,8 +157,11 @@ def whole_all_the_same(history: History, then: float, expected: Expected) -> str
     shown = any(observer == "placement" for observer, _ in expected.observers) or any(history.each(ApiSeen))
     if (written and not (writes and all(writes))) or (shown and not _listed(history, then, {*spans}, {*counts})):
         return ""
-    ran = f"{len(spans)} nodes were up, {len(counts)} instances ran and answered"
+    answered = any(op.call.key in counts for op in ops(history, CallStream.APP))
+    ran = f"{len(spans)} nodes were up, {len(counts)} instances ran{' and answered' if answered else ''}"
     others = [*["members"] * bool(members_planned(history, expected)), *["APIs"] * shown, *["writes"] * written]
+    if not answered and not others:
+        return ""  # nodes alone are one word against another
     missed = f", and {' and '.join([*[', '.join(others[:-1])] * bool(others[1:]), others[-1]])} missed nothing" if others else ""
     return f"{ran}{missed}, from {at(lately.start)} on"
 
@@ -198,6 +200,12 @@ def _held(bands: Sequence[Band], time: Interval, end: float) -> set[str]:
         band for band in bands if not band.traits.in_place and (held := band.held(end)) and total(common([held], [time])) >= time.length
     ]
     return {node for band in lasting for node in band.lost}
+
+
+def _all_served(history: History, instances: Iterable[str], time: Interval, expected: Expected) -> bool:
+    """Whether all of these that are called, or were to be, answered well in some time: of whom nobody was to call no answer is missed."""
+    called = {op.call.key for op in ops(history, CallStream.APP)} | {*expected.called}
+    return all(_served(history, name, time) for name in instances if name in called)
 
 
 def _served(history: History, instance: str, time: Interval) -> bool:

@@ -90,21 +90,26 @@ def test_that_a_cluster_was_not_whole_is_believed_unless_all_others_tell_otherwi
     assert (finding.verdict, "members, APIs and writes missed nothing" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding
 
 
-@pytest.mark.parametrize("gone", ["register", "members", "APIs"])
+@pytest.mark.parametrize("gone", ["register", "members", "APIs", "http", "web@2"])
 @pytest.mark.parametrize("checker", [Settled(), CameInTime()])
 def test_a_witness_that_was_never_planned_is_not_missed(checker: Checker, gone: str) -> None:
     """All others tell otherwise; where a plan has it, its silence leaves the word that the cluster was not whole as it is."""
     story = node_kill().awaited(59, 66, "steady", outcome=Outcome.FAIL, missing=("something",)).endures(recovery=5)
-    kinds = {"register": (Invoked, Answered), "members": (MemberSeen,), "APIs": (ApiSeen,)}[gone]
-    calls = {event.op for _, event in story.history().each(Invoked) if event.workload == "register"}
+    kinds = {"members": (MemberSeen,), "APIs": (ApiSeen,)}.get(gone, (Invoked, Answered))
+    calls = {event.op for _, event in story.history().each(Invoked) if gone in {event.workload, event.call.key}}
     told = [(entry.time, entry.event) for entry in story.history().entries]
     told = [each for each in told if not (isinstance(each[1], Wholeness) and each[1].when == "after")]
     told = [each for each in told if not isinstance(each[1], kinds) or getattr(each[1], "op", 0) not in calls | {0}]
     told = [each for each in told if gone != "members" or getattr(each[1], "observer", "") != "membership"]
+    numbers = {event.op: number for number, event in enumerate((each for _, each in told if isinstance(each, Invoked)), 1)}  # without gaps
+    told = [(at, dataclasses.replace(it, op=numbers[it.op]) if isinstance(it, Invoked | Answered) else it) for at, it in told]
     history = History.of_events(*told, (66.0, Wholeness("after", whole=False, seconds=12.9, missing=("something",))))
     assert checker.check(history).verdict is Verdict.UNKNOWN
     nodes = ("n1", "n2", "n3")
-    planned = Expected(workloads=(("register", ""),), observers=(("placement", nodes), ("membership", nodes)))
+    called = ("web@1", "web@2")
+    planned = Expected(
+        workloads=(("register", ""), ("http", "web")), called=called, observers=(("placement", nodes), ("membership", nodes))
+    )
     believed = dataclasses.replace(checker, expected=planned).check(history)  # type: ignore[type-var]
     assert believed.verdict is Verdict.BROKEN, believed.summary
 
