@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, Report, missed, plural, too_short, unknown
+from harness.checkers.judging import Point, Report, doubted, missed, plural, too_short, unknown
 from harness.checkers.mandate import members_planned
 from harness.checkers.roles import not_all_along, unheard_members
 from harness.checkers.troubles import by_itself, until_late
-from harness.checkers.usual import calm
+from harness.checkers.usual import calm, no_longer
 from harness.core.figures import at, lasted
 from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
@@ -329,7 +329,17 @@ def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Poin
     if mute and sure.length <= election:
         return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
     by = sure.length - election if without([sure], bite.nobody) else math.inf
-    return missed(text, nobody.entry, over=until_late(history, [sure], election), by=by)
+    before = max(common([calm(history)], _unled(bite)), key=lambda each: each.length, default=Interval(0.0, 0.0))
+    usual = math.isfinite(by) and no_longer(sure.length, before.length, election)
+    why = f"so it did for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else ""
+    return doubted(missed(text, nobody.entry, over=until_late(history, [sure], election), by=by), why)
+
+
+def _unled(bite: _Bite) -> list[Interval]:
+    """Return when no majority followed anybody, without what actions may have done to that."""
+    nobody = [Interval(each.start, each.end) for each in bite.every if each.leader is None]
+    done = under_way(deeds(bite.history), bite.history.end)
+    return without(nobody, [Interval(each.start, each.end + bite.promised.election) for each in done])
 
 
 def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:

@@ -126,6 +126,27 @@ def test_leadership_that_moved_as_often_before_anything_was_broken_is_moved_by_n
         assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize("leader", ["moves", "stays"])
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [
+        ([(5.0, 17.0), (35.0, 47.0), (65.0, 77.0)], UNKNOWN),
+        ([(65.0, 77.0)], BROKEN),
+        ([(5.0, 17.0), (62.0, 90.0)], BROKEN),  # far longer than before
+        ([(5.0, 10.0), (65.0, 77.0)], BROKEN),  # it was no longer than an election takes
+    ],
+)
+def test_nobody_led_by_no_faults_doing_for_as_long_as_before_anything_was_broken(
+    leader: Literal["moves", "stays"], times: list[tuple[float, float]], verdict: Verdict
+) -> None:
+    """For longer than an election takes, again and again."""
+    story = led()
+    for early, late in times:
+        story.members(early, "n1 n2 n3", 2, None).members(late, "n1 n2 n3", 2, "n1")
+    finding = QuorumSurvived(leader=leader).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def written(failing: Callable[[float], bool], *, lost: str = "n1", until: float = 138.0) -> Story:
     """Write twice a second, at each member in turn that is not lost, under a fault that takes the etcd of some from 60 s to 100 s, or a disk."""
     story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n3")
