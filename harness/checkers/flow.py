@@ -78,10 +78,10 @@ class _Alone:
         Nor were they where as many members as have a majority had refused one since the last that was. Where others were there, or had just been, it
         is before those: what they stopped, and this one keeps from returning, is stopped by it as well.
         """
-        calm = self.disturbed.alone(Interval(0.0, band.begins))
-        if not calm:
+        alone = self.disturbed.alone(Interval(0.0, band.begins))
+        if not alone:
             return ""
-        moment = calm[-1].end
+        moment = alone[-1].end
         last = served(writes, moment)
         if last.good is None:
             return f"no write was acknowledged before {at(moment)}, when no fault was there yet"
@@ -255,8 +255,8 @@ def _longest(marks: Sequence[float]) -> float:
 
 def _usual(writes: Sequence[Op], band: Band, disturbed: Disturbance) -> list[list[Op]]:
     """Return the writes that were acknowledged before a fault, in each stretch of time in which no other was there either."""
-    calm = disturbed.alone(Interval(0.0, band.begins))
-    return [[op for op in writes if op.ok and op.ended is not None and each.start <= op.begun and op.ended < each.end] for each in calm]
+    quiet = disturbed.alone(Interval(0.0, band.begins))
+    return [[op for op in writes if op.ok and op.ended is not None and each.start <= op.begun and op.ended < each.end] for each in quiet]
 
 
 def _rhythm(usual: Sequence[Sequence[Op]]) -> float:
@@ -371,8 +371,8 @@ def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Poin
 
 
 def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], alone: _Alone) -> Report:
-    calm = _usual(writes, band, alone.disturbed)
-    before = [op.latency for each in calm for op in each if op.latency is not None]
+    quiet = _usual(writes, band, alone.disturbed)
+    before = [op.latency for each in quiet for op in each if op.latency is not None]
     tried = [op for op in writes if held.start <= op.begun < held.end]
     during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
     # Those still under way when healing began took at least as long as until then; what the heal made of them says nothing.
@@ -392,7 +392,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         "under_way_when_healing_began": len(pending),
     }
     if not tried:
-        needed = LONG_ENOUGH * max(SLOWER * (usual or 0.0), _rhythm(calm))
+        needed = LONG_ENOUGH * max(SLOWER * (usual or 0.0), _rhythm(quiet))
         short = f": {too_short(needed)}" if held.length < needed else ""
         return Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
@@ -408,7 +408,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         text = f"only {plural(len(before), 'write')} acknowledged before {band.name}{rest}: nothing to compare with"
         return Report([unknown(text)], details=details)
     times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"
-    before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in calm if each])
+    before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in quiet if each])
     if least >= SLOWER * usual:
         # On a machine that was slower then than before, they may have been slow by that.
         meanwhile = slowness(history, [held])
@@ -417,7 +417,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         doubt = doubt or (_quick_alone(alone.disturbed, held, tried, SLOWER * usual) if during else "")
         newest = median(before[-ENOUGH:])
         doubt = doubt or (f"they took {quick(newest)} at the median just before it, too" if newest >= SLOWER * usual else "")
-        doubt = doubt or (_few(len(tried)) if during else "")
+        doubt = doubt or (_few(len(tried)) or _slow_before(history, quiet, SLOWER * usual) if during else "")
         return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
     text = f"writes were not slow: {times}"
     if most < SLOWER * usual:
@@ -426,6 +426,19 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         return Report([doubted(missed(text, *band.entries, over=watched(history, held)), why)], details=details)
     way = f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {too_short(LONG_ENOUGH * SLOWER * usual)}"
     return Report([unknown(f"{text}; but {answers_missing(missing)}" if missing else way)], details=details)
+
+
+def _slow_before(history: History, quiet: Sequence[Sequence[Op]], slow: float) -> str:
+    """Say that enough writes in a row had been slow before a fault, since the cluster was whole and when no other was there; nothing if not so."""
+    for each in quiet:
+        since = [op for op in each if op.begun >= calm(history).start]
+        for late, alike in itertools.groupby(since, key=lambda op: (op.latency or 0.0) >= slow):
+            found = list(alike)
+            if late and len(found) >= ENOUGH:
+                return (
+                    f"{plural(len(found), 'write')} in a row had been as slow from {at(found[0].begun)} on, when no other fault was there"
+                )
+    return ""
 
 
 def _few(count: int) -> str:

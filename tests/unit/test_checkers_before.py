@@ -369,3 +369,23 @@ def test_work_that_stopped_over_and_over_before_anything_was_broken_is_not_kept_
     story.endures().phase(121.5, Phase.SETTLING).watched(149, "n1 n3").watched(60, "n2").watched(149, "n2", start=122)
     finding = Rescheduled("web", within=30).check(story.done(150).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("late", "verdict"),
+    [
+        (lambda at: 60 <= at < 72, HELD),
+        (lambda at: at % 30 < 12, UNKNOWN),  # slow for 12 s again and again, all along
+        (lambda at: at < 3 or 60 <= at < 72, HELD),  # before the cluster was whole
+        (lambda at: 20 <= at < 21.5 or 60 <= at < 72, HELD),  # a few of them
+    ],
+)
+def test_writes_that_were_as_slow_for_a_while_before_anything_was_broken_are_slowed_by_no_fault(late: Failing, verdict: Verdict) -> None:
+    """However fast they were just before it, and most of the time."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n3", decided=58.9, in_force=59, healing=72, healed=73, traits=Traits(Loss.NOTHING, ("disk",)))
+    for number in range(180):
+        at = 0.8 + number / 2
+        story.write(at, f"k{number}", "v", by="n1", took=0.2 if late(at) else 0.01)
+    finding = QuorumSurvived(writes="slow").check(story.endures().phase(73.5, Phase.SETTLING).watched(99, "n1 n2 n3").done(100).history())
+    assert finding.verdict is verdict, finding.summary
