@@ -79,12 +79,28 @@ def test_variables_of_an_app_stand_in_its_units_as_they_are() -> None:
     """Whatever systemd would make of them: quotes, its specifiers, its variables."""
     (file,) = render(App("web", 1, environment=(("A", 'a "b" \\ c'), ("B", "100% of $HOME"))))
     (run,) = [each.value for each in file.options if each.name == "ExecStart"]
-    assert ' -e "A=a \\"b\\" \\\\ c" -e "B=100%% of $$HOME" --publish 8001:80 web' in run
+    assert " -e A -e B --publish 8001:80 web" in run
+    assert [each.value for each in file.options if each.name == "Environment"] == ['"A=a \\"b\\" \\\\ c"', '"B=100%% of $HOME"']
+
+
+def test_no_command_of_a_unit_has_a_value_of_a_variable_in_its_words() -> None:
+    """Every user of its machine, and of the one around that, reads what a process was started with."""
+    (file,) = render(App("web", 1, environment=(("DB_PASSWORD", "geheim"), ("DOCKER_PASSWORD", "geheim"), ("PATH", "/geheim"))))
+    assert not [each for each in file.options if "geheim" in each.value and each.name.startswith("Exec")]
+
+
+@pytest.mark.parametrize("name", ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CONFIG", "LD_PRELOAD", "GLIBC_TUNABLES"])
+def test_a_variable_that_dockers_client_would_obey_is_the_containers_alone(name: str) -> None:
+    """It is handed over in so many words, and the client does not have it."""
+    (file,) = render(App("web", 1, environment=((name, "a $b"),)))
+    (run,) = [each.value for each in file.options if each.name == "ExecStart"]
+    assert f' -e "{name}=a $$b" ' in run
+    assert not [each for each in file.options if each.name == "Environment"]
 
 
 def test_an_environment_that_fleet_would_not_read_is_refused_before_anything_is_stopped() -> None:
     """Its reader of units takes lines of 2048 bytes, in which some characters stand twice."""
-    render(App("web", 1, environment=(("A", "x" * 1700),)))
-    for value in ("x" * 2000, "%" * 1000, "é" * 1000):
+    render(App("web", 1, environment=(("A", "x" * 2000), ("B", "x" * 2000))))
+    for value in ("x" * 2048, "%" * 1024, "é" * 1024):
         with pytest.raises(HarnessError, match=r"a line of 2[0-9]{3} bytes, and fleet takes 2048 at most"):
             render(App("web", 1, environment=(("A", value),)))

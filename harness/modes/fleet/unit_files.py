@@ -257,7 +257,12 @@ def check_image(image: str) -> None:
 
 def _quoted(text: str) -> str:
     """Return one word of a command as systemd reads it back: quoted, with nothing in it that systemd would expand."""
-    for special, spelled in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n"), ("\t", "\\t")):
+    return _assigned(text).replace("$", "$$")
+
+
+def _assigned(text: str) -> str:
+    """Return one word of an ``Environment=`` as systemd reads it back: as `_quoted`, but a dollar sign is nothing there."""
+    for special, spelled in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("\n", "\\n"), ("\t", "\\t")):
         text = text.replace(special, spelled)
     return f'"{text}"'
 
@@ -292,9 +297,15 @@ def _healthy(health: Health, port: int) -> str:
     return said + (f" --health-retries {health.retries}" if health.retries else "")
 
 
+_OBEYED: Final = re.compile(r"LD_|GLIBC_|DOCKER_(?:API|CERT|CLI|CONFIG|CONTENT|CONTEXT|CUSTOM|DEFAULT|HOST|TLS)")
+"""Variables that Docker's client would take for its own, or whatever loads it."""
+
+
 def _options(app: App, instance: str) -> tuple[Option, ...]:
     container = instance.replace("@", "-")
-    variables = "".join(f" -e {_quoted(f'{name}={value}')}" for name, value in app.environment)
+    given = {name: f"{name}={value}" for name, value in app.environment}
+    handed = {name: told for name, told in given.items() if not _OBEYED.match(name)}
+    variables = "".join(f" -e {name if name in handed else _quoted(told)}" for name, told in given.items())
     labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
     kept = "".join(f" --volume {_quoted(str(each))}" for each in app.volumes)
     healthy = _healthy(app.health, app.inner) if app.health else ""
@@ -308,6 +319,8 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
         Option("Unit", "Description", f"whalefall app {instance}"),
         Option("Unit", "After", "docker.service"),
         Option("Unit", "Requires", "docker.service"),
+        # All users of the machine read the words of a command; what `docker run` has in its environment, root alone.
+        *(Option("Service", "Environment", _assigned(told)) for told in handed.values()),
         Option("Service", "TimeoutStartSec", "0"),
         Option("Service", "ExecStartPre", f"-{_DOCKER} kill {container}"),
         Option("Service", "ExecStartPre", f"-{_DOCKER} rm -f {container}"),
