@@ -89,6 +89,19 @@ def moved(start: float, end: float | None = None) -> Story:
     return story.node(start + 1, "n2", "web@2") if end is None else story.node(end, "n3", "web@2")
 
 
+def test_only_a_time_that_begins_with_the_bite_of_its_fault_may_have_begun_before() -> None:
+    """What is left of it after another fault began when that was over."""
+    history = overlapping().done(90).history()
+    whole = Interval(10.0, 89.0)
+    (hang,) = Windows.of(history, ("hang",), (), {"hang": (1,), "cut": (2,)}, whole).each
+    (cut,) = Windows.of(history, ("cut",), (), {"hang": (1,), "cut": (2,)}, whole).each
+    assert (hang.decided, cut.decided) == (9.5, 24.5)
+    story = Story().phase(1, Phase.STEADY).fault("net.partition", "n2", decided=9.5, in_force=10, healing=30, healed=31, number=1)
+    story.fault("daemon.hang", "n1", decided=19.5, in_force=20, healing=60, healed=61, number=2)
+    left = Windows.of(story.done(90).history(), ("hang",), ("cut",), {"hang": (2,), "cut": (1,)}, whole)
+    assert [(each.pieces, each.decided) for each in left.each] == [((Interval(31.0, 60.0),), None)]
+
+
 def judged(checker: Any, story: Story) -> Finding:
     """What a checker says of a story that comes to its end at 90 s."""
     briefed: Checker = dataclasses.replace(checker, expected=EXPECTED)

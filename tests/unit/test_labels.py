@@ -54,6 +54,15 @@ def test_labels_that_no_container_may_have_are_told_with_their_place(labels: str
     assert [line[: len(start)] for line, start in zip(said, told, strict=True)] == told, said
 
 
+def test_labels_of_just_what_is_allowed_are_fine() -> None:
+    """Sixteen of them, and two hundred characters; one character more is told."""
+    many = {f"l{number}": "x" for number in range(16)}
+    assert loads(_file(json.dumps(many))).apps[0].labels == tuple(sorted(many.items()))
+    assert loads(_file(f"{{l: {'x' * 200}}}")).apps[0].labels == (("l", "x" * 200),)
+    with pytest.raises(BadInput, match="200 characters at most"):
+        loads(_file(f"{{l: {'x' * 201}}}"))
+
+
 def test_labels_stand_in_the_plan_in_order_and_are_read_back() -> None:
     """An app without any is saved as it was before there were any."""
     made = plan(loads(_file("{tier: front, example.org/team: whales}")), mode=Fleet(), provider="nspawn", seed=7)

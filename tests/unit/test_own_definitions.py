@@ -568,6 +568,15 @@ def test_calls_that_nobody_could_make_or_tell_apart_are_told(folder: Path) -> No
     load(_written(folder, SCENARIO))
 
 
+def test_calls_that_nobody_could_tell_apart_once_a_step_has_scaled_the_app_are_told(folder: Path) -> None:
+    """What the file says is only where it begins."""
+    (folder / "units" / "web@.service").write_text(UNIT.replace("800%i", "8000").replace("-e WHALEFALL_INSTANCE=web@%i", ""))
+    one = SCENARIO.replace("instances: 2", "instances: 1")
+    load(_written(folder, one))
+    scaled = one.replace("steps: [", "steps: [{do: app.scale, with: {app: web, instances: 3}}, ")
+    assert "http of web, whose instances answer on one port and do not say which they are" in _told(folder, scaled)
+
+
 def test_a_definition_is_for_its_own_mode(folder: Path) -> None:
     """A scenario that was read for one is not planned for another, and the command line is told so too."""
     path = _written(folder, SCENARIO)

@@ -182,6 +182,23 @@ def test_what_one_says_is_kept_with_a_bound(tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "commands" / "load.log").stat().st_size < 300
 
 
+def test_a_line_that_is_too_long_tells_of_no_calls_however_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of it may be all that it meant to say, or not."""
+    monkeypatch.setattr(performing, "LINE_BYTES", 40)
+    script = """printf '{"ok": 7}%60s\\n' ''; printf '{"ok": 5}%30s\\n' ''"""
+    assert [each.tally for each in one(performed(tmp_path, OwnLoad("load", script), over)).pieces] == [Tally(5, 0)]
+
+
+def test_what_one_says_is_kept_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a line has no room at the beginning, none that comes later has."""
+    monkeypatch.setattr(performing, "KEPT_BYTES", 10)
+    kept = performing._Kept(tmp_path / "load.log", pytest.fail)
+    for said in (b"aaaa", b"bbbbbbbb", b"c"):
+        kept.add(said, len(said))
+    kept.close()
+    assert (tmp_path / "load.log").read_bytes() == b"aaaa\nbbbbbbbb\nc\n"
+
+
 def test_a_line_that_tells_of_no_calls_is_told_once(tmp_path: Path) -> None:
     """A slip in the program must not look like a cluster that nobody called."""
     script = """echo '{"ok": "5"}'; echo '{"ok": "6"}'"""
@@ -722,6 +739,13 @@ def test_a_fault_that_was_never_made_has_no_time_in_which_calls_could_go_well() 
         for name in ("during", "outside"):
             finding = windowed(name, ALL, told(good), expected)
             assert finding.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(6.2, Verdict.UNKNOWN), (6.3, Verdict.HELD)])
+def test_a_line_may_have_begun_before_it_was_heard_of(gap: float, verdict: Verdict) -> None:
+    """None goes well from 20 s to 24 s: from a quarter of a second before 19 s, when a good line began, to the end of the next one."""
+    finding = LoadServed("load", gap=gap).check(told(but(20, 24, (0, 10))))
+    assert finding.verdict is verdict, finding.summary
 
 
 def test_how_a_command_ends_is_not_about_a_part_of_a_run() -> None:
