@@ -30,7 +30,9 @@ _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*(?::[0-9]{1,5})?")
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_TAGGED: Final = "a tag is of letters, digits, _, . and -, 128 at most, and begins with neither . nor -"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LAST_PORT = 65535
 _PACKED = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2")
 
 
@@ -97,12 +99,15 @@ def origin(image: str) -> Origin:
         return _file(image)
     if image.startswith("/"):
         raise NoOrigin(f"the image {hidden(image)}", "a path from the scenario file's folder on, such as ./app.tar")
-    if image.endswith(_PACKED) and ":" not in image and "@" not in image:
+    if image.endswith(_PACKED) and image[:1] != "~" and ":" not in image and "@" not in image:
         raise NoOrigin(f"the image {image}", EXPECTED, f"the path of a file begins with ./ or ../: did you mean ./{image}?")
     if image.startswith("https://"):
         raise NoOrigin(f"the image {hidden(image)}", EXPECTED, f"without https://: TLS is what is used; {WITHOUT_TLS} says that it is not")
     folder = None if image.startswith(WITHOUT_TLS) else contexts.context_of(image)
     if folder is not None:
+        _, colon, tag = image.partition(":")
+        if colon and not _TAG.fullmatch(tag):
+            raise NoOrigin(f"the image {clipped(image)}", EXPECTED, _TAGGED)
         return Folder(folder)
     if not image.startswith(WITHOUT_TLS) and not set(image) & set(":/@"):
         found, expected, hint = contexts.absent(image)
@@ -128,7 +133,9 @@ def _name(image: str) -> InRegistry:
     tls = not image.startswith(WITHOUT_TLS)
     rest, at, digest = image.removeprefix(WITHOUT_TLS).partition("@")
     if at and not _DIGEST.fullmatch(digest):
-        hint = "no user and no password: skopeo login, or docker login, keeps them" if "/" in digest else "all of its 64 digits"
+        hint = "all of its 64 digits, in lower case"
+        if "/" in digest:
+            hint = "no user and no password: skopeo login, or docker login, keeps them"
         raise NoOrigin(f"the image {hidden(image)}", "@sha256:… behind the name, or nothing", hint)
     first, slash, _ = rest.partition("/")
     own = bool(slash) and (not tls or "." in first or ":" in first or first == "localhost")
@@ -136,12 +143,27 @@ def _name(image: str) -> InRegistry:
         raise NoOrigin(f"the image {image}", f"{WITHOUT_TLS}HOST:PORT/NAME:TAG, with the registry's host")
     host = first if own else USUAL_HOST
     path, colon, tag = (rest.removeprefix(f"{first}/") if own else rest).partition(":")
-    if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(path) or (colon and not _TAG.fullmatch(tag)):
-        hint = "names are of lower-case letters, digits and ._-" if path != path.lower() else ""
-        raise NoOrigin(f"the image {image}", EXPECTED, hint)
+    wrong = _wrong_part(host, path, tag if colon else USUAL_TAG)
+    if wrong is not None:
+        raise NoOrigin(f"the image {clipped(image)}", EXPECTED, wrong)
     tag = tag or ("" if digest else USUAL_TAG)
     called = rest if colon else f"{rest}:{tag or f'sha256-{digest[7:19]}'}"
+    if not re.fullmatch(CALLED, called):
+        raise NoOrigin(f"the image {clipped(image)}", "a name of 255 characters at most, with its tag: nodes take no longer one")
     return InRegistry(host, path if own or "/" in path else f"library/{path}", tag, digest, called, tls)
+
+
+def _wrong_part(host: str, path: str, tag: str) -> str | None:
+    """Say by which rule a part of a name is none, in words that may be empty; None where all of them are."""
+    if not _HOST.fullmatch(host):
+        return ""
+    if ":" in host and int(host.rpartition(":")[2]) > _LAST_PORT:
+        return f"a port is {_LAST_PORT} at most"
+    if not _REPOSITORY.fullmatch(path):
+        return "names are of lower-case letters, digits and ._-" if path != path.lower() else ""
+    if not _TAG.fullmatch(tag):
+        return _TAGGED
+    return None
 
 
 def hidden(image: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.naming import close, range_of
 from harness.core.values import App
@@ -14,7 +14,7 @@ from harness.scenario.ports import note_ports
 from harness.scenario.volumes import read_volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.core.values import Json
     from harness.document import Place
@@ -61,18 +61,35 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
         read.pin,
         inner=read.port,
         labels=tuple(sorted(read.labels.items())),
-        environment=read_environment(reading, read.environment, (*place, "environment")),
-        command=read_command(reading, read.command, (*place, "command")) if "command" in read.model_fields_set else (),
-        volumes=read_volumes(reading, read.volumes, (*place, "volumes")),
-        restart=read_restart(reading, read.restart, (*place, "restart")) if "restart" in read.model_fields_set else "",
-        health=read_health(reading, read.health, (*place, "health")) if "health" in read.model_fields_set else None,
+        **_one_by_one(reading, item, place),
     )
 
 
+_READ: Final[Mapping[str, tuple[type, Callable[[Draft, Any, Place], Any]]]] = {
+    "environment": (dict, read_environment),
+    "command": (object, read_command),
+    "volumes": (list, read_volumes),
+    "restart": (object, read_restart),
+    "health": (object, read_health),
+}
+"""Keys of an app that are read each by itself, with what a value must be for that: what is none is told with the item."""
+
+
+def _one_by_one(reading: Draft, item: Json, place: Place) -> dict[str, Any]:
+    """Read the keys of an app that are read each by itself, whatever is wrong beside them."""
+    given = item if isinstance(item, dict) else {}
+    return {
+        key: read(reading, given[key], (*place, key))
+        for key, (kind, read) in _READ.items()
+        if key in given and isinstance(given[key], kind)
+    }
+
+
 def _note_rest(reading: Draft, item: Json, place: Place) -> None:
-    """Note what else is wrong with an app that could not be read: its image, pin and labels, each by itself."""
+    """Note what else is wrong with an app that could not be read: its image, pin and labels, and what is read each by itself."""
     if not isinstance(item, dict):
         return
+    _one_by_one(reading, item, place)
     told = {(each.line, each.column) for each in reading.problems}
     text: dict[str, Any] = {
         key: value

@@ -99,6 +99,8 @@ def read_health(reading: Draft, given: Json, place: Place) -> Health | None:
         words = read_command(reading, part.command, where)
     elif "command" in given:
         reading.add(where, shown(part.command), models.HEALTHY)
+    if not (line.strip() or words or part.http) and ("command" in given or not given):
+        return None  # told: there is nothing left that could be asked
     return Health(line, words, part.http, part.every, part.timeout, part.retries, part.start_period)
 
 

@@ -64,6 +64,10 @@ _Restart: TypeAlias = Annotated[Any, WithJsonSchema({"enum": [*RESTARTS, False]}
 _Value: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["string", "number"]})]
 
 
+_IMAGE: Final = {"type": "string", "minLength": 1, "maxLength": origins.LONGEST, "pattern": rf"^(?:{origins.WRITTEN})$"}
+"""For editors: what no image is is told by `harness.host.origins.origin`, which knows what was meant."""
+
+
 class ClusterPart(Part):
     """What the scenario runs on. `--mode`, `--provider` and `--profile` take precedence."""
 
@@ -84,7 +88,7 @@ class AppPart(Part):
 
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
     instances: int = Field(ge=0, le=MOST_INSTANCES, description=_INSTANCES)
-    image: str = Field("web", max_length=origins.LONGEST, pattern=rf"^(?:{origins.WRITTEN})$", description=origins.EXPECTED)
+    image: Annotated[str, WithJsonSchema(_IMAGE)] = Field("web", description=origins.EXPECTED)
     port: int = Field(LISTENS, ge=1, le=65535, description="the port from 1 to 65535 on which a container of it answers")
     host_port: int = Field(8000, alias="host port", ge=1024, le=65000, description=HOST_PORT)
     conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")

@@ -39,6 +39,8 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
     if kind == "string_type" and not described and isinstance(value, int | float):
         return found, _PLAIN[kind], "in quotes it is text"
     hint = _WHY_FIFTY if kind == "less_than_equal" and described == models.NODES else ""
+    if kind in {"int_type", "float_type"} and isinstance(value, str) and value.isascii() and value.isdecimal():
+        hint = "without the quotes it is a number"
     expected = _PLAIN.get(kind, str(error["msg"]).removeprefix("Input should be "))
     return found, described or expected, hint
 

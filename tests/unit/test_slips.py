@@ -9,6 +9,7 @@ import yaml
 
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
+from harness.host.origins import EXPECTED
 from harness.registry import known
 from harness.scenario import loads
 
@@ -142,6 +143,56 @@ ASTRAY = {
     "two checks in one": (
         {"checks": [{"service": "docker", "process": "x", "is_running": True}]},
         ["service and process; expected a check of exactly one service, process, socket, file, container, image, network, volume"],
+    ),
+    "an app of which nothing is right": (
+        {
+            "apps": [
+                {
+                    "name": "web",
+                    "instances": "2",
+                    "port": 0,
+                    "environment": {"a b": 1},
+                    "command": "",
+                    "volumes": ["data:x"],
+                    "restart": "foo",
+                    "health": {"http": "x"},
+                    "pin": "n9",
+                    "labels": {"-x": "a"},
+                    "image": "/app.tar",
+                }
+            ]
+        },
+        [
+            "'2'; expected a whole number from 0 to 100; 0: it comes only with app.deploy; without the quotes it is a number",
+            "0; expected the port from 1 to 65535 on which a container of it answers",
+            "'a b', which is no variable's name; expected letters, digits and _ only, 128 at most, not starting with a digit",
+            "no word; expected at least one; without `command` the image's own counts",
+            "the target 'x'; expected a plain path in the container, such as /var/lib/data",
+            "'foo'; expected one of no, on-failure, always",
+            "'x'; expected a path that begins with /, such as /health",
+            "a pin to 'n9'; expected a node's name, n1 to n3",
+            "a label named '-x'; expected letters, digits, dots, dashes, slashes and _, 64 at most, with a letter or a digit at both ends",
+            "the image /app.tar; expected a path from the scenario file's folder on, such as ./app.tar",
+        ],
+    ),
+    "a health whose command is none": (
+        {"apps": [{"name": "web", "instances": 2, "health": {"command": []}}]},
+        ["no word; expected at least one; without `command` the image's own counts"],
+    ),
+    "images that no registry and no node takes": (
+        {
+            "apps": [
+                {"name": f"web{number}", "instances": 1, "host port": 8000 + 100 * number, "image": image}
+                for number, image in enumerate(("h:99999/web:1", "web:1:2", f"{'a' * 300}:1", f"x@sha256:{'A' * 64}"))
+            ],
+            "workloads": [],
+        },
+        [
+            f"the image h:99999/web:1; expected {EXPECTED}; a port is 65535 at most",
+            f"the image web:1:2; expected {EXPECTED}; a tag is of letters, digits, _, . and -, 128 at most, and begins with neither . nor -",
+            f"the image {'a' * 300}:1; expected a name of 255 characters at most, with its tag: nodes take no longer one",
+            f"the image ***@sha256:{'A' * 64}; expected @sha256:… behind the name, or nothing; all of its 64 digits, in lower case",
+        ],
     ),
     "a checksum of too few digits": (
         {"checks": [{"file": "/x", "sha256sum": "abc"}, {"file": "/x", "md5sum": "A" * 32}]},
