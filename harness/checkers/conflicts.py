@@ -11,6 +11,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, Report, broken, conclude, missed, unknown
 from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, joined, not_seen, shown, split, twice
 from harness.checkers.troubles import blind, unheard
+from harness.checkers.usual import calm
 from harness.checkers.windows import Window, Windows, within
 from harness.core.figures import at, lasted
 from harness.core.units import Names
@@ -43,7 +44,7 @@ class Conflicts:
     containers of a node convicts whatever the rule.
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
     With `expect_double_run` the scenario exists to show one that began when the first fault, or that of `during`, had bitten: without one there is
-    nothing to judge.
+    nothing to judge, nor where there was one before anything was broken.
     With `during` all of this is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`).
     The `apps`, and who is `expected`, the plan fills in, not the scenario.
     """
@@ -108,6 +109,12 @@ class Conflicts:
         shown = [each for each in doubles if each.sure]
         if self.expect_double_run:
             bitten = window.start if window.whose else first_bitten(history, spans)
+            before = [
+                each for each in every if each.sure and any(time.length >= RESOLUTION for time in common([each.interval], [calm(history)]))
+            ]
+            points += [
+                unknown(f"{_double(each)} from {at(each.interval.start)}, before anything was broken, too", each.entry) for each in before
+            ]
             shown = [each for each in shown if _began(each, every) >= bitten]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
             when = window.when if window.named else "from the first fault on"
@@ -127,9 +134,12 @@ class Conflicts:
             text += f" ({', '.join(self.spared)} may, with no rule against it)"
         if not doubles:
             return text
-        longest = max(doubles, key=lambda each: each.interval.length)
-        instance, first, second = longest.names
-        return f"{text}; {instance} ran on {first} and {second} at once for {lasted(longest.interval.length)}"
+        return f"{text}; {_double(max(doubles, key=lambda each: each.interval.length))}"
+
+
+def _double(one: Overlap) -> str:
+    instance, first, second = one.names
+    return f"{instance} ran on {first} and {second} at once for {lasted(one.interval.length)}"
 
 
 def _began(one: Overlap, every: Sequence[Overlap]) -> float:

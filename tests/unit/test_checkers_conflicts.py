@@ -137,6 +137,18 @@ def test_an_expected_double_run_counts_where_it_began_when_the_fault_had_bitten(
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.parametrize(("before", "verdict"), [((), Verdict.HELD), ((3, 6), Verdict.UNKNOWN), ((3, 3.05), Verdict.HELD)])
+def test_a_double_run_is_shown_by_no_fault_where_there_was_one_before_anything_was_broken(
+    before: tuple[float, ...], verdict: Verdict
+) -> None:
+    """It comes by itself, too."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(20, "n2", "web@1").node(30, "n2").done(60)
+    if before:
+        story.node(before[0], "n2", "web@1").node(before[1], "n2")
+    finding = judged(story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40), expect_double_run=True)
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(("start", "verdict"), [(3, Verdict.UNKNOWN), (13, Verdict.HELD)])
 def test_an_expected_double_run_began_where_it_may_have_however_long_nobody_could_ask(start: float, verdict: Verdict) -> None:
     """A node could not be asked from 5 s to 12 s: what it ran before and after that it ran meanwhile, as far as anybody knows."""
