@@ -140,6 +140,9 @@ def judge_writes(
     now = [each for each in stray if band.begins <= (each.op.ended or 0.0) and each.op.begun <= in_force.end]
     numbers = {each.op.op for each in now}
     borne_out = [op for op in writes if op.op not in numbers]
+    alone = _Alone(disturbed, electorate, election)
+    # What had stopped before has neither failed to go on nor to return by this fault's doing.
+    before = alone.not_before(band, borne_out)
     if promised == "go on":
         report = _go_on(history, band, held, borne_out, election, disturbed, nobody)
         since = max((perhaps_since(history, band, target) for target in band.targets), default=band.begins)
@@ -148,10 +151,10 @@ def judge_writes(
             early = _go_on(history, band, Interval(since, held.end), borne_out, election, disturbed, nobody).points
             when = f"{band.name} was decided" if since <= band.begins else "that may have bitten"
             report.points.extend(doubted(point, f"counted from when {when}") for point in early)
+        report.points[:] = [doubted(point, before) for point in report.points]
     else:
-        alone = _Alone(disturbed, electorate, election)
         report = _stop(history, band, held, borne_out, alone) if promised == "stop" else _slow(history, band, held, borne_out, alone)
-        report.points.extend(_return(history, band, writes, election, disturbed))
+        report.points.extend(doubted(point, before) for point in _return(history, band, writes, election, disturbed))
     if not now:
         return report
     why = f"{plural(len(now), 'write')} acknowledged by a member that cannot have while {_fault(band)}: {now[0].text}"

@@ -184,6 +184,16 @@ def test_writes_that_a_majority_refused_before_a_fault_were_stopped_by_no_fault(
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("writes", "lost"), [("go on", "n1"), ("stop", "n1 n2"), ("slow", "")])
+@pytest.mark.parametrize(("since", "verdict"), [(60.0, BROKEN), (58.0, UNKNOWN), (50.0, UNKNOWN)])
+def test_writes_that_had_stopped_before_a_fault_fail_to_go_on_and_to_return_by_no_fault(
+    writes: Literal["go on", "stop", "slow"], lost: str, since: float, verdict: Verdict
+) -> None:
+    """They never come again, whatever was promised of them."""
+    finding = QuorumSurvived(writes=writes).check(written(lambda at: at >= since, lost=lost).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(
     ("tried", "acknowledged", "verdict"),
     [(20, 20, HELD), (5, 5, HELD), (4, 4, UNKNOWN), (1, 1, UNKNOWN), (20, 1, HELD)],
