@@ -343,7 +343,9 @@ class App:
     port: int = 8000  # of nodes; a scenario file calls it `host port`
     conflicts: bool = True  # never two instances on one node
     pin: str | None = None  # name of the only node that may run it
-    environment: tuple[tuple[str, str], ...] = ()  # variables that its containers have beside those that all have, each with its value
+    environment: tuple[tuple[str, str], ...] = field(
+        default=(), repr=False
+    )  # variables that its containers have beside those that all have, each with its value; whatever shows an app shows none
     labels: tuple[tuple[str, str], ...] = ()  # of its containers, beside those by which they are followed; by name
     inner: int = LISTENS  # its containers' own port, on which they answer; a scenario file calls it `port`
     health: Health | None = None

@@ -144,6 +144,7 @@ def test_results_hold_no_value() -> None:
     assert Plan.from_json(body).apps[0].environment == (("DB_PASSWORD", "***"), ("MODE", "***"))
     assert "with DB_PASSWORD=*** MODE=*** in its environment" in " ".join(describe(made).split())
     assert "geheim" not in describe(made)
+    assert "geheim" not in repr(made), "as pytest shows what a failed test had"
     bare: Any = plan(loads(_file("{}")), mode=Fleet(), provider="nspawn", seed=7).to_json()
     assert "environment" not in bare["apps"][0]
 
