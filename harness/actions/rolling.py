@@ -52,7 +52,7 @@ class UpdateApp:
     """
 
     app: str
-    image: Annotated[str, Field(description="the name of a container image")] = ""
+    image: Annotated[str, Field(description=origins.EXPECTED)] = ""
     environment: Annotated[Mapping[str, str], Field(description="a mapping from variables of its containers to text")] = field(
         default_factory=dict
     )

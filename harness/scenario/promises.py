@@ -91,7 +91,9 @@ def _outline(item: Json, classes: Mapping[str, Any]) -> Any:
     if name not in classes or not isinstance(given, dict):
         return None
     fields = parameters.fields(classes[name])
-    found: dict[str, Any] = {fields[key]: value for key, value in given.items() if key in fields and isinstance(value, str)}
+    found: dict[str, Any] = {
+        fields[key]: value for key, value in given.items() if key in fields and key not in WINDOWS and isinstance(value, str)
+    }
     for key in WINDOWS:
         value = given.get(key)
         several = value if isinstance(value, list) else [value]

@@ -206,7 +206,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         [
             *(
                 "s.yaml:7:34: an unknown app 'wep'",
-                "s.yaml:7:46: a list of 1; expected the name of a container image",
+                "s.yaml:7:46: a list of 1; expected a folder of images",
                 "s.yaml:7:70: 1; expected text",
             ),
             "s.yaml:7:79: a target of app.update; expected none",

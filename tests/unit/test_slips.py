@@ -194,6 +194,10 @@ ASTRAY = {
             f"the image ***@sha256:{'A' * 64}; expected @sha256:… behind the name, or nothing; all of its 64 digits, in lower case",
         ],
     ),
+    "a window of no name": (
+        {"promises": [{"conflicts": {"during": ""}}]},
+        ["''; expected the name of a fault (its `as`), or a list of such names"],
+    ),
     "a checksum of too few digits": (
         {"checks": [{"file": "/x", "sha256sum": "abc"}, {"file": "/x", "md5sum": "A" * 32}]},
         [
