@@ -75,7 +75,7 @@ class _Alone:
     def not_before(self, band: Band, writes: Sequence[Op]) -> str:
         """Say that writes were not acknowledged just before a fault was decided, or that nobody knows; nothing where they were.
 
-        Nor were they where as many members as have a majority had refused one since the last that was. Where others were there, or had just been, it
+        Nor were they where as many members as have a majority had refused some since the last that was. Where others were there, or had just been, it
         is before those: what they stopped, and this one keeps from returning, is stopped by it as well.
         """
         alone = self.disturbed.alone(Interval(0.0, band.begins))
@@ -85,8 +85,9 @@ class _Alone:
         last = served(writes, moment)
         if last.good is None:
             return f"no write was acknowledged before {at(moment)}, when no fault was there yet"
-        refused = {op.by for op in writes if not op.ok and op.begun >= last.at and op.ended is not None and op.ended < moment}
-        if long_ago(last.at, moment, [op.begun for op in writes]) or 2 * len(refused) > len(self.electorate.members):
+        refused = [op.by for op in writes if not op.ok and op.begun >= last.at and op.ended is not None and op.ended < moment]
+        by_most = len(refused) > 1 and 2 * len({*refused}) > len(self.electorate.members)
+        if by_most or long_ago(last.at, moment, [op.begun for op in writes]):
             return f"no write was acknowledged from {at(last.at)} to {at(moment)}, when no fault was there yet"
         return ""
 

@@ -184,6 +184,19 @@ def test_writes_that_a_majority_refused_before_a_fault_were_stopped_by_no_fault(
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("since", "verdict"), [(59.5, HELD), (59.0, UNKNOWN)])
+def test_one_write_that_the_only_member_refused_is_no_sign_that_writes_had_stopped(since: float, verdict: Verdict) -> None:
+    """Two of them in a row are."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").member(0.7, "n1", 2, "n1")
+    kind = daemon("etcd", in_place=False)
+    story.fault("process.kill", "n1", decided=60, in_force=60.1, healing=100, healed=101, traits=kind, lost="n1")
+    for number in range(270):
+        at = 3.0 + number / 2
+        story.write(at, f"k{number}", "v", Outcome.FAIL if since <= at < 101 else Outcome.OK, by="n1")
+    finding = QuorumSurvived(writes="stop").check(story.endures().phase(101.5, Phase.SETTLING).watched(139, "n1").done(140).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(("writes", "lost"), [("go on", "n1"), ("stop", "n1 n2"), ("slow", "")])
 @pytest.mark.parametrize(("since", "verdict"), [(60.0, BROKEN), (58.0, UNKNOWN), (50.0, UNKNOWN)])
 def test_writes_that_had_stopped_before_a_fault_fail_to_go_on_and_to_return_by_no_fault(
