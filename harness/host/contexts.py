@@ -160,6 +160,8 @@ def unlike(app: App) -> list[tuple[str, str, str, str]]:
         read = dockerfile.instructions(text(recipe)) if app.native is None and recipe.is_file() else []
     except BadInput:
         return []
+    if _too_many(read):
+        return []  # which is told of the folder
     last = max((number for number, each in enumerate(read) if each.kind == "FROM"), default=0)
     found = _deaf(app, read[last:])
     if read and app.health is not None and (wrong := _uncheckable(app, app.health, read, last)):
@@ -206,11 +208,18 @@ def _wrong(context: Path) -> list[Problem]:
             return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
     except BadInput as error:
         return list(error.problems)
+    if many := _too_many(read):
+        return [Problem(str(recipe), 0, 0, *many, "nobody wrote that")]
+    return list(_Recipe(context, read).problems())
+
+
+def _too_many(read: Sequence[Instruction]) -> tuple[str, str] | None:
+    """Say that a Dockerfile has more than is looked at, and what is expected; None where it has not."""
     words = sum(len(each.words) + len(each.flags) + len(each.listed or ()) for each in read)
     for many, most, what in ((len(read), MOST, "instructions"), (words, MOST_WORDS, "words")):
         if many > most:
-            return [Problem(str(recipe), 0, 0, f"{many} {what}", f"{most} at most", "nobody wrote that")]
-    return list(_Recipe(context, read).problems())
+            return f"{many} {what}", f"{most} at most"
+    return None
 
 
 def no_program(folder: Path, there: Collection[Path]) -> list[Problem]:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.conductor import spelling
 from harness.core.errors import BadInput, Problem
-from harness.core.values import App
+from harness.core.values import App, Health
 from harness.host import building, contexts, elf, files, image, layers
 from harness.plan import Plan, plan_of
 
@@ -398,6 +398,9 @@ def test_a_hostile_dockerfile_is_told_in_a_few_words(own: Path, recipe: str, sai
     problems = told(own, recipe)
     assert any(said in each for each in problems), problems[:2]
     assert sum(map(len, problems)) < 5000
+    unlike = contexts.unlike(App("mine", 1, own.name, inner=1, health=Health("x")))
+    assert not unlike or "at most" not in said, "what is too much is not looked at for whether an app is like it, either"
+    assert sum(len(str(each)) for each in unlike) < 5000
 
 
 def test_a_go_mod_is_read_in_one_pass_whatever_it_is(images: Path) -> None:
