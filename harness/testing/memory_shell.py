@@ -1,6 +1,7 @@
 """A shell for nodes in memory that runs a fault's scripts as they are, so that its contract can be run with no root and no machine.
 
-It is this machine's own shell, with nothing in its PATH but tools that only read and print, and a stand-in for `nft` that keeps the names of tables.
+It is this machine's own shell, with nothing in its PATH but tools that only read and print, and stand-ins: for `nft`, which keeps the names of
+tables, and for `rm`, which removes what is the node's own. What a script is handed as a path below ``/run`` is one of the node's own.
 """
 
 from __future__ import annotations
@@ -63,6 +64,15 @@ with open({tables!r}, "w") as file:
     file.write("\n".join(sorted(set(tables))))
 """
 
+_RM = r"""#!{python} -IS
+import os, sys
+
+for path in sys.argv[1:]:
+    if path.startswith({own!r}) and ".." not in path and os.path.lexists(path):
+        os.unlink(path)
+"""
+_RUN = "/run/"
+
 
 def shell(node: MemoryNode, folder: Path) -> Program:
     """Return a program for `MemoryNode.programs` under the name ``sh``. `folder` is empty, or not there yet, and the node's own.
@@ -74,6 +84,10 @@ def shell(node: MemoryNode, folder: Path) -> Program:
     nft, kept = tools / "nft", folder / "tables"
     nft.write_text(_NFT.format(python=sys.executable, tables=str(kept)), encoding="utf-8")
     nft.chmod(0o755)
+    own = f"{folder}{_RUN}"
+    Path(own).mkdir()
+    (tools / "rm").write_text(_RM.format(python=sys.executable, own=own), encoding="utf-8")
+    (tools / "rm").chmod(0o755)
     for name in TOOLS:
         found = shutil.which(name)
         if found:
@@ -82,8 +96,9 @@ def shell(node: MemoryNode, folder: Path) -> Program:
 
     def sh(argv: tuple[str, ...], stdin: bytes) -> Result:
         kept.write_text("\n".join(f"{PREFIX}{tag}" for tag in node.cuts), encoding="utf-8")
+        words = [own + each.removeprefix(_RUN) if each.startswith(_RUN) else each for each in argv[1:]]
         done = subprocess.run(
-            ("/bin/sh", *argv[1:]), input=stdin, capture_output=True, env=environment, cwd=folder, timeout=SECONDS, check=False
+            ("/bin/sh", *words), input=stdin, capture_output=True, env=environment, cwd=folder, timeout=SECONDS, check=False
         )
         _put_back(node, kept.read_text(encoding="utf-8").split())
         return Result(argv, done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr)

@@ -8,6 +8,8 @@ import pytest
 
 from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
 from harness.core.values import Latency, NodeSpec
+from harness.nodes import users_command
+from harness.testing import memory_shell
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 
@@ -94,3 +96,17 @@ def test_only_a_disk_that_was_planned_for_it_can_be_slowed() -> None:
     why = provider.why_not(other, Latency(1.0))
     assert why is not None
     assert "n2" in why.reason
+
+
+def test_a_shell_in_memory_changes_nothing_of_this_machine(tmp_path: Path) -> None:
+    """What a script notes below /run is the node's own, and is gone with it; nothing else can be removed. So nobody needs to be root either."""
+    node, other = MemoryNode("n1", "10.77.0.11"), tmp_path / "other"
+    node.programs["sh"] = memory_shell.shell(node, tmp_path / "n1")
+    other.touch()
+    found = users_command.ran(node, f"rm -f {other}; echo $$", 5.0, fault="a-fault", purpose=users_command.Purpose.BREAKS)
+    assert found[0] == 0
+    assert other.exists()
+    assert not Path("/run/whalefall-breaks-a-fault").exists()
+    assert node.run("sh", "-c", 'echo noted >"$1"; cat "$1"', "sh", "/run/a-note").text == "noted\n"
+    assert [each.name for each in (tmp_path / "n1" / "run").iterdir()] == ["a-note"]
+    assert not Path("/run/a-note").exists()
