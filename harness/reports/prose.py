@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
 from harness.core.figures import given
@@ -15,7 +15,7 @@ from harness.core.values import HIDDEN, LISTENS, NUMBER, CallStream
 from harness.history.calls import stream
 from harness.plan import CALMER, provenance
 from harness.plan.foresight import of_no_work, warnings, whose
-from harness.steps import flat, left_going, parameters_words
+from harness.steps import flat, left_going, parameters_words, programs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 """Columns of `describe`."""
-_LABEL = re.compile(r" {12}| +(?:\w+ {2,}|\d+\. )?")
+_LABEL = re.compile(r" {12,}| +(?:\w+ {2,}|\d+\. )?")
 """How a line of a plan begins, before its text."""
 _UNLABELLED = 2
 """Columns before text that has no label, such as a scenario's `why`."""
@@ -46,10 +46,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
         *(f"  app       {_app_words(app)}" for app in made.apps),
         *(f"  image     {said}" for said in provenance.in_words(made)),
-        *(
-            f"  {'probe    ' if stream(each) is CallStream.PROBE else f'workload  {each.name}'} {parameters_words(each)}".rstrip()
-            for each in made.workloads
-        ),
+        *(line for each in made.workloads for line in _workload_words(each)),
     ]
     if _anything_here(made):
         lines.append("  here      what runs on this machine has all the rights of whoever runs whalefall, and is in the cluster's network")
@@ -115,6 +112,12 @@ def _wrapped(line: str, width: int) -> list[str]:
             text, room, initial_indent=begin, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
         ) or [""]
     return wrapped
+
+
+def _workload_words(workload: Any) -> list[str]:
+    """Say what calls are made, or asked, with programs in lines of their own."""
+    kind = "probe    " if stream(workload) is CallStream.PROBE else f"workload  {workload.name}"
+    return [f"  {kind} {parameters_words(workload)}".rstrip(), *(f"            {line}" for line in programs(workload))]
 
 
 def _app_words(app: App) -> str:

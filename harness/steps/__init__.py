@@ -7,7 +7,7 @@ from harness.steps.acting import Do, actions, apart, most, note_numbers
 from harness.steps.awaiting import Await, awaits
 from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
 from harness.steps.course import Made, faults_by_name, faults_made, left_going, names_given, note_names, note_twice
-from harness.steps.expectations import Check, Control, parameters_words
+from harness.steps.expectations import Check, Control, parameters_words, programs
 from harness.steps.healing import Heal
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Hold
 from harness.steps.repeating import Repeat
@@ -50,6 +50,7 @@ __all__ = [
     "note_numbers",
     "note_twice",
     "parameters_words",
+    "programs",
     "read_step",
     "step_from_json",
     "warm_up",

@@ -17,7 +17,7 @@ from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, Scalin
 from harness.core.units import Duration, counted
 from harness.core.values import Outcome
 from harness.history.lines import typed
-from harness.steps.expectations import parameters_words
+from harness.steps.expectations import parameters_words, programs
 from harness.steps.misfit import Misfit, refused_of, target_misfits
 from harness.steps.named_app import named_apps, note_apps
 from harness.steps.part import Part, beside_with, keys, meant, model_schema
@@ -131,7 +131,7 @@ class Do(Step):
         named = f"{self.action.name} {parameters_words(self.action)}".rstrip()
         whom = f" on {targets.in_words(targets.parse(self.targets), nodes=nodes)}" if self.targets else ""
         fine = ", which may fail" if self.may_fail else ""
-        return [f"do {named}{whom}, {given(self.at_most)} at most{fine}"]
+        return [f"do {named}{whom}, {given(self.at_most)} at most{fine}", *programs(self.action)]
 
     def run(self, run: UnderWay) -> None:
         """Do it. Raises `NoFurther` where it was not done, or nobody can tell, and it may not fail."""

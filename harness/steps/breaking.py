@@ -16,7 +16,7 @@ from harness.core.naming import close, one_of, shown
 from harness.core.protocols import Choosy, Local, Quorum
 from harness.core.units import ABOVE, DURATION, Duration
 from harness.history.lines import typed
-from harness.steps.expectations import parameters_words
+from harness.steps.expectations import parameters_words, programs
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
 from harness.steps.named_app import note_apps
@@ -144,7 +144,7 @@ class Break(Step):
         named = f"{self.fault.name} {parameters_words(self.fault)}".rstrip()
         whom = targets.in_words(targets.parse(self.targets), nodes=nodes)
         until = "which stays in force" if self.hold is None else f"{self.hold}, then mend it"
-        return [f"{named} on {whom}, {until}{f', named {self.name}' if self.name else ''}"]
+        return [f"{named} on {whom}, {until}{f', named {self.name}' if self.name else ''}", *programs(self.fault)]
 
     def run(self, run: UnderWay) -> None:
         """Break it, hold it and mend it. Where there is nobody to hit the run cannot be judged, and nothing more is broken."""

@@ -46,15 +46,35 @@ def octal(mode: int) -> str:
 
 
 def parameters_words(instance: Any) -> str:
-    """Give the parameters of a fault, a workload or a checker, but for those that were left unset."""
+    """Give the parameters of a fault, a workload or a checker, but for those that were left unset. Of a program only its name: see `programs`."""
+    return " ".join(
+        f"{name}={'(below)' if _lines(value) else quoted(value) if isinstance(value, str) else worded(value)}"
+        for name, value in _given(instance).items()
+    )
+
+
+def programs(instance: Any) -> list[str]:
+    """Give those parameters that are text of several lines, each under its name, in its own lines: in one line nobody can read a program."""
+    return [
+        line
+        for name, value in _given(instance).items()
+        if (lines := _lines(value))
+        for line in (f"{name}:", *(f"  {each}" for each in lines))
+    ]
+
+
+def _lines(value: Json) -> list[str]:
+    """Return the lines of a text that has several; none of any other value."""
+    lines = value.strip("\n").split("\n") if isinstance(value, str) else []
+    return lines if len(lines) > 1 else []
+
+
+def _given(instance: Any) -> dict[str, Json]:
+    """Return the parameters that were not left unset."""
     usual = {
         each.name: each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
         for each in dataclasses.fields(instance)
     }
     found = {**parameters.read(instance), **parameters.spelled(instance)}
     held = {name: (getattr(instance, field), usual[field]) for name, field in parameters.fields(type(instance)).items()}
-    return " ".join(
-        f"{name}={quoted(value) if isinstance(value, str) else worded(value)}"
-        for name, value in found.items()
-        if held[name][0] or held[name][0] != held[name][1]
-    )
+    return {name: value for name, value in found.items() if held[name][0] or held[name][0] != held[name][1]}

@@ -409,19 +409,19 @@ def test_no_line_of_a_plan_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_a_program_in_a_plan_can_be_read() -> None:
-    """It has the lines that it has in the file, under where its text begins; a reason that goes over several lines is one text."""
-    program = "for each in 1 2; do\n  echo $each\ndone"
-    load = {"command": {"name": "load", "run": f"{program}\n"}}
-    steps = [{"fault": "node.kill", "on": "any", "hold": "9s"}]
-    more = {"apps": [{"name": "web", "instances": 2}], "workloads": [load], "steps": steps, "promises": ["conflicts"]}
-    plan = made(
-        json.dumps({"scenario": "x", "why": "one\n  promise   none\ntwo", "cluster": {"nodes": 3}, **more}).replace(
-            '{"nodes"', '{"mode": "timed", "nodes"'
-        )
-    )
+    """It has the lines that it has in the file, wherever it stands; a reason that goes over several lines is one text."""
+    program = "for each in 1 2; do\n  echo \"$each\" 'x'\ndone\n"
+    run = {"fault": "command", "on": "n1", "hold": "9s", "with": {"inject": program, "heal": "true", "in_force": "true"}}
+    again = {"repeat": {"times": 2}, "steps": [run]}
+    app = {"name": "web", "instances": 2, "command": ["sh", "-c", "a\nb"]}
+    more = {"workloads": [{"command": {"name": "load", "run": program}}], "steps": [run, again], "promises": ["conflicts"]}
+    cluster = {"mode": "timed", "nodes": 3}
+    plan = made(json.dumps({"scenario": "x", "why": "one\n  promise   none\ntwo", "cluster": cluster, "apps": [app], **more}))
     lines = describe(plan).splitlines()
-    first = next(number for number, line in enumerate(lines) if "for each in 1 2; do" in line)
-    assert [line.removeprefix(" " * 12) for line in lines[first + 1 : first + 3]] == ["  echo $each", "done"]
+    for name, indent in (("run", 12), ("inject", 7), ("inject", 12)):
+        block = [f"{' ' * indent}{line}" for line in (f"{name}:", "  for each in 1 2; do", "    echo \"$each\" 'x'", "  done")]
+        assert any(lines[number : number + 4] == block for number in range(len(lines))), block
+    assert "command name=load run=(below) on=here" in describe(plan)
     assert not any(line.startswith("  promise   none") for line in lines)
 
 
