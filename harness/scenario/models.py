@@ -116,6 +116,10 @@ class HealthPart(Part):
     start_period: Duration = Field(0.0, alias="start period", ge=0.001, description="a duration of 1ms or more, such as 5s")
 
 
+OWN_FILE: Final = r"^[^/\x00][^\x00]{0,999}$"
+"""How the path of an app's own definition is written, as a regular expression."""
+
+
 class OwnAppPart(Part):
     """An item of `apps` that has a definition of its own."""
 
@@ -127,7 +131,7 @@ class OwnAppPart(Part):
 class NativePart(Part):
     """An app's own definition, and what it does not tell itself."""
 
-    file: str = Field(min_length=1, max_length=1000, pattern=r"^[^/\x00][^\x00]*$", description="a path from the scenario file's folder on")
+    file: str = Field(min_length=1, max_length=1000, pattern=OWN_FILE, description="a path from the scenario file's folder on")
     container: str = Field("", max_length=128, description="what its containers are called, where that cannot be told from the file")
     image: str = Field(
         "", pattern=rf"^(?:{origins.CALLED})?$", description="the name of a container image, where that cannot be told from the file"

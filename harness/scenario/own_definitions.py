@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 BIGGEST: Final = 64 * 1024
 """Bytes of a definition at most: it is kept with each run."""
 _WHAT: Final = "a file with the app's own definition"
+_NAMED: Final = re.compile(models.OWN_FILE)
 _ITS_OWN: Final = ("command", "conflicts", "environment", "health", "host port", "labels", "pin", "restart", "volumes")
 """Keys of other apps that the definition itself answers."""
 _ANSWERED: Final = (*_ITS_OWN, "image", "port")
@@ -41,10 +43,12 @@ def read_own(reading: Draft, item: dict[str, Json], place: Place) -> App | None:
         return None
     native = reading.part(models.NativePart, given, inside)
     where = inside if isinstance(item["native"], str) else (*inside, "file")
-    if native is None or part is None or reading.mode is None or not _fits(reading, native.file, where):
+    file = native.file if native is not None else given.get("file")
+    if reading.mode is None or not isinstance(file, str) or not _NAMED.fullmatch(file) or not _fits(reading, file, where):
         return None
-    body = _body(reading, native.file, where)
-    if body is None:
+    # Whatever is wrong beside it: what is wrong with the file is told as well.
+    body = _body(reading, file, where)
+    if body is None or native is None or part is None:
         return None
     builds = reading.cluster is not None and contexts.builds_here(reading.known.providers.get(reading.cluster.provider))
     wanted = OwnApp(part.name, *body, part.instances, native.container, native.image, str(native.port), builds)

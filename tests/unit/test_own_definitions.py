@@ -600,6 +600,16 @@ def test_what_a_scenario_says_wrong_beside_a_definition_is_told_where_it_says_it
     assert "give one of them another `host port` (web: another port in its definition)" in _told(folder, other)
 
 
+def test_what_is_wrong_with_a_definitions_file_is_told_whatever_is_wrong_beside_it(folder: Path) -> None:
+    """In the app, or in what it says of its definition."""
+    lost = SCENARIO.replace("units/web@.service", "units/wep@.service")
+    for wrong in (("instances: 2", "instances: -2"), ("name: web", "name: Web"), ("native: units", "native: {image: 'a b', file: units")):
+        text = lost.replace(*wrong)
+        said = _told(folder, text.replace("wep@.service", "wep@.service}") if "{image" in text else text)
+        assert "'units/wep@.service': no such file" in said
+        assert "; expected a name" in said or "expected the name" in said or "-2; expected a whole number" in said
+
+
 def test_a_definition_of_another_mode_is_told_with_what_to_write(folder: Path) -> None:
     """And kinds of files that are one are told once."""
     with pytest.raises(BadInput) as said:
