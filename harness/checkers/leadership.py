@@ -19,7 +19,7 @@ from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
 from harness.history.bands import OFF_LATE, Band, biting, fault_bands, surely_since
-from harness.history.deeds import deeds, down, under_way
+from harness.history.deeds import deeds, down
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import Interval, Span, common, span_at, united, without
 from harness.history.leaders import led_by
@@ -227,12 +227,11 @@ def _moved_before(bite: _Bite, old: Reign) -> str:
     """Say that leadership had moved by itself in as long a time before anything was broken; nothing where it had not, or where the fault took it."""
     if bite.took(old):
         return ""
-    history, time = bite.history, calm(bite.history)
+    time = calm(bite.history)
     since = max(time.start, time.end - max(bite.bitten.length, bite.promised.election))
-    done = [Interval(each.start, each.end + bite.promised.election) for each in under_way(deeds(history), history.end)]
     led = [each for each in bite.every if each.leader is not None and each.start < time.end]
     for early, late in itertools.pairwise(led):
-        if early.leader != late.leader and late.start > since and not any(each.holds(late.start) for each in done):
+        if early.leader != late.leader and late.start > since:
             return f"it had moved from {early.leader} to {late.leader} at {at(late.start)}, before anything was broken, too"
     return ""
 
@@ -329,17 +328,11 @@ def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Poin
     if mute and sure.length <= election:
         return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
     by = sure.length - election if without([sure], bite.nobody) else math.inf
-    before = max(common([calm(history)], _unled(bite)), key=lambda each: each.length, default=Interval(0.0, 0.0))
+    unled = [Interval(each.start, each.end) for each in bite.every if each.leader is None]
+    before = max(common([calm(history)], unled), key=lambda each: each.length, default=Interval(0.0, 0.0))
     usual = math.isfinite(by) and no_longer(sure.length, before.length, election)
     why = f"so it did for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else ""
     return doubted(missed(text, nobody.entry, over=until_late(history, [sure], election), by=by), why)
-
-
-def _unled(bite: _Bite) -> list[Interval]:
-    """Return when no majority followed anybody, without what actions may have done to that."""
-    nobody = [Interval(each.start, each.end) for each in bite.every if each.leader is None]
-    done = under_way(deeds(bite.history), bite.history.end)
-    return without(nobody, [Interval(each.start, each.end + bite.promised.election) for each in done])
 
 
 def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:

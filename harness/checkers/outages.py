@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, answers_missing, doubted, missed, plural, unknown, whole
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, asked_through, pace, until_late, watched
-from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, calm, first_decided, long_ago, no_longer
+from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, calm, first_decided, first_there, long_ago, no_longer
 from harness.checkers.windows import Window
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
@@ -119,7 +119,7 @@ def _too_long(history: History, allowed: float, sure: Outage, called: Sequence[O
     # That it was gone for a while already is no fault's doing, and how long it would have been so nobody knows.
     called = [each for each in called if (each.within or each.interval).start >= back]
     if all(each.interval.length <= allowed for each in called):
-        why = f"it had been gone before the first fault was decided (at {at(calm(history).end)})"
+        why = f"it had been gone before the first fault was decided (at {at(first_there(history))})"
         return unknown(f"{text}; but {why}", sure.entry)
     begun = window.start if served(calls, moment).refused else sure.interval.start
     parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
@@ -140,7 +140,7 @@ def _too_long(history: History, allowed: float, sure: Outage, called: Sequence[O
 
 def gone_until(history: History, calls: Sequence[Op]) -> float:
     """Return until when who is called was gone that had been for a while when the first fault was decided, and ended calls badly; else no time."""
-    moment = calm(history).end
+    moment = first_there(history)
     last = served(calls, moment)
     if not last.refused or not long_ago(last.at, moment, [op.begun for op in calls]):
         return -math.inf

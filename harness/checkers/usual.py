@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.checkers.takers import acted
 from harness.checkers.troubles import pace
 from harness.core.figures import share as figure
 from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
+from harness.history.deeds import deeds
 from harness.history.events import Wholeness
 from harness.history.intervals import Interval, node_spans, span_at, stays
-from harness.history.losses import AT_ONCE
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -52,10 +51,18 @@ def first_decided(history: History, otherwise: float) -> float:
     return min((band.begins for band in fault_bands(history) if band.in_force is not None), default=otherwise)
 
 
+def first_there(history: History) -> float:
+    """Return when the first fault was decided, half made or not; at the end where none was."""
+    return min((band.begins for band in fault_bands(history) if band.was_there), default=history.end)
+
+
 def calm(history: History) -> Interval:
-    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault was decided, half made or not."""
+    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault was decided, or anything was done.
+
+    What an action disturbs is not what is usual, either.
+    """
     since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
-    return Interval(since, max(since, min((band.begins for band in fault_bands(history) if band.was_there), default=since)))
+    return Interval(since, max(since, min([first_there(history), *(each.begun for each in deeds(history))])))
 
 
 def usually(history: History, calls: Iterable[Op]) -> Usual:
@@ -76,15 +83,11 @@ def no_longer(seconds: float, before: float, allowed: float) -> bool:
 
 
 def stopped_by_itself(history: History, instance: str) -> Stay | None:
-    """Return where an instance had run that stopped before anything was broken, the last one, on a node that was up; None where none did.
-
-    What an action may have taken did not stop by itself.
-    """
+    """Return where an instance had run that stopped before anything was broken, the last one, on a node that was up; None where none did."""
     spans, time = node_spans(history), calm(history)
     found = []
     for stay in stays(spans):
         after = span_at(spans[stay.node], stay.end) if stay.instance == instance and time.start < stay.end < time.end else None
-        gone = after is not None and after.sure and after.state is NodeState.UP and instance not in after.instances
-        if gone and acted(history, stay.node, instance, Interval(stay.end - AT_ONCE, stay.end)) is None:
+        if after is not None and after.sure and after.state is NodeState.UP and instance not in after.instances:
             found.append(stay)
     return max(found, key=lambda each: each.end, default=None)

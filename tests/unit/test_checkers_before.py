@@ -10,7 +10,7 @@ import pytest
 from harness.checkers import Availability, Bystanders, LoadServed, Probed, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.traits import daemon
-from harness.core.values import Call, Loss, Outcome, Phase, Traits, Verdict
+from harness.core.values import Call, Effect, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.interfaces import Checker
 from harness.history.loads import Tally
 from harness.testing.histories import Story
@@ -412,3 +412,21 @@ def test_writes_that_were_as_slow_for_a_while_before_anything_was_broken_are_slo
         story.write(at, f"k{number}", "v", by="n1", took=0.2 if late(at) else 0.01)
     finding = QuorumSurvived(writes="slow").check(story.endures().phase(73.5, Phase.SETTLING).watched(99, "n1 n2 n3").done(100).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_what_an_action_did_before_a_fault_is_not_what_is_usual(name: str) -> None:
+    """A gap that the run made itself, by a restart, excuses none of a fault."""
+    promise, told_as = PROMISES[name]
+    story = told_as(faulted().action(19, 25, "app.restart", effect=Effect(renews=("web",))), lambda at: 20 <= at < 32 or 65 <= at < 75)
+    finding = promise(0.01, 5.0).check(story.history())
+    assert finding.verdict is BROKEN, finding.summary
+
+
+@pytest.mark.parametrize("leader", ["moves", "stays"])
+def test_leadership_that_an_action_moved_before_a_fault_had_not_moved_by_itself(leader: Literal["moves", "stays"]) -> None:
+    """Its daemon was stopped on purpose."""
+    story = led(41.0, 70.0).action(40, 42, "service.stop", "n1", effect=Effect(stops=("etcd",)))
+    story.action(44, 45, "service.start", "n1", effect=Effect(starts=("etcd",)), number=2)
+    finding = QuorumSurvived(leader=leader).check(story.history())
+    assert finding.verdict is {"moves": HELD, "stays": BROKEN}[leader], finding.summary
