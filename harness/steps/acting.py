@@ -11,6 +11,7 @@ from pydantic import Field
 
 from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget
+from harness.core.aim import most as most_hit
 from harness.core.figures import given
 from harness.core.naming import close
 from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, Scaling
@@ -174,7 +175,7 @@ def most(app: App, steps: Sequence[Step]) -> int:
 
 
 def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
-    """Say which actions and waits are about an app that was removed before, or is yet to come, and which actions deploy one that is there.
+    """Say which steps are about an app that was removed before, or is yet to come, and which actions deploy one that is there.
 
     And which would have fewer instances of one where the mode itself chooses which of them stop; that none are left is fine.
     """
@@ -185,9 +186,22 @@ def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
         runs: Mapping[str, int] = action.effect.runs if action is not None else {}
         for _, found, expected in there_or_not(step, now.values()):
             reading.add((*place, "with", "app") if action is not None else (*place, step.key), found, expected)
+        if (gone := gone_from(getattr(step, "targets", ""), reading.names, now.values())) is not None:
+            reading.add((*place, "on"), *gone)
         if mode is not None and action is not None:
             reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(action, now.values(), mode)])
         now |= {name: dataclasses.replace(app, instances=runs[name]) for name, app in now.items() if name in runs}
+
+
+def gone_from(text: str, nodes: Sequence[str], apps: Iterable[App]) -> tuple[str, str, str] | None:
+    """Say that a target can hit nobody where these apps run as they do by then: what was found, expected, and a hint; None where it can."""
+    now = {app.name: app.instances for app in apps}
+    expression = targets.parse(text) if text and nodes else None
+    if expression is None or most_hit(expression, nodes=nodes, instances=now):
+        return None
+    gone = sorted({mention.app for mention in targets.apps(expression) if now.get(mention.app) == 0})
+    hint = f"of {' and '.join(gone)} none is to run by then; app.deploy brings it"
+    return (f"the target {text!r}", "one that can hit a node by then", hint) if gone else None
 
 
 def there_or_not(step: Step, apps: Iterable[App]) -> Iterator[tuple[str, str, str]]:

@@ -248,11 +248,23 @@ BAD = {
         "7:13: api, of which none is to run by then; expected an app that is there; app.deploy brings it",
     ),
     "deployed twice": (DEPLOY + DEPLOY + KILL % "n1", "8:34: api, which is there, with 2 instances; expected an app that is not there"),
+    "hit when it is gone": (
+        DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n" + KILL % "hosting(api) & any",
+        "10:28: the target 'hosting(api) & any'; expected one that can hit a node by then; of api none is to run by then; app.deploy brings it",
+    ),
     "on ports of another app": (
         "  - {do: app.deploy, with: {app: api, instances: 2}}\n" + KILL % "n1",
         "7:50: ports 8001 to 8002 for api; expected ports that no other app has",
     ),
 }
+
+
+@pytest.mark.parametrize("target", ["!hosting(api)", "hosting(web) & any", "n2"])
+def test_who_may_be_hit_when_an_app_is_gone_is_no_mistake(target: str) -> None:
+    """Nor is an app that was deployed again."""
+    gone = DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n"
+    assert loads(SCENARIO + gone + KILL % f"'{target}'" + PROMISES, "s.yaml")
+    assert loads(SCENARIO + gone + DEPLOY + KILL % "hosting(api) & any" + PROMISES, "s.yaml")
 
 
 @pytest.mark.parametrize(("steps", "said"), BAD.values(), ids=BAD)
