@@ -21,7 +21,7 @@ from harness.scenario.parsing import Draft
 from harness.scenario.probes import note_probes, read_probe
 from harness.scenario.promises import note_scaled, note_wanted, note_windows, read_control, read_named
 from harness.scenario.scenario_file import NotForMode, Scenario
-from harness.steps import Step, breaks, longest, note_names, note_numbers, note_twice, read_step
+from harness.steps import Step, breaks, longest, note_asked, note_names, note_numbers, note_twice, read_step
 from harness.steps.part import keys
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def _scenario(reading: Draft) -> Scenario | None:
     if listed:  # else that is told by itself
         note_windows(reading, [item for item, _ in listed], promises)
     if len(read) == len(steps):
+        note_asked(reading, checks, read)
         note_scaled(reading, read, promises)
     settle = top.settle if top else models.SETTLE
     if (total := longest([step for step in steps if step], settle)) > LONGEST_RUN:

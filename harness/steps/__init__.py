@@ -3,7 +3,7 @@
 A kind of step is a class in one of these modules; importing this package knows all of them.
 """
 
-from harness.steps.acting import Do, actions, apart, most, note_numbers
+from harness.steps.acting import Do, actions, apart, most, note_asked, note_numbers
 from harness.steps.awaiting import Await, awaits
 from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
 from harness.steps.course import Made, faults_by_name, faults_made, left_going, names_given, note_names, note_twice
@@ -46,6 +46,7 @@ __all__ = [
     "longest",
     "most",
     "names_given",
+    "note_asked",
     "note_names",
     "note_numbers",
     "note_twice",

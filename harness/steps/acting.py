@@ -16,9 +16,9 @@ from harness.core.figures import given
 from harness.core.naming import close
 from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, Scaling
 from harness.core.units import Duration, counted
-from harness.core.values import Outcome
+from harness.core.values import AFTER, BEFORE, Outcome
 from harness.history.lines import typed
-from harness.steps.expectations import parameters_words, programs
+from harness.steps.expectations import Check, parameters_words, programs
 from harness.steps.misfit import Misfit, refused_of, target_misfits
 from harness.steps.named_app import named_apps, note_apps
 from harness.steps.part import Part, beside_with, keys, meant, model_schema
@@ -191,6 +191,22 @@ def note_numbers(reading: Reading, steps: Sequence[Step]) -> None:
         if mode is not None and action is not None:
             reading.misfits([Misfit((*place, "with", "instances"), *said) for said in fewer(action, now.values(), mode)])
         now |= {name: dataclasses.replace(app, instances=runs[name]) for name, app in now.items() if name in runs}
+
+
+def note_asked(reading: Reading, checks: Sequence[Check | None], steps: Sequence[Step]) -> None:
+    """Say which checks ask nodes that run an app, before the faults or after them, when none of it is to run: they could not but fail."""
+    last = {app.name: app.instances for app in reading.apps}
+    for each in actions(steps):
+        last |= {name: number for name, number in each.action.effect.runs.items() if name in last}
+    times = {BEFORE: reading.apps, AFTER: [dataclasses.replace(app, instances=last[app.name]) for app in reading.apps]}
+    ever = [dataclasses.replace(app, instances=most(app, steps)) for app in reading.apps]
+    for number, check in enumerate(checks):
+        if check is None or gone_from(check.on, reading.names, ever) is not None:  # the latter is told where it was read
+            continue
+        for when, apps in times.items():
+            if when in check.when and (gone := gone_from(check.on, reading.names, apps)) is not None:
+                found, *said = gone
+                reading.add(("checks", number, "on"), f"{found} {when} the faults", *said)
 
 
 def gone_from(text: str, nodes: Sequence[str], apps: Iterable[App]) -> tuple[str, str, str] | None:

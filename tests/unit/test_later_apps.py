@@ -259,6 +259,33 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("when", "steps", "said"),
+    [
+        ("[before, after]", DEPLOY + KILL % "n1", ["before"]),
+        ("after", DEPLOY + KILL % "n1", []),
+        ("after", DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n", ["after"]),
+    ],
+)
+def test_a_check_of_whoever_runs_an_app_is_for_when_it_is_there(when: str, steps: str, said: list[str]) -> None:
+    """Else it fails for what the scenario says itself."""
+    text = f"{SCENARIO}{steps}checks: [{{service: docker, is_running: true, on: hosting(api), when: {when}}}]\npromises: [conflicts]\n"
+    told = []
+    try:
+        loads(text, "s.yaml")
+    except BadInput as bad:
+        told = [each.found for each in bad.problems]
+    assert told == [f"the target 'hosting(api)' {each} the faults" for each in said]
+
+
+def test_a_check_of_whoever_runs_an_app_that_never_comes_is_told_once() -> None:
+    """As any target that can hit nobody."""
+    asked = "checks: [{service: docker, is_running: true, on: hosting(api), when: [before, during, after]}]\n"
+    with pytest.raises(BadInput) as caught:
+        loads(f"{SCENARIO}{KILL % 'n1'}{asked}promises: [conflicts]\n", "s.yaml")
+    assert len(caught.value.problems) == 1
+
+
 @pytest.mark.parametrize("target", ["!hosting(api)", "hosting(web) & any", "n2"])
 def test_who_may_be_hit_when_an_app_is_gone_is_no_mistake(target: str) -> None:
     """Nor is an app that was deployed again."""
