@@ -130,6 +130,7 @@ WORDS = {
     "scenario/models.py": ({"checks"}, _KEYS),
     "scenario/own_definitions.py": ({"command", "conflicts"}, _KEYS),
     "scenario/reader.py": ({"checks"}, _KEYS),
+    "steps/acting.py": ({"checks"}, _KEYS),
     "testing/report_contract.py": ({"checks"}, _KEYS),
     "undo/reaper.py": ({"command", "register"}, "what is counted; the register of clusters"),
 }
