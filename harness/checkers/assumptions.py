@@ -106,7 +106,7 @@ class Assumptions:
             *answers_of_nobody(history, spans),
             *answers_without_quorum(history, spans, self.expected, self.election),
             *leaders_without_quorum(history, self.expected),
-            *words_of_the_off(history, spans),
+            *words_of_the_off(history),
             *ran_too_early(history, bands, spans, self.expected),
             *_gone(history, self.slack),
             *_steady(history, bands, spans, self.expected),

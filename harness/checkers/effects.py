@@ -13,7 +13,7 @@ from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
 from harness.core.values import CallStream, Loss, NodeState, Outcome
-from harness.history.absence import IN_FLIGHT, ON_ITS_WAY, Absence, shape
+from harness.history.absence import IN_FLIGHT, ON_ITS_WAY, Absence, shape, surely_off
 from harness.history.bands import Band
 from harness.history.calls import ops
 from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
@@ -205,15 +205,12 @@ def leaders_without_quorum(history: History, expected: Expected) -> list[Point]:
     return list(points.values())
 
 
-def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def words_of_the_off(history: History) -> list[Point]:
     """Find what machines told, or answered, that were off then by node truth: members, the API, Docker, checks, fingerprints, calls.
 
     And what observers said of them who ask on the machine itself: that they watch it.
     """
-    off = {
-        node: [Interval(span.start + IN_FLIGHT, span.end - IN_FLIGHT) for span in pieces if span.state is NodeState.OFF]
-        for node, pieces in spans.items()
-    }
+    off = surely_off(history)
     late = _late(history)
     words = [
         *((entry, event.node, "its member answered") for entry, event in history.each(MemberSeen) if not event.error),

@@ -94,11 +94,10 @@ class Absence:
         off = [(node, each.interval) for node, pieces in spans.items() for each in pieces if each.state is NodeState.OFF]
         machines = [_Effect(each, f"{node} off", {}, off=frozenset({node})) for node, each in off]
         maybe, homeless = [*maybe, *machines], [*homeless, *machines]
-        inside = [(node, Interval(each.start + IN_FLIGHT, max(each.start, each.end - IN_FLIGHT))) for node, each in off]
         surely += [
             _Effect(each, f"{node} off", {node: "was off by node truth"}, off=frozenset({node}))
-            for node, each in inside
-            if each.end > each.start
+            for node, pieces in surely_off(history).items()
+            for each in pieces
         ]
         lost, _ = _taken(cluster, maybe)
         voteless = [each for band in bands for each in _voteless(cluster, band, history)]
@@ -136,6 +135,21 @@ class Absence:
     def edges(self) -> list[float]:
         """The moments at which who may be lost changes."""
         return [edge for pieces in self.pieces.values() for each in pieces for edge in (each.start, each.end)]
+
+
+def surely_off(history: History) -> dict[str, list[Interval]]:
+    """Return when each machine was off by node truth, without the times at both ends in which a word of it may still be on its way.
+
+    From when a fault that hit it begins to be mended it may be on again, before whoever tells node truth is back: over SSH that takes seconds more.
+    """
+    bands = fault_bands(history)
+    found = {}
+    for node, pieces in node_spans(history).items():
+        mended = [band.healing for band in bands if band.healing is not None and band.reaches(node)]
+        off = [each.interval for each in pieces if each.state is NodeState.OFF]
+        ends = [min([each.end - IN_FLIGHT, *(time for time in mended if time > each.start)]) for each in off]
+        found[node] = [Interval(each.start + IN_FLIGHT, end) for each, end in zip(off, ends, strict=True) if end > each.start + IN_FLIGHT]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from harness.checkers import Assumptions
-from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
+from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect, words_of_the_off
 from harness.checkers.expected import Expected
 from harness.core.traits import daemon
 from harness.core.values import Loss, NodeState, Outcome, Traits, Verdict
+from harness.history.absence import Absence
 from harness.history.bands import fault_bands
 from harness.history.events import History, NodeSeen, Watching
 from harness.history.intervals import node_spans
@@ -120,6 +121,20 @@ def test_a_node_that_is_cut_off_and_knows_what_only_the_others_can_is_unknown() 
 def test_what_a_node_that_is_cut_off_may_know_is_no_contradiction(story: Story) -> None:
     """Acquitted."""
     assert said(story.history()) == []
+
+
+def switched(said: float) -> History:
+    """Of three nodes n2 is off from 10 s, and being switched on from 40 to 46 s; its member speaks at a moment; node truth sees it only at 50 s."""
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(1, "n1 n2 n3", 2, "n1").whole(2, "before")
+    story.fault("node.kill", "n2", decided=10, in_force=10.1, healing=40, healed=46, traits=Traits(Loss.NODE), lost="n2")
+    return story.off(10.2, "n2").member(said, "n2", 2, "n1").node(50, "n2").done(60).history()
+
+
+def test_a_machine_that_is_being_switched_on_may_speak_before_node_truth_is_back() -> None:
+    """Over SSH that takes seconds more. While nobody mends it, it cannot have spoken."""
+    assert [point.text for point in words_of_the_off(switched(43))] == []
+    assert [point.text for point in words_of_the_off(switched(36))] == ["n2 was off by node truth at 36.0 s, yet its member answered"]
+    assert {each.interval.end for each in Absence.of(switched(43)).unable if each.node == "n2"} == {40.0}
 
 
 def test_a_good_answer_of_a_node_that_ran_nothing_of_the_kind_is_unknown() -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import docker
 import pytest
 
+import harness.modes.swarm
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Cluster, OwnApp
 from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View, Who
@@ -836,6 +837,27 @@ def test_tasks_are_made_of_another_image_and_environment(swarm: Docker) -> None:
     container = {"Image": "web:2", "Env": [*own, 'A={{"{{"}}.Node.ID}}'], "Labels": {"whalefall.app": "web"}}
     assert body["TaskTemplate"] == {"ForceUpdate": 5, "ContainerSpec": container}
     assert {each[4] for name in ("n1", "n2", "n3") for each in swarm.node(name).calls if each[0] == "sh"} == {"web:2"}
+
+
+def test_an_app_is_removed_when_no_task_of_it_is_told_any_more(swarm: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swarm says so of its tasks only some time after the service is gone; of one that stays the error says that the service is gone."""
+    plain, looked = swarm.answer, 0
+    swarm.tasks = [task(1, 1), task(1, 2, app="api")]
+
+    def answer(name: str, request: Request) -> Behaviour:
+        nonlocal looked
+        if "/tasks" in request.path:
+            looked += 1
+            if looked == 3:
+                swarm.tasks = [task(1, 1, desired="remove"), task(1, 2, app="api")]
+        return plain(name, request)
+
+    swarm.answer = answer  # type: ignore[method-assign]  # what this swarm does
+    swarm.mode.remove(swarm.cluster, WEB)
+    assert looked == 3
+    monkeypatch.setattr(harness.modes.swarm, "_CHANGE_SECONDS", 0.3)
+    with pytest.raises(HalfDone, match=r"the service api is gone, but .*swarm to tell of no task of api.*api@1"):
+        swarm.mode.remove(swarm.cluster, App("api", 1))
 
 
 def test_a_service_is_removed_and_made_again(swarm: Docker) -> None:

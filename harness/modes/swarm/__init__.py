@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import Expired, HarnessError, Unreachable
+from harness.core.errors import Expired, HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Running
 from harness.core.values import LISTENS, Placement, TaskNames, View
 from harness.modes import on_nodes
@@ -296,8 +296,29 @@ class Swarm:
 
     def remove(self, cluster: Cluster, app: App) -> None:
         """Remove the app's service, with all of its tasks; see `harness.core.protocols.Removing.remove`."""
+        deadline = Deadline(cluster.clock, self._change_seconds())
         with cluster.network():
-            changes.remove(self._managers(cluster), services.called(app), cluster.run_id, self._change_seconds(), cluster.clock)
+            changes.remove(self._managers(cluster), services.called(app), cluster.run_id, deadline.left(), cluster.clock)
+            self._until_told_no_more(cluster, app, deadline)
+
+    def _until_told_no_more(self, cluster: Cluster, app: App, deadline: Deadline) -> None:
+        """Wait until no task of an app is wanted: swarm says so of each only some time after the service is gone."""
+        last = "nobody was asked"
+
+        def gone() -> bool:
+            nonlocal last
+            view = self._look(cluster)
+            if isinstance(view, str):
+                last = view
+                return False
+            last = ", ".join(each.instance for each in view.placements if each.instance.startswith(f"{app.name}@"))
+            return not last
+
+        what = f"swarm to tell of no task of {app.name}"
+        try:
+            wait_until(gone, awaited=what, seconds=deadline.left(), clock=cluster.clock, rest=on_nodes.REST, saw=lambda: last)
+        except Expired as e:
+            raise HalfDone(f"the service {services.called(app)} is gone, but {e}") from e
 
     def launch(self, cluster: Cluster, app: App) -> None:
         """Make a service of an app that has none; see `harness.core.protocols.Removing.launch`."""
