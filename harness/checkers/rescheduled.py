@@ -283,7 +283,7 @@ def _since_made(one: Displaced, limit: float, history: History) -> str:
     if one.band.in_force is not None and one.at > one.band.in_force:
         return ""  # it ran on until then, and was lost when it stopped
     late = _seen_late(one, history)
-    made = one.band.begins if late else min(one.at, perhaps_since(history, one.band, one.home))
+    made = one.band.begins if late else min(one.at, perhaps_since(history, one.band, one.home, one.instance))
     ran = one.at + (one.running or 0.0) - one.early
     if ran - made <= limit:
         return ""

@@ -11,7 +11,7 @@ from harness.core.topology import SHAPES, cut_off
 from harness.core.traits import from_history
 from harness.core.values import HERE, Json, Loss, NodeState, Stage, Traits
 from harness.history import older
-from harness.history.events import FaultStage, History, NodeSeen
+from harness.history.events import FaultStage, History, MemberSeen, NodeSeen
 from harness.history.intervals import Interval, Span, common, total
 from harness.history.reigns import members_of
 
@@ -173,12 +173,25 @@ def biting(band: Band, spans: Mapping[str, Sequence[Span]]) -> Interval:
     return Interval(min(times), max(times))
 
 
-def perhaps_since(history: History, band: Band, node: str) -> float:
-    """Return from when on a fault may have taken a node away: from its decision, or for as long as the machine was up after that by its own word."""
+def perhaps_since(history: History, band: Band, node: str, instance: str = "") -> float:
+    """Return from when on a fault may have taken a node away, or an instance from it: from its decision, or later by what the node said until then.
+
+    Where its machine went off, it was there for as long as it was up after that by its own word, ran the instance, and its member gave answers. One
+    that is lost without going off may have been lost however long it says that it is up.
+    """
     if band.traits.loses is not Loss.NODE or band.traits.in_place or band.in_force is None:
         return band.begins
-    up = [entry.time for entry, seen in history.each(NodeSeen) if seen.node == node and seen.state is NodeState.UP]
-    return max(band.begins, max((time for time in up if time <= band.in_force), default=band.begins) - OFF_LATE)
+    seen = [(entry.time, word) for entry, word in history.each(NodeSeen) if word.node == node and entry.time >= band.begins]
+    if not any(word.state is NodeState.OFF and time <= band.in_force + OFF_LATE for time, word in seen):
+        return band.begins
+    errors = (entry.time for entry, word in history.each(MemberSeen) if word.node == node and word.error and entry.time >= band.begins)
+    until = min([band.in_force, *errors])
+    ran = [
+        time
+        for time, word in seen
+        if word.state is NodeState.UP and (not instance or instance in {each.instance for each in word.containers})
+    ]
+    return max(band.begins, max((time for time in ran if time <= until), default=band.begins) - OFF_LATE)
 
 
 def surely_since(band: Band, spans: Mapping[str, Sequence[Span]]) -> float:

@@ -1069,13 +1069,26 @@ def test_an_election_counts_from_when_a_fault_was_decided_since_that_may_have_be
     assert (finding.verdict, verdict is Verdict.HELD or "counted from when net.partition was decided" in finding.summary) == (verdict, True)
 
 
-@pytest.mark.parametrize(("up", "verdict"), [(9.0, Verdict.HELD), (2.0, Verdict.UNKNOWN)])
-def test_an_election_counts_from_when_a_machine_was_last_up_by_its_own_word(up: float, verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("up", "silent", "off", "verdict"),
+    [
+        (9.0, 99.0, True, Verdict.HELD),
+        (2.0, 99.0, True, Verdict.UNKNOWN),
+        (9.0, 2.0, True, Verdict.UNKNOWN),  # its member was gone before
+        (9.0, 99.0, False, Verdict.UNKNOWN),  # it is lost in another way
+    ],
+)
+def test_an_election_counts_from_when_a_machine_was_last_up_by_its_own_word(
+    up: float, silent: float, verdict: Verdict, *, off: bool
+) -> None:
     """The same, where what was decided at 1 s is a power switch that took until 10 s, and the machine spoke until some moment."""
     story = Story().members(0, "n1 n2 n3", 2, "n1").watched(99, "n1 n2 n3").writes(0, 2).writes(2, 25, Outcome.UNKNOWN).writes(25, 99)
     for second in range(int(up) + 1):
         story.node(second, "n3")
-    story.fault("node.kill", "n3", decided=1.0, in_force=10, healing=60, healed=60).off(9.9, "n3").node(60, "n3")
+    story.fault("node.kill", "n3", decided=1.0, in_force=10, healing=60, healed=60).node(60, "n3")
+    story.no_member(silent, "n3")
+    if off:
+        story.off(9.9, "n3")
     finding = QuorumSurvived("go on").check(story.done(100).history(beats=False))
     assert finding.verdict is verdict, finding.summary
 

@@ -1006,6 +1006,23 @@ def test_a_machine_that_was_up_by_its_own_word_had_not_been_lost_by_then(up: flo
     assert verdict is Verdict.HELD or "before it was seen to be in force" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("stopped", "off", "verdict"), [(19.5, True, Verdict.HELD), (12.0, True, Verdict.UNKNOWN), (19.5, False, Verdict.UNKNOWN)]
+)
+def test_work_may_have_been_lost_as_soon_as_a_machine_that_was_up_did_not_run_it(stopped: float, verdict: Verdict, *, off: bool) -> None:
+    """The same; where the machine is lost without going off, its own word says nothing of when."""
+    story = Story().node(0, "n2")
+    for tenth in range(0, 200 if off else 700, 5):
+        story.node(tenth / 10, "n1", *["web@1"] * (tenth / 10 < stopped))
+    if off:
+        story.off(20, "n1")
+    for second in range(80):
+        story.node(second, "n2", *["web@1"] * (second >= 46))
+    story.fault("command", "n1", decided=10, in_force=20.1, healing=70, healed=72, traits=Traits(Loss.NODE), lost="n1")
+    finding = Rescheduled("web", within=30).check(story.done(80).history(beats=False))
+    assert finding.verdict is verdict, finding.summary
+
+
 def seen_late(*, off: float = 30.0, stop: float = 0.0) -> Story:
     """n1 with web@1 is switched off at once when that is decided, at 10 s; that it is off is seen, and told to be in force, only at `off`."""
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
