@@ -228,10 +228,13 @@ def _by_itself(history: History, spans: Mapping[str, Sequence[Span]], one: _Byst
         others = (stay for stay in stays(spans) if stay.instance == one.instance and stay.node != one.node)
         return any(stay.start < until and stay.end > since for stay in others)
 
-    before = stopped_by_itself(history, one.instance)
-    if before is None or before.node != one.node or (elsewhere(gap.start, math.inf) and not elsewhere(before.end, one.decided)):
+    before = stopped_by_itself(history, one.instance, one.node)
+    if before is None or (elsewhere(gap.start, math.inf) and not elsewhere(before.at, one.decided)):
         return ""
-    return f"it had stopped there at {at(before.end)}, before anything was broken, too"
+    # What does not come back as it did then is kept down by something else.
+    if not before.explains(gap.length, endurance(history).recovery):
+        return ""
+    return f"it had stopped there at {at(before.at)}, for {lasted(before.gone)}, before anything was broken, too"
 
 
 def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:

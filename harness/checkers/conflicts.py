@@ -112,10 +112,14 @@ class Conflicts:
             before = [
                 each for each in every if each.sure and any(time.length >= RESOLUTION for time in common([each.interval], [calm(history)]))
             ]
-            points += [
-                unknown(f"{_double(each)} from {at(each.interval.start)}, before anything was broken, too", each.entry) for each in before
-            ]
             shown = [each for each in shown if _began(each, every) >= bitten]
+            # What another app did by itself says nothing of this one's.
+            usual = {app_of(each.names[0]) for each in before}
+            if not any(each.interval.length >= RESOLUTION and app_of(each.names[0]) not in usual for each in shown):
+                points += [
+                    unknown(f"{_double(each)} from {at(each.interval.start)}, before anything was broken, too", each.entry)
+                    for each in before
+                ]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
             when = window.when if window.named else "from the first fault on"
             points.append(unknown(f"no instance was seen on two nodes at once {when}, which this scenario exists to show"))

@@ -421,7 +421,8 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
         doubt = doubt or (_quick_alone(alone.disturbed, held, tried, SLOWER * usual) if during else "")
         newest = median(before[-ENOUGH:])
         doubt = doubt or (f"they took {quick(newest)} at the median just before it, too" if newest >= SLOWER * usual else "")
-        doubt = doubt or (_few(len(tried)) or _slow_before(history, quiet, SLOWER * usual) if during else "")
+        long = min(alone.election, held.length / LONG_ENOUGH)
+        doubt = doubt or (_few(len(tried)) or _slow_before(history, quiet, max(SLOWER * usual, least / SLOWER), long) if during else "")
         return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
     text = f"writes were not slow: {times}"
     if most < SLOWER * usual:
@@ -432,16 +433,18 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     return Report([unknown(f"{text}; but {answers_missing(missing)}" if missing else way)], details=details)
 
 
-def _slow_before(history: History, quiet: Sequence[Sequence[Op]], slow: float) -> str:
-    """Say that enough writes in a row had been slow before a fault, since the cluster was whole and when no other was there; nothing if not so."""
+def _slow_before(history: History, quiet: Sequence[Sequence[Op]], slow: float, long: float) -> str:
+    """Say that enough writes in a row, for so `long`, had been slow before a fault, when no other was there, and the cluster whole; else nothing.
+
+    A single election, or a machine that stood still for a moment, makes many of them slow as well, and for no longer than that.
+    """
     for each in quiet:
         since = [op for op in each if op.begun >= calm(history).start]
         for late, alike in itertools.groupby(since, key=lambda op: (op.latency or 0.0) >= slow):
             found = list(alike)
-            if late and len(found) >= ENOUGH:
-                return (
-                    f"{plural(len(found), 'write')} in a row had been as slow from {at(found[0].begun)} on, when no other fault was there"
-                )
+            if late and len(found) >= ENOUGH and found[-1].begun - found[0].begun >= long:
+                count = plural(len(found), "write")
+                return f"{count} in a row had been as slow from {at(found[0].begun)} on, when no other fault was there"
     return ""
 
 

@@ -113,14 +113,19 @@ def judge_gap(
 def _too_long(history: History, allowed: float, sure: Outage, called: Sequence[Outage], calls: Sequence[Op], window: Window) -> Point:
     """Judge an instance by the gaps in which it was `called` all along, of which the longest is `sure`: as far as they are the fault's."""
     app = app_of(sure.instance) if "@" in sure.instance else ""
-    text = f"{sure.text}, {given(allowed)} were allowed{done_in(history, [sure.within or sure.interval], app)}"
+
+    def said(gap: Outage) -> str:
+        return f"{gap.text}, {given(allowed)} were allowed{done_in(history, [gap.within or gap.interval], app)}"
+
     # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
     moment, back = before_the_bite(history, window).start, gone_until(history, calls)
     # That it was gone for a while already is no fault's doing, and how long it would have been so nobody knows.
     called = [each for each in called if (each.within or each.interval).start >= back]
     if all(each.interval.length <= allowed for each in called):
         why = f"it had been gone before the first fault was decided (at {at(first_there(history))})"
-        return unknown(f"{text}; but {why}", sure.entry)
+        return unknown(f"{said(sure)}; but {why}", sure.entry)
+    sure = max(called, key=lambda each: each.interval.length)
+    text = said(sure)
     begun = window.start if served(calls, moment).refused else sure.interval.start
     parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
     during = max(each.length for each in parts)

@@ -171,7 +171,7 @@ class Rescheduled:
         for why in (
             self._kept_down(known, one, limit),
             taken_by_action(known.history, one, limit.seconds),
-            _by_itself(one, limit) or _as_before(known.history, one, limit),
+            _by_itself(one, limit) or _as_before(known, one, limit),
             not_surely(one.band, known.spans, known.history.end),
             went_on(known.history, one.band, known.spans, self.expected).get(one.home, ""),
         ):
@@ -370,14 +370,21 @@ def _by_itself(one: Displaced, allowed: Allowance) -> str:
     return ""
 
 
-def _as_before(history: History, one: Displaced, allowed: Allowance) -> str:
-    """Say that it was back in time, and stopped again as it had before anything was broken; nothing where it was not so."""
-    back = next((each.start - one.at for each in one.spells if each.start - one.at <= allowed.seconds), None)
-    before = stopped_by_itself(history, one.instance) if back is not None else None
+def _as_before(known: _Known, one: Displaced, allowed: Allowance) -> str:
+    """Say that it was back in time, and stopped again as it had before anything was broken; nothing where it was not so.
+
+    Nor where it was gone at a time for longer than it had been then, and may take to come back, together: something keeps it down.
+    """
+    back = next((each for each in one.spells if each.start - one.at <= allowed.seconds), None)
+    before = stopped_by_itself(known.history, one.instance) if back is not None else None
     if back is None or before is None:
         return ""
-    where = f"on {before.node} at {at(before.end)}, before anything was broken"
-    return f"it had been back in time before, after {lasted(back)}, and had stopped {where}, too: it may do so by itself"
+    ran = [stay.interval for stay in stays(known.spans) if stay.instance == one.instance and stay.node not in one.band.away]
+    gone = max((each.length for each in without([Interval(back.end, one.at + one.watched)], ran)), default=0.0)
+    if not before.explains(gone, allowed.own):
+        return ""
+    where = f"on {before.node} at {at(before.at)}, before anything was broken"
+    return f"it had been back in time before, after {lasted(back.start - one.at)}, and had stopped {where}, too: it may do so by itself"
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

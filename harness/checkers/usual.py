@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.checkers.troubles import pace
+from harness.checkers.troubles import endurance, pace
 from harness.core.figures import share as figure
 from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
-from harness.history.deeds import deeds
+from harness.history.deeds import closed, deeds, upset
 from harness.history.events import Wholeness
-from harness.history.intervals import Interval, node_spans, span_at, stays
+from harness.history.intervals import Interval, node_spans, span_at, stays, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from harness.history.calls import Op
     from harness.history.events import History
-    from harness.history.intervals import Stay
 
 FEWEST = 20
 """Below so many calls a share says nothing: one call more or less is 5 %."""
@@ -57,12 +56,28 @@ def first_there(history: History) -> float:
 
 
 def calm(history: History) -> Interval:
-    """From when the cluster was whole (by the run's own word, or else since it was to be) until the first fault was decided, or anything was done.
+    """The longest time, from when the cluster was whole until the first fault was decided, in which nothing was done on purpose.
 
-    What an action disturbs is not what is usual, either.
+    Whole by the run's own word, or else since it was to be. What an action disturbs is not what is usual, nor what is so until a recovery after it.
     """
     since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
-    return Interval(since, max(since, min([first_there(history), *(each.begun for each in deeds(history))])))
+    whole = Interval(since, max(since, first_there(history)))
+    near = endurance(history).recovery
+    left = without([whole], [Interval(each.start, each.end + near) for each in _done(history)])
+    return max(left, key=lambda each: each.length, default=Interval(since, since))
+
+
+def _done(history: History) -> list[Interval]:
+    """Return when actions were done, and for how long what they stopped, or took away, was to be so."""
+    every, end = deeds(history), history.end
+    times = [Interval(each.begun, each.over(end)) for each in every]
+    times += upset(every, end, *{app for each in every for app in each.effect.renews})
+    times += [each for pieces in closed(every, end).values() for each in pieces]
+    for number, each in enumerate(every):
+        for app in [app for app, runs in each.effect.runs.items() if runs < each.was.get(app, runs)]:
+            again = next((later.over(end) for later in every[number + 1 :] if app in later.effect.runs), end)
+            times.append(Interval(each.begun, max(each.begun, again)))
+    return times
 
 
 def usually(history: History, calls: Iterable[Op]) -> Usual:
@@ -82,12 +97,27 @@ def no_longer(seconds: float, before: float, allowed: float) -> bool:
     return before > allowed and seconds - before <= allowed
 
 
-def stopped_by_itself(history: History, instance: str) -> Stay | None:
-    """Return where an instance had run that stopped before anything was broken, the last one, on a node that was up; None where none did."""
+@dataclass(frozen=True, slots=True)
+class OwnStop:
+    """An instance stopped by itself before anything was broken: on which node, when, and for how many seconds it ran nowhere then."""
+
+    node: str
+    at: float
+    gone: float
+
+    def explains(self, seconds: float, allowed: float) -> bool:
+        """Whether that it is gone for so long is no more than it was then, and what its return may take, together."""
+        return seconds <= self.gone + allowed
+
+
+def stopped_by_itself(history: History, instance: str, node: str = "") -> OwnStop | None:
+    """Return for how long an instance had stopped before anything was broken, at most, on a node that was up (on any, or on that one); else None."""
     spans, time = node_spans(history), calm(history)
+    ran = [stay for stay in stays(spans) if stay.instance == instance]
     found = []
-    for stay in stays(spans):
-        after = span_at(spans[stay.node], stay.end) if stay.instance == instance and time.start < stay.end < time.end else None
+    for stay in ran:
+        after = span_at(spans[stay.node], stay.end) if time.start < stay.end < time.end and node in {"", stay.node} else None
         if after is not None and after.sure and after.state is NodeState.UP and instance not in after.instances:
-            found.append(stay)
-    return max(found, key=lambda each: each.end, default=None)
+            gone = next(iter(without([Interval(stay.end, time.end)], [each.interval for each in ran])), Interval(stay.end, stay.end))
+            found.append(OwnStop(stay.node, stay.end, gone.length if gone.start <= stay.end else 0.0))
+    return max(found, key=lambda each: (each.gone, each.at), default=None)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from harness.checkers import Availability, Bystanders, LoadServed, Probed, QuorumSurvived, Rescheduled
+from harness.checkers import Availability, Bystanders, Conflicts, LoadServed, Probed, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.traits import daemon
 from harness.core.values import Call, Effect, Loss, Outcome, Phase, Traits, Verdict
@@ -395,12 +395,52 @@ def test_work_that_stopped_over_and_over_before_anything_was_broken_is_not_kept_
 
 
 @pytest.mark.parametrize(
+    ("before", "gone", "verdict"),
+    [
+        (0, 74, BROKEN),
+        (1, 2, UNKNOWN),
+        (1, 74, BROKEN),  # then it came back
+        (60, 74, UNKNOWN),
+    ],
+)
+def test_one_stop_before_anything_was_broken_does_not_explain_that_a_bystander_never_comes_back(
+    before: float, gone: float, verdict: Verdict
+) -> None:
+    """It may stop by itself, and be gone for as long as then and a recovery."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3")
+    story.fault("disk.slow", "n3", decided=80, in_force=80.1, healing=120, healed=121, traits=Traits(Loss.NOTHING, ("disk",)))
+    if before:
+        story.node(10, "n1").node(10 + before, "n1", "web@1")
+    story.node(85, "n1").node(85 + gone, "n1", "web@1")
+    finding = Bystanders().check(story.endures().phase(121.5, Phase.SETTLING).watched(169, "n1 n2 n3").done(170).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("restarted", "gone", "verdict"), [(False, 5, BROKEN), (True, 5, UNKNOWN), (True, 80, BROKEN)])
+def test_one_stop_before_anything_was_broken_does_not_explain_that_lost_work_stays_away(
+    gone: float, verdict: Verdict, *, restarted: bool
+) -> None:
+    """It was back in time, and stopped again, for no longer than before and its limit together, or for good."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2", "web@2").node(0.5, "n3")
+    story.fault("node.kill", "n2", decided=60, in_force=60.05, healing=160, healed=161).off(60.04, "n2").node(161, "n2")
+    if restarted:
+        story.node(20, "n2").node(21, "n2", "web@2")
+    story.node(70, "n3", "web@2").node(80, "n3").node(80 + gone, "n3", "web@2")
+    if gone < 80:
+        crashing(story, "web@2", "n3", 100, 160)
+    story.endures().phase(161.5, Phase.SETTLING).watched(199, "n1 n3").watched(60, "n2").watched(199, "n2", start=162)
+    finding = Rescheduled("web", within=30).check(story.done(200).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
     ("late", "verdict"),
     [
         (lambda at: 60 <= at < 72, HELD),
         (lambda at: at % 30 < 12, UNKNOWN),  # slow for 12 s again and again, all along
         (lambda at: at < 3 or 60 <= at < 72, HELD),  # before the cluster was whole
         (lambda at: 20 <= at < 21.5 or 60 <= at < 72, HELD),  # a few of them
+        (lambda at: 20 <= at < 23 or 60 <= at < 72, HELD),  # for no longer than an election may take
     ],
 )
 def test_writes_that_were_as_slow_for_a_while_before_anything_was_broken_are_slowed_by_no_fault(late: Failing, verdict: Verdict) -> None:
@@ -430,3 +470,64 @@ def test_leadership_that_an_action_moved_before_a_fault_had_not_moved_by_itself(
     story.action(44, 45, "service.start", "n1", effect=Effect(starts=("etcd",)), number=2)
     finding = QuorumSurvived(leader=leader).check(story.history())
     assert finding.verdict is {"moves": HELD, "stays": BROKEN}[leader], finding.summary
+
+
+@pytest.mark.parametrize(("before", "verdict"), [(0.2, UNKNOWN), (0.06, HELD)])
+def test_writes_that_were_far_less_slow_before_anything_was_broken_are_slowed_by_the_fault(before: float, verdict: Verdict) -> None:
+    """They took 0.01 s, for a while longer, and 0.5 s under the fault."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n3", decided=58.9, in_force=59, healing=72, healed=73, traits=Traits(Loss.NOTHING, ("disk",)))
+    for number in range(180):
+        at = 0.8 + number / 2
+        story.write(at, f"k{number}", "v", by="n1", took=0.5 if 59 <= at < 72 else before if 10 <= at < 22 else 0.01)
+    finding = QuorumSurvived(writes="slow").check(story.endures().phase(73.5, Phase.SETTLING).watched(99, "n1 n2 n3").done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+DEPLOYED = Effect(runs={"other": 1})
+
+
+@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(("failing", "verdict"), [(lambda at: at % 12 >= 6, UNKNOWN), (lambda at: at > 60 and at % 12 >= 6, BROKEN)])
+def test_what_was_so_long_after_an_action_is_usual_all_the_same(name: str, failing: Failing, verdict: Verdict) -> None:
+    """Another app was deployed 55 s before the fault: what goes on since then, over and over, is neither's doing."""
+    promise, told_as = PROMISES[name]
+    for share, gap in ((0.9, 70.0), (0.01, 5.0)):
+        story = told_as(faulted().action(4, 5, "app.deploy", effect=DEPLOYED, was={"other": 0}), failing)
+        finding = promise(share, gap).check(story.history())
+        assert finding.verdict is verdict, finding.summary
+
+
+def test_leadership_that_moves_by_itself_long_after_an_action_is_moved_by_no_fault() -> None:
+    """As without any."""
+    story = led(*range(5, 130, 8)).action(4, 5, "app.deploy", effect=DEPLOYED, was={"other": 0})
+    for leader in ("moves", "stays"):
+        finding = QuorumSurvived(leader=leader).check(story.history())
+        assert finding.verdict is UNKNOWN, finding.summary
+
+
+def test_what_was_so_while_an_app_was_not_to_run_is_not_usual() -> None:
+    """It was removed for half a minute, and asked for again: that nobody answered then excuses no gap."""
+    story = faulted().action(10, 11, "app.remove", effect=Effect(runs={"web": 0}), was={"web": 3})
+    story.action(40, 41, "app.deploy", effect=Effect(runs={"web": 3}), was={"web": 0}, number=2)
+    finding = Availability("web", 0.01, 5.0).check(_called(story, lambda at: 10 <= at < 41 or 65 <= at < 85).history())
+    assert finding.verdict is BROKEN, finding.summary
+
+
+def test_a_gap_is_told_by_the_outage_that_counts() -> None:
+    """The longest one had begun before the fault, and is left out."""
+    finding = Availability("web", 0.01, 5.0).check(_called(faulted(), lambda at: 56 <= at < 75 or 85 <= at < 100).history())
+    assert finding.verdict is BROKEN
+    assert "for 15.2 s from 84.8 s" in finding.summary
+
+
+@pytest.mark.parametrize(("other", "verdict"), [("", HELD), ("db@1", HELD), ("web@1", UNKNOWN)])
+def test_a_double_run_of_another_app_before_anything_was_broken_takes_nothing_from_this_ones(other: str, verdict: Verdict) -> None:
+    """Only one of its own shows that it comes by itself."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2", "db@1").node(0.5, "n3")
+    if other:
+        story.node(20, "n3", other).node(22, "n3")
+    story.fault("net.partition", "n1", decided=60, in_force=60.1, healing=100, healed=101, traits=Traits(Loss.LINK), lost="n1")
+    story.node(80, "n3", "web@1").node(102, "n3").endures().phase(102.5, Phase.SETTLING).watched(139, "n1 n2 n3")
+    finding = Conflicts(expect_double_run=True).check(story.done(140).history())
+    assert finding.verdict is verdict, finding.summary
