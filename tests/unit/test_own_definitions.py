@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, HarnessError
 from harness.core.protocols import Defining, OwnApp
 from harness.core.values import App, Definition, TaskNames
 from harness.modes.fleet import Fleet, docker_run, own_units, unit_files
@@ -797,6 +797,18 @@ def test_no_spelling_of_a_units_own_variable_is_kept(said: str) -> None:
     found = unit_files.hidden(f"[Service]\n{said}\nRestart=always\n")
     assert not {each for each in ("geh", "eim") if each in found}
     assert found.endswith("\nRestart=always\n")
+
+
+@pytest.mark.parametrize("image", ["me:geheim!@host.example/app:1", "me:geheim!@host.example/web%n:1"])
+def test_no_slip_in_the_image_of_a_definition_repeats_a_password(image: str) -> None:
+    """In a unit file as in a stack file, and where a unit is made of it."""
+    with pytest.raises(BadInput, match=r"host\.example") as by_unit:
+        unit(UNIT.replace(":80 web", f":80 {image}"))
+    with pytest.raises(BadInput, match=r"host\.example") as by_stack:
+        stack(STACK.replace(": web\n", f": '{image}'\n"))
+    with pytest.raises(HarnessError, match=r"host\.example") as made:
+        unit_files.render(App("web", 1, image))
+    assert "geheim" not in f"{by_unit.value} {by_stack.value} {made.value}"
 
 
 @pytest.mark.parametrize(

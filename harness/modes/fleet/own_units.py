@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.naming import shown
 from harness.core.values import MOST_INSTANCES, NUMBER, App, Definition
+from harness.host import origins
 from harness.modes.fleet import docker_run, unit_files
 from harness.modes.fleet.docker_run import Command, DockerRun, Piece
 
@@ -397,7 +398,9 @@ class _Reading:
             unit_files.check_image(said)
         except HarnessError:
             hint = "or say it in the scenario: `native: {file: …, image: IMAGE}`"
-            self._add(where, run.image, f"the image {shown(run.image.text)}", "the name of an image, known beforehand", hint)
+            self._add(
+                where, run.image, f"the image {shown(origins.hidden(run.image.text))}", "the name of an image, known beforehand", hint
+            )
         return said
 
     def _port(self, run: DockerRun) -> tuple[str, str]:

@@ -252,7 +252,9 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
 def check_image(image: str) -> None:
     """Raise `HarnessError` unless an image's name can stand in a unit file."""
     if not _IMAGE.fullmatch(image):
-        raise HarnessError(f"image {image!r} is no image name; expected letters, digits and ./:@_- only, starting with a letter or digit")
+        raise HarnessError(
+            f"image {origins.hidden(image)!r} is no image name; expected letters, digits and ./:@_- only, starting with a letter or digit"
+        )
 
 
 def _quoted(text: str) -> str:
