@@ -125,6 +125,15 @@ def test_what_has_no_room_in_a_unit_is_told_when_the_file_is_read(tmp_path: Path
     assert unit_files.render(App("web", 100, environment=(("A", "x" * most),)))
 
 
+def test_what_has_no_room_in_a_unit_is_told_where_it_stands(tmp_path: Path) -> None:
+    """Each line for itself: a variable has one of its own, and lengthens the command by its name alone."""
+    text = f"{HEAD}apps:\n- name: web\n  instances: 2\n  environment: {{%s}}\n  command: ['{'x' * 2000}']\n{TAIL}"
+    for variables, lines in ((f"A: '{'x' * 900}', B: '{'x' * 900}', C: '{'x' * 900}'", [8]), (f"A: '{'x' * 2048}'", [7, 8])):
+        with pytest.raises(BadInput) as caught:
+            _loaded(tmp_path, text % variables, "fleet")
+        assert [(each.line, each.found[:19]) for each in caught.value.problems] == [(line, "a unit with a line ") for line in lines]
+
+
 def test_an_update_that_has_no_room_is_told_when_the_file_is_read() -> None:
     """With what the app has already."""
     text = _file(f"{{A: {'x' * 950}}}").replace(

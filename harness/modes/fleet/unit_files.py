@@ -231,8 +231,8 @@ def render(app: App) -> tuple[UnitFile, ...]:
 
 def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
     """Yield what fleet cannot give an app, however many instances it is scaled to; see `harness.core.protocols.Selective.refused`."""
-    given = {
-        "environment": sum(len(name) + len(value) for name, value in app.environment),
+    given = {  # characters in the command that makes the container
+        "environment": sum(len(name) + (len(value) if _OBEYED.match(name) else 0) for name, value in app.environment),
         "command": sum(map(len, app.command)),
         "volumes": sum(len(str(each)) for each in app.volumes),
         "health": len(app.health.shell(app.inner)) if app.health else 0,
@@ -242,11 +242,14 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
         hint = "give it as one line of text; an image without a shell can have HEALTHCHECK CMD [...] of its own, and `health` without a command"
         yield "health", "a command that is a list of words, with the fleet mode", "a line for a shell: docker run takes no other", hint
         app = replace(app, health=None)
+    options = _options(app, f"{app.name}@{MOST_INSTANCES}")
+    variable = _longest(each for each in options if each.name == _VARIABLE)
+    if variable > LONGEST_LINE:
+        yield "environment", _line_of(variable), _ROOM, _SHORTER
+    rest = _longest(each for each in options if each.name != _VARIABLE)
     # Labels alone have room (`harness.scenario.labels`).
-    if (app.environment or app.command or app.health or app.volumes) and (
-        longest := _longest(_options(app, f"{app.name}@{MOST_INSTANCES}"))
-    ) > LONGEST_LINE:
-        yield max(given, key=lambda key: given[key]), _line_of(longest), f"{LONGEST_LINE} at most, as fleet reads it", _SHORTER
+    if (app.environment or app.command or app.health or app.volumes) and rest > LONGEST_LINE:
+        yield max(given, key=lambda key: given[key]), _line_of(rest), _ROOM, _SHORTER
 
 
 def check_image(image: str) -> None:
@@ -269,6 +272,9 @@ def _assigned(text: str) -> str:
     return f'"{text}"'
 
 
+_VARIABLE: Final = "Environment"
+"""The setting that has a variable of an app, where its command has the name alone."""
+_ROOM: Final = f"{LONGEST_LINE} at most, as fleet reads it"
 _SHORTER: Final = "give it fewer or shorter variables, words, labels or volumes (a quotation mark, '\\\\', '%' and '$' count twice)"
 
 
@@ -277,8 +283,8 @@ def _line_of(longest: int) -> str:
 
 
 def _longest(options: Iterable[Option]) -> int:
-    """Return the bytes of the longest line of a unit."""
-    return max(len(f"{each.name}={each.value}".encode()) for each in options)
+    """Return the bytes of the longest of these lines of a unit; 0 of none."""
+    return max((len(f"{each.name}={each.value}".encode()) for each in options), default=0)
 
 
 def _render(app: App, instance: str) -> UnitFile:
@@ -299,8 +305,14 @@ def _healthy(health: Health, port: int) -> str:
     return said + (f" --health-retries {health.retries}" if health.retries else "")
 
 
-_OBEYED: Final = re.compile(r"LD_|GLIBC_|DOCKER_(?:API|CERT|CLI|CONFIG|CONTENT|CONTEXT|CUSTOM|DEFAULT|HOST|TLS)")
-"""Variables that Docker's client would take for its own, or whatever loads it."""
+_OBEYED: Final = re.compile(
+    r"LD_|GLIBC_|GO(?:DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK)$|(?:HOME|PATH)$"
+    r"|DOCKER_(?:API|CERT|CLI|CONFIG|CONTENT|CONTEXT|CUSTOM|DEFAULT|HOST|TLS)"
+)
+"""Variables that Docker's client would take for its own, or whatever loads it, or its runtime.
+
+By HOME and PATH it finds what it may pull images with; it is a Go program, which a GOMEMLIMIT that is none keeps from starting.
+"""
 
 
 def _options(app: App, instance: str) -> tuple[Option, ...]:
@@ -321,8 +333,8 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
         Option("Unit", "Description", f"whalefall app {instance}"),
         Option("Unit", "After", "docker.service"),
         Option("Unit", "Requires", "docker.service"),
-        # All users of the machine read the words of a command; what `docker run` has in its environment, root alone.
-        *(Option("Service", "Environment", _assigned(told)) for told in handed.values()),
+        # All users of the machine read the words of a command in lists of processes; what `docker run` has in its environment is in none.
+        *(Option("Service", _VARIABLE, _assigned(told)) for told in handed.values()),
         Option("Service", "TimeoutStartSec", "0"),
         Option("Service", "ExecStartPre", f"-{_DOCKER} kill {container}"),
         Option("Service", "ExecStartPre", f"-{_DOCKER} rm -f {container}"),
