@@ -196,14 +196,25 @@ def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(step.fault.name for step in breaks(steps))
 
 
+def number(of: Any, name: str) -> float | None:
+    """Return a parameter that is a number; None where it is unset, not there, or, in a class of others, something else of that name."""
+    value = getattr(of, name, None)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _first(workload: Any) -> int:
+    """Return how many instances of its app, from the first on, a workload calls; 0 for all."""
+    return int(number(workload, "instances") or 0)
+
+
 def _called(workload: Any, app: App) -> tuple[str, ...]:
     """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app, or none."""
-    return app.names[: getattr(workload, "instances", 0) or app.instances] if calls(workload, app.name) else ()
+    return app.names[: _first(workload) or app.instances] if calls(workload, app.name) else ()
 
 
 def _cap(workloads: Sequence[Any], app: App) -> int:
     """Return how many instances of an app its workloads call at most, however many there are; 0 where they call all, or none."""
-    caps = [getattr(each, "instances", 0) for each in workloads if calls(each, app.name)]
+    caps = [_first(each) for each in workloads if calls(each, app.name)]
     return max(caps) if caps and all(caps) else 0
 
 

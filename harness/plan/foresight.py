@@ -104,7 +104,7 @@ def _nothing_promised(made: Plan) -> list[str]:
     """Say for which faults the mode promises no recovery, though one is waited for, or promised about an app."""
     unbounded: dict[str, set[str]] = {}  # promise → the apps of which it goes by the mode's budget
     for each in _returning(made):
-        if getattr(each, "within", None) is None:
+        if briefing.number(each, "within") is None:
             unbounded.setdefault(each.name, set()).add(str(each.app))
     said = []
     for step in made.breaks:
@@ -135,7 +135,7 @@ def _too_short(made: Plan) -> list[str]:
             continue
         own = [budget.seconds for budget in briefing.budgets_of(step.fault, made.budgets) if budget.terms]
         for promise in _returning(made):
-            within = getattr(promise, "within", None)
+            within = briefing.number(promise, "within")
             least = within if within is not None else min(own, default=0.0)
             if step.hold.seconds < least:
                 most = " at most" if step.until else ""
@@ -209,7 +209,7 @@ def _never_seen(made: Plan) -> list[str]:
     promises: list[tuple[CallStream, Any]] = [(of, each) for of in streams for each in made.promises if about_of(each).calls is of]
     said = []
     for of, each in promises:
-        if getattr(each, "gap", None) is None:
+        if (gap := briefing.number(each, "gap")) is None:
             continue
         if of is CallStream.PROBE:
             who, seconds, more = f"the probe {each.called} is asked", every.get(each.called, 0.0), "ask"
@@ -218,10 +218,10 @@ def _never_seen(made: Plan) -> list[str]:
         else:
             slowest = max((name for name in pace if app_of(name) == each.app), key=lambda name: pace[name], default="")
             who, seconds, more = f"{slowest} is called", pace.get(slowest, 0.0), "call"
-        if each.gap <= seconds:
+        if gap <= seconds:
             never = f"nobody can see that it was kept, so it will {'be unknown' if of is CallStream.PROBE else 'not be held'}"
             said.append(
-                f"{who} only every {given(round(seconds, 3))}, and a gap of {given(each.gap)} was promised: {never}; "
+                f"{who} only every {given(round(seconds, 3))}, and a gap of {given(gap)} was promised: {never}; "
                 f"{f'{more} more often' if more else 'allow a longer gap'}"
             )
     return said
@@ -232,7 +232,7 @@ def _called_amiss(made: Plan) -> list[str]:
     said = []
     most_of = {app.name: most(app, made.steps) for app in made.apps}
     for each in made.workloads:
-        asked, app = getattr(each, "instances", 0), getattr(each, "app", "") if stream(each) is CallStream.APP else ""
+        asked, app = int(briefing.number(each, "instances") or 0), getattr(each, "app", "") if stream(each) is CallStream.APP else ""
         if asked > (there := most_of.get(app, 0)) > 0:
             said.append(f"{each.name} is to call {counted(asked, 'instance')} of {app}, which has {there} at most: those are called")
     for number, each in enumerate(made.workloads):
@@ -254,7 +254,7 @@ def _windows_too_short(made: Plan) -> list[str]:
     said = []
     for each in made.promises:
         for name in (name for name in getattr(each, "during", ()) if name in holds):
-            allowed = getattr(each, "gap", getattr(each, "longest", None)) or 0.0
+            allowed = briefing.number(each, "gap" if hasattr(each, "gap") else "longest") or 0.0
             if allowed >= holds[name]:
                 said.append(
                     f"{each.name} during {name} allows {given(allowed)}, and {name} is held for {given(holds[name])}: nothing can be too long in "
@@ -301,12 +301,12 @@ def _scaled(made: Plan) -> list[str]:
                 f"on {counted(count, 'node')}: there is no node for {lacking} of them, so a promise that all run is broken, and the "
                 "cluster is not whole"
             )
-    promises: list[Any] = [each for each in made.promises if about_of(each).scale]
+    promises: list[tuple[Any, float]] = [(each, briefing.number(each, "within") or 0.0) for each in made.promises if about_of(each).scale]
     return said + [
-        f"{each.name} of {each.app} within {given(each.within)}, and all steps and settling take {given(round(made.longest))} at most: if they do "
+        f"{each.name} of {each.app} within {given(within)}, and all steps and settling take {given(round(made.longest))} at most: if they do "
         "not run by then it is unknown"
-        for each in promises
-        if each.within > made.longest > 0.0
+        for each, within in promises
+        if within > made.longest > 0.0
     ]
 
 

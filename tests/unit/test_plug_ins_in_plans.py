@@ -25,6 +25,7 @@ from harness.history.situation import Situation
 from harness.modes.fleet import Fleet
 from harness.plan import Plan, plan
 from harness.plan.foresight import warnings
+from harness.registry.fitness import lacks
 from harness.scenario import fits, loads
 from harness.testing.bare import BareMode
 from harness.testing.histories import Story
@@ -132,6 +133,41 @@ class Grown(Judging):
     about: ClassVar[About] = About(scale=True)
 
 
+@dataclass(frozen=True)
+class Pick(Knock):
+    """A workload of others that calls some instances, by their names."""
+
+    instances: tuple[str, ...] = ("web@2",)
+
+    name: ClassVar[str] = "acme.pick"
+
+
+@dataclass(frozen=True)
+class Worded(Judging):
+    """A checker of others whose parameters are words, where ours have figures."""
+
+    app: str
+    gap: str = "short"
+    within: str = "soon"
+    longest: str = "short"
+    during: tuple[str, ...] = ("cut",)
+
+    name: ClassVar[str] = "acme.worded"
+    about: ClassVar[About] = About(CallStream.APP, returns=True)
+
+
+@dataclass(frozen=True)
+class Unbounded(Judging):
+    """A checker of others that goes by a scale, however long that takes."""
+
+    app: str
+    to: int
+    within: Duration | None = None
+
+    name: ClassVar[str] = "acme.unbounded"
+    about: ClassVar[About] = About(scale=True)
+
+
 TEXT = """\
 scenario: sample
 why: It shows what is said of a plug-in.
@@ -222,6 +258,27 @@ def test_who_is_called_is_expected_to_be() -> None:
 def test_a_plan_warns_of_calls_that_are_too_few(workload: str) -> None:
     """Whoever makes them."""
     assert [each for each in warnings(made(workload)) if each.startswith("web@1 is called only once in 100 s")]
+
+
+ODD = """\
+scenario: sample
+why: It shows what is said of a plug-in.
+cluster: {nodes: 3, mode: fleet}
+apps: [{name: web, instances: 2}]
+workloads: [{acme.pick: {app: web}}]
+steps: [{do: app.scale, with: {app: web, instances: 3}}, {fault: node.kill, on: n1, hold: 60s, as: cut}]
+promises: [{acme.worded: {app: web}}, {acme.unbounded: {app: web, to: 3}}]
+"""
+
+
+def test_a_plan_takes_nothing_but_a_figure_for_one() -> None:
+    """What a class says that it is about is told by its words; of which types its parameters are is its own choice."""
+    odd = {each.name: each for each in (Worded, Unbounded)}
+    among = dataclasses.replace(known(), workloads={**known().workloads, Pick.name: Pick}, checkers={**known().checkers, **odd})
+    assert not [*lacks("workloads", Pick.name, Pick), *(lack for name, each in odd.items() for lack in lacks("checkers", name, each))]
+    read = plan(loads(ODD, "s.yaml", among=among), mode=Fleet(), provider="nspawn", seed=7, among=among)
+    assert not [each for each in warnings(read) if "acme" in each]
+    assert read.expected.called == ("web@1", "web@2")
 
 
 def test_a_plan_warns_of_a_hold_that_is_too_short_for_their_promise() -> None:
