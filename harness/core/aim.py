@@ -83,8 +83,8 @@ def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
 def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str, int]) -> int:
     """Return how many nodes the sets of an expression leave at most, whoever leads and wherever the apps run. 0: it can never hit anybody.
 
-    `instances` tells how many there are of each app; it may tell also how many nodes are `HIT` at most, and how many by whom ("same as cut"). An
-    upper bound: it may be larger than what can really happen, never smaller.
+    `instances` tells how many there are of each app; it may tell also that one of them is not there ("web@3": 0), how many nodes are `HIT` at most,
+    and how many by whom ("same as cut"). An upper bound: it may be larger than what can really happen, never smaller.
     """
     facts = tuple(sorted({atom.fact for atom in expression.atoms() if atom.fact}))
     if len(facts) > _MOST_FACTS:
@@ -98,7 +98,7 @@ def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str
             without[fact] += any(not truth[fact] for truth in fits)
     for fact in facts:
         if not without[fact]:
-            possible = min(possible, 1 if fact in {LEADER, CONTROLLER} or "@" in fact else instances.get(fact, len(nodes)))
+            possible = min(possible, 1 if fact in {LEADER, CONTROLLER} else instances.get(fact, 1 if "@" in fact else len(nodes)))
     return possible
 
 

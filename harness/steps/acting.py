@@ -205,19 +205,27 @@ def note_asked(reading: Reading, checks: Sequence[Check | None], steps: Sequence
             continue
         for when, apps in times.items():
             if when in check.when and (gone := gone_from(check.on, reading.names, apps)) is not None:
-                found, *said = gone
-                reading.add(("checks", number, "on"), f"{found} {when} the faults", *said)
+                found, expected, hint = gone
+                later = f"ask only later: `when: {AFTER}`" if when == BEFORE else hint
+                reading.add(("checks", number, "on"), f"{found} {when} the faults", expected, later)
 
 
 def gone_from(text: str, nodes: Sequence[str], apps: Iterable[App]) -> tuple[str, str, str] | None:
     """Say that a target can hit nobody where these apps run as they do by then: what was found, expected, and a hint; None where it can."""
-    now = {app.name: app.instances for app in apps}
+    now = {app.name: app for app in apps}
     expression = targets.parse(text) if text and nodes else None
-    if expression is None or most_hit(expression, nodes=nodes, instances=now):
+    asked = targets.apps(expression) if expression is not None else ()
+    none = {each.app for each in asked if each.app in now and not now[each.app].instances}
+    lacking = {
+        str(each) for each in asked if isinstance(each, targets.HostOf) and each.app in now and each.instance not in now[each.app].names
+    }
+    there = {name: app.instances for name, app in now.items()} | dict.fromkeys(lacking, 0)
+    if expression is None or not (none or lacking) or most_hit(expression, nodes=nodes, instances=there):
         return None
-    gone = sorted({mention.app for mention in targets.apps(expression) if now.get(mention.app) == 0})
-    hint = f"of {' and '.join(gone)} none is to run by then; app.deploy brings it"
-    return (f"the target {text!r}", "one that can hit a node by then", hint) if gone else None
+    hint = f"of {' and '.join(sorted(none))} none is to run by then; app.deploy brings it"
+    if not none:
+        hint = f"{' and '.join(sorted(lacking))} is not to run by then; app.scale brings it"
+    return f"the target {text!r}", "one that can hit a node by then", hint
 
 
 def there_or_not(step: Step, apps: Iterable[App]) -> Iterator[tuple[str, str, str]]:

@@ -252,6 +252,14 @@ BAD = {
         DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n" + KILL % "hosting(api) & any",
         "10:28: the target 'hosting(api) & any'; expected one that can hit a node by then; of api none is to run by then; app.deploy brings it",
     ),
+    "an instance when it is gone": (
+        DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n" + KILL % "api@1",
+        "10:28: the target 'api@1'; expected one that can hit a node by then; of api none is to run by then; app.deploy brings it",
+    ),
+    "an instance that was scaled away": (
+        DEPLOY + KILL % "n1" + "  - {do: app.scale, with: {app: api, instances: 1}}\n" + KILL % "api@2 & any",
+        "10:28: the target 'api@2 & any'; expected one that can hit a node by then; api@2 is not to run by then; app.scale brings it",
+    ),
     "on ports of another app": (
         "  - {do: app.deploy, with: {app: api, instances: 2}}\n" + KILL % "n1",
         "7:50: ports 8001 to 8002 for api; expected ports that no other app has",
@@ -278,6 +286,15 @@ def test_a_check_of_whoever_runs_an_app_is_for_when_it_is_there(when: str, steps
     assert told == [f"the target 'hosting(api)' {each} the faults" for each in said]
 
 
+def test_a_check_that_is_asked_too_early_is_told_when_to_ask() -> None:
+    """Whoever says nothing asks before the faults and after them; nothing that is deployed later can mend that."""
+    asked = "checks: [{service: docker, is_running: true, on: api@1}]\n"
+    with pytest.raises(
+        BadInput, match=r"'api@1' before the faults; expected one that can hit a node by then; ask only later: `when: after`"
+    ):
+        loads(f"{SCENARIO}{DEPLOY}{KILL % 'n1'}{asked}promises: [conflicts]\n", "s.yaml")
+
+
 def test_a_check_of_whoever_runs_an_app_that_never_comes_is_told_once() -> None:
     """As any target that can hit nobody."""
     asked = "checks: [{service: docker, is_running: true, on: hosting(api), when: [before, during, after]}]\n"
@@ -286,7 +303,7 @@ def test_a_check_of_whoever_runs_an_app_that_never_comes_is_told_once() -> None:
     assert len(caught.value.problems) == 1
 
 
-@pytest.mark.parametrize("target", ["!hosting(api)", "hosting(web) & any", "n2"])
+@pytest.mark.parametrize("target", ["!hosting(api)", "hosting(web) & any", "n2", "web@2", "!api@1 & any"])
 def test_who_may_be_hit_when_an_app_is_gone_is_no_mistake(target: str) -> None:
     """Nor is an app that was deployed again."""
     gone = DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n"

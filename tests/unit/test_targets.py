@@ -231,12 +231,15 @@ def test_every_seed_chooses_and_all_are_chosen() -> None:
         ("hosting(web)", 2),
         ("hosting(web) & hosting(api)", 1),
         ("!hosting(api)", 5),
+        ("web@1", 1),
+        ("web@3", 0),
+        ("!web@3", 5),
         ("all & !n1", 4),
     ],
 )
 def test_what_can_be_hit_at_most_is_known_before_the_run(text: str, expected: int) -> None:
     """Two instances run on two nodes at most, and one leads."""
-    assert most(parse(text), nodes=NODES, instances={"web": 2, "api": 1}) == expected
+    assert most(parse(text), nodes=NODES, instances={"web": 2, "web@3": 0, "api": 1}) == expected
 
 
 @pytest.mark.parametrize(
