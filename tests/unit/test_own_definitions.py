@@ -840,6 +840,16 @@ def test_no_environment_is_kept_of_a_stack_wherever_it_stands(said: str) -> None
     assert "***" in found
 
 
+@pytest.mark.parametrize("kind", ["services", "networks", "volumes"])
+def test_what_is_only_called_environment_is_kept_of_a_stack(kind: str) -> None:
+    """A service, a network or a volume may have any name; its own environment is hidden all the same."""
+    text = STACK.replace("  front:", "  environment:") if kind == "services" else f"{STACK}{kind}: {{environment: {{driver: plain}}}}\n"
+    whole, kept = yaml.safe_load(text), yaml.safe_load(stacks.hidden(text))
+    (service,) = whole["services"].values()
+    service["environment"] = {"WHALEFALL_INSTANCE": "***"}
+    assert kept == whole
+
+
 @pytest.mark.parametrize("said", ["{KEY: ge$!heim}", "[KEY=geheim$]", "{KEY: 'ge$ heim$$'}", "{KEY: 'ge${heim}'}", "{KEY: ge$heim}"])
 def test_no_refusal_of_a_stack_repeats_a_value(said: str) -> None:
     """What Docker cannot fill in is refused here: it repeats the value where it does so, in the middle of a run."""
@@ -859,8 +869,9 @@ def test_a_dollar_sign_that_is_written_twice_is_a_value() -> None:
 )
 def test_what_docker_would_lay_into_a_stack_is_refused(at: str, more: str) -> None:
     """What follows from the file would not be what it says here."""
-    with pytest.raises(BadInput, match="<<, a mapping that Docker lays into this one; expected its keys themselves"):
+    with pytest.raises(BadInput, match="<<, a mapping that Docker lays into this one; expected its keys themselves") as caught:
         stack(STACK.replace(at, at + more))
+    assert len(caught.value.problems) == 1, "and told once"
 
 
 def test_a_plan_keeps_the_file_and_none_of_its_secrets(folder: Path) -> None:

@@ -75,6 +75,8 @@ _KEYS: Final[Mapping[tuple[str, ...], str]] = {
 
 By its schemas of versions 3.0 to 3.13, taken together: what only a later Docker knows is left for the node's own to say.
 """
+_NAMING: Final = frozenset({"configs", "networks", "secrets", "services", "volumes"})
+"""Keys of a file under which names stand: what is called `environment` there is none."""
 _EXTENDED: Final = ((), ("",))
 """Where keys that begin with x- are anybody's own."""
 
@@ -226,7 +228,7 @@ class _Reading:
                 part = part.get(key) if isinstance(part, dict) else None
             valid = known.split()
             for key in part if isinstance(part, dict) else ():
-                if key not in valid and not (path in _EXTENDED and key.startswith("x-")):
+                if key not in (*valid, _MERGE) and not (path in _EXTENDED and key.startswith("x-")):  # what is merged is told as that
                     where = (*place, *path[1:], key) if path else (key,)
                     what = f"an unknown key {key!r} of {path[-1] or 'a service' if path else 'a stack file'}"
                     self._add(where, what, "a key that `docker stack deploy` knows there", close(key, valid), key=True)
@@ -386,16 +388,25 @@ def hidden(text: str) -> str:
     Also what Docker itself would refuse is hidden: an environment of any shape, at any place. For text that has been read.
     """
     root = document.composed(text)
-    return "" if root is None else str(yaml.serialize(_without_values(root), allow_unicode=True, width=_WIDEST))
+    return "" if root is None else str(yaml.serialize(_without_values(root, ()), allow_unicode=True, width=_WIDEST))
 
 
-def _without_values(node: yaml.Node) -> yaml.Node:
-    """Return a node without the values of the environments in it."""
+def _without_values(node: yaml.Node, place: tuple[str, ...]) -> yaml.Node:
+    """Return a node without the values of the environments in it; `place` are the keys on the way to it."""
     if isinstance(node, yaml.MappingNode):
-        pairs = [(key, (_hidden if str(key.value).lower() == _ENVIRONMENT else _without_values)(value)) for key, value in node.value]
+        names = len(place) == 1 and place[0] in _NAMING
+        pairs = [
+            (
+                key,
+                _hidden(value)
+                if not names and str(key.value).lower() == _ENVIRONMENT
+                else _without_values(value, (*place, str(key.value))),
+            )
+            for key, value in node.value
+        ]
         return yaml.MappingNode(node.tag, pairs, flow_style=node.flow_style)
     if isinstance(node, yaml.SequenceNode):
-        return yaml.SequenceNode(node.tag, [_without_values(each) for each in node.value], flow_style=node.flow_style)
+        return yaml.SequenceNode(node.tag, [_without_values(each, (*place, "")) for each in node.value], flow_style=node.flow_style)
     return node
 
 
