@@ -32,6 +32,9 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _TAGGED: Final = "a tag is of letters, digits, _, . and -, 128 at most, and begins with neither . nor -"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ANY_DIGEST = re.compile(r"[A-Za-z0-9]+:[0-9A-Fa-f]{32,}")
+"""One of another kind, or with a slip in it: no host has so long a port."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LAST_PORT = 65535
 _PACKED = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2")
 
@@ -169,10 +172,10 @@ def _wrong_part(host: str, path: str, tag: str) -> str | None:
 def hidden(image: str) -> str:
     """Return a name without what may be a password: whatever stands before an @ that no digest follows. Paths stay as they are."""
     name, at, digest = image.rpartition("@")
-    if not at or not _DIGEST.fullmatch(digest):
+    if not at or not _ANY_DIGEST.fullmatch(digest):
         name, at, digest = image, "", ""
     before, user, behind = name.rpartition("@")
     if not user or image.startswith(("./", "../")):
         return image
-    scheme, between, _ = before.rpartition("://")
-    return f"{scheme}{between}***@{behind}{at}{digest}"
+    scheme = _SCHEME.match(before)
+    return f"{scheme[0] if scheme else ''}***@{behind}{at}{digest}"

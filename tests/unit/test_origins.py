@@ -92,7 +92,16 @@ LOGINS = [
 """Names with a password, which stands before a host whatever follows."""
 
 
-@pytest.mark.parametrize("image", [*LOGINS, "me:se!cret@registry.example/web:1", f"me:secret@more@registry.example/web@{DIGEST}"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        *LOGINS,
+        "me:se!cret@registry.example/web:1",
+        "me:secret://@registry.example/web:1",
+        "http://me:a://secret@registry.example/web",
+        f"me:secret@more@registry.example/web@{DIGEST}",
+    ],
+)
 def test_a_password_in_a_name_is_refused_and_not_repeated(image: str) -> None:
     """Who is logged in stands in skopeo's own file."""
     for refuse in (origins.origin, origins.must_be_name):
@@ -111,8 +120,15 @@ def test_a_name_is_one_as_docker_reads_it(image: str) -> None:
 
 
 def test_what_is_hidden_is_a_password_alone() -> None:
-    """Neither a digest nor a path has one."""
-    for image in (f"nginx:1@{DIGEST}", "./a@b.tar", "nginx:1"):
+    """Neither a digest nor a path has one; a digest that is none, or of another kind, is no host."""
+    for image in (
+        f"nginx:1@{DIGEST}",
+        "./a@b.tar",
+        "nginx:1",
+        f"nginx:1@{DIGEST[:-4]}",
+        f"nginx@sha512:{'a' * 128}",
+        f"web@{DIGEST.upper()}",
+    ):
         assert origins.hidden(image) == image
 
 
