@@ -13,7 +13,7 @@ from harness.checkers.slowness import slowness
 from harness.checkers.troubles import asked_through, by_itself, until_late, watched
 from harness.checkers.usual import calm, long_ago, no_longer
 from harness.core.figures import at, given, lasted, quick
-from harness.core.values import CallStream, Json, Phase
+from harness.core.values import CallStream, Json, Phase, Verdict
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting, perhaps_since
 from harness.history.calls import Op, ended, served, untold
@@ -144,6 +144,7 @@ def judge_writes(
     alone = _Alone(disturbed, electorate, election)
     # What had stopped before has neither failed to go on nor to return by this fault's doing.
     before = alone.not_before(band, borne_out)
+    back = min((op.ended for op in borne_out if op.ok and op.ended is not None and op.begun >= band.begins), default=math.inf)
     if promised == "go on":
         report = _go_on(history, band, held, borne_out, election, disturbed, nobody)
         since = max((perhaps_since(history, band, target) for target in band.targets), default=band.begins)
@@ -152,10 +153,15 @@ def judge_writes(
             early = _go_on(history, band, Interval(since, held.end), borne_out, election, disturbed, nobody).points
             when = f"{band.name} was decided" if since <= band.begins else "that may have bitten"
             report.points.extend(doubted(point, f"counted from when {when}") for point in early)
-        report.points[:] = [doubted(point, before) for point in report.points]
+        # What paused only once they were back is no more of what was so before.
+        later = Interval(max(held.start, min(back, held.end)), held.end)
+        anew = _go_on(history, band, later, borne_out, election, disturbed, nobody).points if before else ()
+        if not any(point.verdict is Verdict.BROKEN for point in anew):
+            report.points[:] = [doubted(point, before) for point in report.points]
     else:
         report = _stop(history, band, held, borne_out, alone) if promised == "stop" else _slow(history, band, held, borne_out, alone)
-        report.points.extend(doubted(point, before) for point in _return(history, band, writes, election, disturbed))
+        still = before if back == math.inf else ""
+        report.points.extend(doubted(point, still) for point in _return(history, band, writes, election, disturbed))
     if not now:
         return report
     why = f"{plural(len(now), 'write')} acknowledged by a member that cannot have while {_fault(band)}: {now[0].text}"

@@ -312,27 +312,33 @@ def _nobody_led(parts: Sequence[Interval]) -> str:
 def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Point:
     """Judge a time in which no majority was seen to follow a leader: members that could not be asked may have followed one.
 
-    The longest part of it counts in which enough of them could be asked.
+    The longest part of it counts in which enough of them could be asked, and so of the times before anything was broken.
     """
-    history, promised, spans, lost = bite.history, bite.promised, bite.spans, {*bite.disturbed.lost(silent)}
-    members, election = members_planned(history, promised.expected), promised.election
-    if len(members) % 2 == 0 and (missing := _perhaps_others(history, members, promised.expected)):
+    history, election = bite.history, bite.promised.election
+    members = members_planned(history, bite.promised.expected)
+    if len(members) % 2 == 0 and (missing := _perhaps_others(history, members, bite.promised.expected)):
         return unknown(f"{text}; but {missing}", nobody.entry)
+    sure, mute = _surely(bite, members, silent)
+    if mute and sure.length <= election:
+        return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
+    by = sure.length - election if without([sure], bite.nobody) else math.inf
+    unled = common([calm(history)], [Interval(each.start, each.end) for each in bite.every if each.leader is None])
+    before = max((_surely(bite, members, each)[0] for each in unled), key=lambda each: each.length, default=Interval(0.0, 0.0))
+    usual = math.isfinite(by) and no_longer(sure.length, before.length, election)
+    why = f"so it did for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else ""
+    return doubted(missed(text, nobody.entry, over=until_late(history, [sure], election), by=by), why)
+
+
+def _surely(bite: _Bite, members: set[str], silent: Interval) -> tuple[Interval, list[str]]:
+    """Return the longest part of a time without a leader in which enough members could be asked, and those that could not in the rest."""
+    history, spans, lost = bite.history, bite.spans, {*bite.disturbed.lost(silent)}
     gaps = {node: pieces for node, pieces in unheard_members(history, members, spans).items() if node in members - lost}
     edges = {entry.time for entry, _ in history.each(MemberSeen)}
     edges |= {time for pieces in (*gaps.values(), [span.interval for each in spans.values() for span in each]) for time in _ends(pieces)}
     marks = [silent.start, *sorted(time for time in edges if silent.start < time < silent.end), silent.end]
     doubts = [(Interval(*pair), _unasked(history, Interval(*pair), members, lost, gaps, spans)) for pair in itertools.pairwise(marks)]
     sure = max(united(piece for piece, mute in doubts if not mute), key=lambda each: each.length, default=Interval(silent.end, silent.end))
-    mute = sorted({name for _, names in doubts for name in names})
-    if mute and sure.length <= election:
-        return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
-    by = sure.length - election if without([sure], bite.nobody) else math.inf
-    unled = [Interval(each.start, each.end) for each in bite.every if each.leader is None]
-    before = max(common([calm(history)], unled), key=lambda each: each.length, default=Interval(0.0, 0.0))
-    usual = math.isfinite(by) and no_longer(sure.length, before.length, election)
-    why = f"so it did for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else ""
-    return doubted(missed(text, nobody.entry, over=until_late(history, [sure], election), by=by), why)
+    return sure, sorted({name for _, names in doubts for name in names})
 
 
 def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:

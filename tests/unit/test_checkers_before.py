@@ -18,6 +18,8 @@ from harness.testing.histories import Story
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 Often = Callable[[float], int]
 """How many of ten calls fail at a time."""
+Failing = Callable[[float], bool]
+"""Whether calls fail at a time."""
 
 
 def begun() -> Story:
@@ -147,6 +149,20 @@ def test_nobody_led_by_no_faults_doing_for_as_long_as_before_anything_was_broken
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("asked", "verdict"), [(True, UNKNOWN), (False, BROKEN)])
+def test_that_nobody_could_ask_the_members_before_a_fault_does_not_show_that_nobody_led(verdict: Verdict, *, asked: bool) -> None:
+    """As it shows nothing against the cluster since."""
+    story = led()
+    for node in ("n1", "n2", "n3"):
+        if asked:
+            story.member(30, node, 2, None)
+        else:
+            story.no_member(30, node)
+    story.members(43, "n1 n2 n3", 2, "n1").members(65, "n1 n2 n3", 2, None).members(77, "n1 n2 n3", 2, "n1")
+    finding = QuorumSurvived(leader="stays").check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def written(failing: Callable[[float], bool], *, lost: str = "n1", until: float = 138.0) -> Story:
     """Write twice a second, at each member in turn that is not lost, under a fault that takes the etcd of some from 60 s to 100 s, or a disk."""
     story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n3")
@@ -208,6 +224,24 @@ def test_writes_that_had_stopped_before_a_fault_fail_to_go_on_and_to_return_by_n
 
 
 @pytest.mark.parametrize(
+    ("writes", "failing", "verdict"),
+    [
+        ("go on", lambda at: 59 <= at < 60 or 75 <= at < 98, BROKEN),
+        ("go on", lambda at: 59 <= at < 98, UNKNOWN),
+        ("go on", lambda at: 59 <= at < 83, UNKNOWN),
+        ("slow", lambda at: 59 <= at < 60 or at >= 75, BROKEN),
+        ("slow", lambda at: at >= 59, UNKNOWN),
+    ],
+)
+def test_writes_that_were_back_when_a_fault_had_come_stop_anew_by_its_doing(
+    writes: Literal["go on", "slow"], failing: Failing, verdict: Verdict
+) -> None:
+    """All members that are left had refused one just before it."""
+    finding = QuorumSurvived(writes=writes).check(written(failing, lost="n1" if writes == "go on" else "").history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
     ("tried", "acknowledged", "verdict"),
     [(20, 20, HELD), (5, 5, HELD), (4, 4, UNKNOWN), (1, 1, UNKNOWN), (20, 1, HELD)],
 )
@@ -220,7 +254,6 @@ def test_few_slow_writes_are_no_evidence_of_slowness(tried: int, acknowledged: i
     assert finding.verdict is verdict, finding.summary
 
 
-Failing = Callable[[float], bool]
 PROMISES: dict[str, tuple[Callable[[float, float], Checker], Callable[[Story, Failing], Story]]] = {}
 """Whoever judges how long there was no good answer, by a share and a gap that are promised, and how such answers are told."""
 
