@@ -208,6 +208,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             continue
         found += [*_beside(each, read, names), *_image(each, provider, file)]
         told: list[tuple[Any, ...]] = [
+            *_unpaired(each),
             *wrong_labels(given["labels"]),
             *environment_slips(given["environment"]),
             *command_slips(each.command),
@@ -220,6 +221,13 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)
+
+
+def _unpaired(app: App) -> Iterator[tuple[None, str, str, str]]:
+    """Yield what an app in Python has as a mapping, as files do: there it is pairs, which can be compared and hashed."""
+    for name, given in (("labels", app.labels), ("environment", app.environment)):
+        if isinstance(given, Mapping):
+            yield None, f"{name} in a mapping", f"pairs of a name and its value: App(…, {name}=tuple(MAPPING.items()))", ""
 
 
 def _volumes(volumes: Any, provider: str, *, builds: bool) -> Iterator[tuple[int | None, str, str, str]]:

@@ -189,6 +189,7 @@ def test_a_service_gives_any_value_as_swarm_reads_it_back(value: str) -> None:
         ((("A", 1),), "a value of A that is 1; expected text"),
         ((("A", "a\nb"),), "more than a line"),
         ((("A", b"a"),), "a value of A that is bytes; expected text"),
+        ({"AB": "geheim"}, "environment in a mapping; expected pairs of a name and its value"),
         (("A=geheim",), "environment a tuple; expected a mapping from variables"),
         ("A", "environment text; expected a mapping from variables"),
     ],

@@ -104,6 +104,7 @@ def test_a_service_gives_them_to_its_containers_and_ours_count() -> None:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
+        ({"ab": "x"}, "labels in a mapping; expected pairs of a name and its value"),
         ((("whalefall.app", "db"),), "the label whalefall.app"),
         ((("a", "größe"),), "one line of ASCII text"),
         ((("tier", 1),), "labels.tier 1; expected text"),
