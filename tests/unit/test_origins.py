@@ -98,7 +98,7 @@ LOGINS = [
         *LOGINS,
         "me:se!cret@registry.example/web:1",
         "me:secret://@registry.example/web:1",
-        "http://me:a://secret@registry.example/web",
+        "http://registry.example:a://secret@registry.example/web",
         f"me:secret@more@registry.example/web@{DIGEST}",
     ],
 )
