@@ -48,7 +48,7 @@ class Availability:
 
     With `during` it is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`): no gap goes
     on beyond it then, and one that had not ended when a time was over in which none could be too long makes it unknown.
-    As many bad calls as were usual before anything was broken break no share.
+    As many bad calls of each instance as were usual before anything was broken break no share.
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose fate
     is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may have
@@ -154,7 +154,7 @@ class Availability:
             window,
             bad=[op for op in during if not op.ok],
             early=[op for op in first if not under_way_in(op, unseen)],
-            usual=usually(history, calls),
+            usual=usually(history, calls, during),
             app=self.app,
         )
         points = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,20 @@ SLOWED = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """How calls went before anything was broken, while the cluster was whole: so many well, of so many."""
+    """How calls went before anything was broken, while the cluster was whole: so many well, of so many.
+
+    `bad` is how many of those since are no more than each of those who are called had of its own then: one's excuse none of another.
+    """
 
     good: int
     made: int
+    bad: float = math.inf
 
     def explains(self, share: float, good: float, made: float) -> str:
         """Say that the share was not kept then either, and would be without as many bad ones as then; nothing where not so, or too few were made."""
-        if self.made < FEWEST or self.good >= share * self.made or good + made * (self.made - self.good) / self.made < share * made:
+        if self.made < FEWEST or self.good >= share * self.made:
+            return ""
+        if good + min(self.bad, made * (self.made - self.good) / self.made) < share * made:
             return ""
         return f"of {self.made} calls before the first fault was made {figure(self.good / self.made, share)} went well, so that shows nothing of it"
 
@@ -80,11 +87,21 @@ def _done(history: History) -> list[Interval]:
     return times
 
 
-def usually(history: History, calls: Iterable[Op]) -> Usual:
-    """Return how calls went before anything was broken."""
+def usually(history: History, calls: Iterable[Op], during: Iterable[Op]) -> Usual:
+    """Return how calls went before anything was broken, and how many of the bad ones `during` some time are no more than that."""
     time = calm(history)
-    before = [op.ok for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end]
-    return Usual(sum(before), len(before))
+    before: dict[str, list[bool]] = {}
+    for op in calls:
+        if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end:
+            before.setdefault(op.call.key, []).append(op.ok)
+    since: dict[str, list[bool]] = {}
+    for op in during:
+        since.setdefault(op.call.key, []).append(op.ok)
+    every = [ok for each in before.values() for ok in each]
+    # Of whom nothing is known it is taken to be as of all.
+    shares = {key: before.get(key) or every or [True] for key in since}
+    bad = sum(min(each.count(False), len(each) * shares[key].count(False) / len(shares[key])) for key, each in since.items())
+    return Usual(sum(every), len(every), bad)
 
 
 def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:

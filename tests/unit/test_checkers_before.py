@@ -296,6 +296,24 @@ PROMISES["probe"] = lambda share, gap: Probed("q", share, gap), _asked
 PROMISES["command"] = lambda share, gap: LoadServed("load", share, gap), _told
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        (lambda _: False, lambda at: at % 4 < 2, UNKNOWN),
+        (lambda at: 65 <= at < 80, lambda at: 20 <= at < 40, BROKEN),
+        (lambda at: at % 4 < 2, lambda at: at % 4 < 2, UNKNOWN),
+    ],
+)
+def test_what_one_instance_failed_before_anything_was_broken_excuses_no_other(one: Failing, other: Failing, verdict: Verdict) -> None:
+    """That share of all calls is no better before than since."""
+    story = _called(faulted(), one)
+    for number in range(464):
+        at = 2.05 + number / 4
+        story.get(at, "web@2", Outcome.FAIL if other(at) else Outcome.OK, by="n2")
+    finding = Availability("web", 0.9, 70.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize("name", PROMISES)
 @pytest.mark.parametrize(
     ("failing", "verdict"),
@@ -305,6 +323,7 @@ PROMISES["command"] = lambda share, gap: LoadServed("load", share, gap), _told
         (lambda at: 5 <= at < 25 or 65 <= at < 75, UNKNOWN),
         (lambda at: 5 <= at < 12 or 65 <= at < 90, BROKEN),  # far longer than before
         (lambda at: 5 <= at < 7 or 65 <= at < 75, BROKEN),  # no longer than is allowed
+        (lambda at: 5 <= at < 7 or 50 <= at < 52 or 65 <= at < 85, BROKEN),  # twice, and long one after the other
         (lambda at: 5 <= at < 25, HELD),
     ],
 )
@@ -529,6 +548,16 @@ def test_what_was_so_long_after_an_action_is_usual_all_the_same(name: str, faili
         story = told_as(faulted().action(4, 5, "app.deploy", effect=DEPLOYED, was={"other": 0}), failing)
         finding = promise(share, gap).check(story.history())
         assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(("until", "verdict"), [(40.0, BROKEN), (56.0, UNKNOWN)])
+def test_a_gap_that_an_action_made_is_usual_only_in_what_lasts_beyond_a_recovery(name: str, until: float, verdict: Verdict) -> None:
+    """It begins with a command of the user's own at 19 s; a recovery takes 16.5 s."""
+    promise, told_as = PROMISES[name]
+    story = told_as(faulted().action(18, 19, "command", effect=Effect(disturbs=True)), lambda at: 20 <= at < until or 65 <= at < 85)
+    finding = promise(0.01, 5.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
 
 
 def test_leadership_that_moves_by_itself_long_after_an_action_is_moved_by_no_fault() -> None:
