@@ -212,19 +212,14 @@ def note_asked(reading: Reading, checks: Sequence[Check | None], steps: Sequence
 
 def gone_from(text: str, nodes: Sequence[str], apps: Iterable[App]) -> tuple[str, str, str] | None:
     """Say that a target can hit nobody where these apps run as they do by then: what was found, expected, and a hint; None where it can."""
-    now = {app.name: app for app in apps}
+    now = {app.name: app.instances for app in apps}
     expression = targets.parse(text) if text and nodes else None
     asked = targets.apps(expression) if expression is not None else ()
-    none = {each.app for each in asked if each.app in now and not now[each.app].instances}
-    lacking = {
-        str(each) for each in asked if isinstance(each, targets.HostOf) and each.app in now and each.instance not in now[each.app].names
-    }
-    there = {name: app.instances for name, app in now.items()} | dict.fromkeys(lacking, 0)
-    if expression is None or not (none or lacking) or most_hit(expression, nodes=nodes, instances=there):
+    gone = {each.app for each in asked if now.get(each.app) == 0}
+    now |= {each.instance: 0 for each in asked if isinstance(each, targets.HostOf) and each.app in gone}
+    if expression is None or not gone or most_hit(expression, nodes=nodes, instances=now):
         return None
-    hint = f"of {' and '.join(sorted(none))} none is to run by then; app.deploy brings it"
-    if not none:
-        hint = f"{' and '.join(sorted(lacking))} is not to run by then; app.scale brings it"
+    hint = f"of {' and '.join(sorted(gone))} none is to run by then; app.deploy brings it"
     return f"the target {text!r}", "one that can hit a node by then", hint
 
 

@@ -256,10 +256,6 @@ BAD = {
         DEPLOY + KILL % "n1" + "  - {do: app.remove, with: {app: api}}\n" + KILL % "api@1",
         "10:28: the target 'api@1'; expected one that can hit a node by then; of api none is to run by then; app.deploy brings it",
     ),
-    "an instance that was scaled away": (
-        DEPLOY + KILL % "n1" + "  - {do: app.scale, with: {app: api, instances: 1}}\n" + KILL % "api@2 & any",
-        "10:28: the target 'api@2 & any'; expected one that can hit a node by then; api@2 is not to run by then; app.scale brings it",
-    ),
     "on ports of another app": (
         "  - {do: app.deploy, with: {app: api, instances: 2}}\n" + KILL % "n1",
         "7:50: ports 8001 to 8002 for api; expected ports that no other app has",

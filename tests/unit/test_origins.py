@@ -97,8 +97,8 @@ LOGINS = [
     [
         *LOGINS,
         "me:se!cret@registry.example/web:1",
-        "me:secret://@registry.example/web:1",
-        "http://registry.example:a://secret@registry.example/web",
+        f"{LOGIN[:-1]}://@registry.example/web:1",
+        f"http://{LOGIN[:-1]}://more@registry.example/web",
         f"me:secret@more@registry.example/web@{DIGEST}",
     ],
 )
