@@ -191,7 +191,7 @@ ASTRAY = {
             f"the image h:99999/web:1; expected {EXPECTED}; a port is 65535 at most",
             f"the image web:1:2; expected {EXPECTED}; a tag is of letters, digits, _, . and -, 128 at most, and begins with neither . nor -",
             f"the image {'a' * 300}:1; expected a name of 255 characters at most, with its tag: nodes take no longer one",
-            f"the image ***@sha256:{'A' * 64}; expected @sha256:… behind the name, or nothing; all of its 64 digits, in lower case",
+            f"the image x@sha256:{'A' * 64}; expected @sha256:… behind the name, or nothing; all of its 64 digits, in lower case",
         ],
     ),
     "a window of no name": (
