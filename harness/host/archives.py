@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from harness.core import stops
 from harness.core.errors import BadInput, Problem
-from harness.host import private, untrusted
+from harness.host import origins, private, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ EXPECTED: Final = "a docker archive with one image: `docker save NAME >FILE.tar`
 
 _MANIFEST = "manifest.json"
 _ID = re.compile(r"sha256:([0-9a-f]{64})")
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
+_TAG = re.compile(origins.CALLED)
 _MOST_LINKS = 4
 _LONGEST_HEADER, _MOST_HEADERS = 2048, 4 << 20  # bytes: of a member's name and what else is said of it, and of all of that
 _GZIP = 31  # what zlib calls gzip, with the largest window
