@@ -66,7 +66,12 @@ def calm(history: History) -> Interval:
     """The longest time, from when the cluster was whole until the first fault was decided, in which nothing was done on purpose.
 
     Whole by the run's own word, or else since it was to be. What an action disturbs is not what is usual, nor what is so until a recovery after it.
+    Worked out once for a history: it is asked of each call, and of each span.
     """
+    return history.once(calm, lambda: _calm(history))
+
+
+def _calm(history: History) -> Interval:
     since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
     whole = Interval(since, max(since, first_there(history)))
     near = endurance(history).recovery
@@ -90,18 +95,21 @@ def _done(history: History) -> list[Interval]:
 def usually(history: History, calls: Iterable[Op], during: Iterable[Op]) -> Usual:
     """Return how calls went before anything was broken, and how many of the bad ones `during` some time are no more than that."""
     time = calm(history)
-    before: dict[str, list[bool]] = {}
-    for op in calls:
-        if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end:
-            before.setdefault(op.call.key, []).append(op.ok)
-    since: dict[str, list[bool]] = {}
-    for op in during:
-        since.setdefault(op.call.key, []).append(op.ok)
+    before = _by_key(op for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end)
+    since = _by_key(during)
     every = [ok for each in before.values() for ok in each]
     # Of whom nothing is known it is taken to be as of all.
     shares = {key: before.get(key) or every or [True] for key in since}
     bad = sum(min(each.count(False), len(each) * shares[key].count(False) / len(shares[key])) for key, each in since.items())
     return Usual(sum(every), len(every), bad)
+
+
+def _by_key(calls: Iterable[Op]) -> dict[str, list[bool]]:
+    """Return whether each call went well, by who was called."""
+    found: dict[str, list[bool]] = {}
+    for op in calls:
+        found.setdefault(op.call.key, []).append(op.ok)
+    return found
 
 
 def long_ago(last: float, moment: float, begun: Sequence[float]) -> bool:
