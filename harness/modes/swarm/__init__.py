@@ -307,11 +307,10 @@ class Swarm:
 
         def gone() -> bool:
             nonlocal last
-            view = self._look(cluster)
-            if isinstance(view, str):
-                last = view
-                return False
-            last = ", ".join(each.instance for each in view.placements if each.instance.startswith(f"{app.name}@"))
+            try:
+                last = ", ".join(_instance(each) for each in self._tasks(cluster) if each.wanted and each.app == app.name)
+            except Unreachable as e:
+                last = str(e)
             return not last
 
         what = f"swarm to tell of no task of {app.name}"
@@ -549,10 +548,14 @@ class Swarm:
         except Unreachable as e:
             return str(e)
 
+    def _tasks(self, cluster: Cluster) -> tuple[Task, ...]:
+        """Return all tasks that the first manager tells of which tells of any at all. Raises `Unreachable` where none answers."""
+        return first(self._managers(cluster), pace.answer(ASK_SECONDS), lambda daemon: daemon.tasks(_stacks(cluster)))
+
     def _task_errors(self, cluster: Cluster, app: App) -> str:
         """Say what went wrong with an app's tasks. Never raises: it only makes an error better."""
         try:
-            tasks = first(self._managers(cluster), pace.answer(ASK_SECONDS), lambda daemon: daemon.tasks(_stacks(cluster)))
+            tasks = self._tasks(cluster)
         except HarnessError as e:
             return f"\n{e}"
         lines = {f"\n{_instance(each)}: {each.state}: {each.error}" for each in tasks if each.app == app.name and each.error}
