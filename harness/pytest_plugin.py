@@ -145,6 +145,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SEED] = worker.get(_WORKER_SEED, secrets.randbelow(SEEDS) if given is None else given)
 
 
+def run_seed(config: pytest.Config) -> int:
+    """Return the seed of this run of pytest: the same in each of its workers, and what `--wf-seed` repeats."""
+    return config.stash[_SEED]
+
+
 def _check_names(config: pytest.Config) -> None:
     """Raise one usage error for all names that the options cannot take: the scenario files are not at fault, and are many."""
     given = [(name, value) for name in ("provider", "profile") if (value := _chosen(config, name)) is not None]

@@ -1,4 +1,4 @@
-"""What a full run draws of this repository's scenarios: the same in each worker, and nothing is left out for ever."""
+"""What a full run draws of what needs clusters: the same in each worker, and nothing is left out for ever."""
 
 from __future__ import annotations
 
@@ -9,51 +9,76 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Item:
-    """A scenario in a mode; without a plan where it is skipped there."""
+    """A test; a scenario in a mode if it has a plan."""
 
     path: Path
-    mode: str
+    name: str
     plan: Any = field(default=None, hash=False)
+    marks: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def nodeid(self) -> str:
         """Return its name."""
-        return f"{self.path.stem}[{self.mode}]"
+        return f"{self.path}::{self.name}"
+
+    def get_closest_marker(self, name: str) -> Any:
+        """Return a mark, as pytest's own items do."""
+        return next((SimpleNamespace(args=args) for each, args in self.marks if each == name), None)
 
 
-def _drawn(seed: int, shuffled: int) -> set[str]:
-    """Return what is left of every scenario in two modes, in some order; `slow` is for one of them alone."""
-    spec = importlib.util.spec_from_file_location("scenarios_conftest", SCENARIOS / "conftest.py")
+def _all() -> list[Any]:
+    paths = [Path("scenarios", f"{name}.yaml") for name in ("node-kill", "a", "b", "c", "slow")]
+    paths += [Path("scenarios", "controls", f"{name}.yaml") for name in ("d", "e", "f", "g")]
+    items = [
+        Item(path, mode, None if (path.stem, mode) == ("slow", "swarm") else SimpleNamespace())
+        for path in paths
+        for mode in ("fleet", "swarm")
+    ]
+    cluster = ("cluster", ())
+    items += [Item(Path("tests", "one.py"), str(each), marks=(cluster, ("xdist_group", ("shared",)))) for each in range(4)]
+    items += [Item(Path("tests", "two.py"), str(each), marks=(cluster, ("xdist_group", ("shared",)))) for each in range(4)]
+    items += [Item(Path("tests", "alone.py"), "only", marks=(cluster,))]
+    items += [Item(Path("tests", "busy.py"), "noise", marks=(cluster, ("noise", ())))]
+    items += [Item(Path("tests", "cheap.py"), str(each)) for each in range(3)]
+    return items
+
+
+def _drawn(seed: int, shuffled: int = 1) -> set[str]:
+    """Return the names of what is left of all, in some order."""
+    spec = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    paths = [Path("scenarios", f"{name}.yaml") for name in (module.MAIN, "a", "b", "c", "slow")]
-    paths += [Path("scenarios", "controls", f"{name}.yaml") for name in ("d", "e", "f", "g")]
-    plan = SimpleNamespace(seed=seed)
-    every: list[Any] = [
-        Item(path, mode, None if (path.stem, mode) == ("slow", "swarm") else plan) for path in paths for mode in ("fleet", "swarm")
-    ]
-    random.Random(shuffled).shuffle(every)  # noqa: S311 - an order that can be repeated
-    left: list[Any] = []
-    hook = SimpleNamespace(pytest_deselected=lambda *, items: left.extend(items))
-    kept = [*every]
-    module.pytest_collection_modifyitems(SimpleNamespace(getoption=lambda _: True, hook=hook), kept)
-    assert {*kept} | {*left} == {*every}
-    return {each.nodeid for each in kept}
+    items = _all()
+    random.Random(shuffled).shuffle(items)  # noqa: S311 - an order that can be repeated
+    return {item.nodeid for item in module.drawn(items, seed)}
 
 
-def test_each_scenario_is_drawn_in_one_mode_the_main_one_in_both_and_half_of_the_controls() -> None:
-    """One that is for a single mode is run in that one, and its skip is told."""
-    kept = _drawn(7, 1)
-    assert {"node-kill[fleet]", "node-kill[swarm]", "slow[fleet]", "slow[swarm]"} <= kept
-    assert [sum(f"{name}[{mode}]" in kept for mode in ("fleet", "swarm")) for name in "abc"] == [1, 1, 1]
-    assert sum(f"{name}[{mode}]" in kept for name in "defg" for mode in ("fleet", "swarm")) == 2
+def test_half_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_both() -> None:
+    """One that is for a single mode counts as one, and its skip in the other is told."""
+    for seed in range(20):
+        kept = [name for name in _drawn(seed) if name.startswith("scenarios/")]
+        assert sum("node-kill" in name for name in kept) == 2
+        assert "scenarios/slow.yaml::swarm" in kept
+        controls = [name for name in kept if "/controls/" in name]
+        others = [name for name in kept if name not in controls and "node-kill" not in name and name != "scenarios/slow.yaml::swarm"]
+        assert len(controls) == 2
+        assert len(others) == 2
+        assert len({name.split("::")[0] for name in [*controls, *others]}) == 4
+
+
+def test_half_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
+    """From whatever file; noise has a run of its own, which takes all of it."""
+    for seed in range(20):
+        kept = _drawn(seed)
+        assert sum(name.startswith(("tests/one.py", "tests/two.py")) for name in kept) == 4
+        assert sum(name.startswith(("tests/cheap.py", "tests/busy.py")) for name in kept) == 4
 
 
 def test_a_seed_draws_the_same_in_every_worker() -> None:
@@ -61,6 +86,6 @@ def test_a_seed_draws_the_same_in_every_worker() -> None:
     assert len({frozenset(_drawn(7, order)) for order in range(10)}) == 1
 
 
-def test_no_scenario_is_left_out_for_ever() -> None:
-    """In either mode, controls included."""
-    assert len(set[str]().union(*(_drawn(seed, 1) for seed in range(60)))) == 18
+def test_nothing_is_left_out_for_ever() -> None:
+    """Scenarios in either mode, controls, and a test that has a cluster to itself."""
+    assert set[str]().union(*(_drawn(seed) for seed in range(60))) == {item.nodeid for item in _all()}

@@ -1,0 +1,73 @@
+"""What a full run of this repository takes of what needs real clusters: the main scenario in each mode, and half of all else; others each time."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from harness.pytest_plugin import run_seed
+
+MAIN = "node-kill"
+"""The scenario that is run in each mode, whatever is drawn of the others."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that draws what is run."""
+    parser.addoption(
+        "--drawn",
+        action="store_true",
+        help="run half of the scenarios, each in one mode, and half of the tests of clusters, drawn from the seed: others in another run",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is drawn, where that is asked for.
+
+    A scenario takes a minute or two, and half a minute of processor time; the tests of clusters take together as long as all scenarios. What modes,
+    nodes and faults share, which is most, is tried by any of them, and the rest by the next run.
+    """
+    if not config.getoption("--drawn"):
+        return
+    kept = drawn(items, run_seed(config))
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def drawn(items: Sequence[pytest.Item], seed: int) -> set[pytest.Item]:
+    """Return what is left of the tests: the same for a seed, in whatever order they come.
+
+    All that need no cluster and the main scenario are. Of the other scenarios, of the controls, and of the tests that share a cluster, half of each.
+    """
+    rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated
+    kept = {item for item in items if _lot(item) == ""}
+    lots: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if lot := _lot(item):
+            lots[lot][str(item.path) if _planned(item) else item.nodeid].append(item)
+    for _, named in sorted(lots.items()):
+        kept |= {rng.choice(sorted(named[name], key=lambda item: item.nodeid)) for name in _half(rng, named)}
+    return kept
+
+
+def _planned(item: pytest.Item) -> bool:
+    """Say whether this is a scenario that can be run in its mode. One that is not for a mode is skipped there, and costs nothing."""
+    return getattr(item, "plan", None) is not None
+
+
+def _lot(item: pytest.Item) -> str:
+    """Name what half is drawn of; nothing for what is always run."""
+    if _planned(item):
+        return "" if item.path.stem == MAIN else item.path.parent.name
+    if item.get_closest_marker("cluster") is None or item.get_closest_marker("noise") is not None:
+        return ""
+    group = item.get_closest_marker("xdist_group")
+    return str(group.args[0] if group is not None else item.path)
+
+
+def _half(rng: random.Random, lot: Mapping[str, object]) -> list[str]:
+    """Return half of the names, and of an odd number of them one more in every other run."""
+    names = sorted(lot)
+    return rng.sample(names, (len(names) + rng.randrange(2)) // 2)
