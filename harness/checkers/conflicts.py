@@ -110,7 +110,10 @@ class Conflicts:
         if self.expect_double_run:
             bitten = window.start if window.whose else first_bitten(history, spans)
             before = [
-                each for each in every if each.sure and any(time.length >= RESOLUTION for time in common([each.interval], [calm(history)]))
+                each
+                for each in every
+                for time in common([each.interval], [calm(history, app_of(each.names[0]))])
+                if each.sure and time.length >= RESOLUTION
             ]
             shown = [each for each in shown if _began(each, every) >= bitten]
             # What another app did by itself says nothing of this one's.

@@ -324,7 +324,7 @@ def _tried_through(history: History, gaps: Sequence[Interval], writes: Sequence[
 def _pause_before(history: History, writes: Sequence[Op], disturbed: Disturbance) -> Interval:
     """Return the longest time in which writes were tried, and none was acknowledged, before anything was broken."""
     acked = sorted(op.ended for op in writes if op.ok and op.ended is not None)
-    marks = [_marked(piece, acked) for piece in disturbed.alone(calm(history))]
+    marks = [_marked(piece, acked) for piece in disturbed.alone(calm(history, app=""))]
     return _tried_through(history, [Interval(early, late) for each in marks for early, late in itertools.pairwise(each)], writes)
 
 
@@ -445,7 +445,7 @@ def _slow_before(history: History, quiet: Sequence[Sequence[Op]], slow: float, l
     A single election, or a machine that stood still for a moment, makes many of them slow as well, and for no longer than that.
     """
     for each in quiet:
-        since = [op for op in each if op.begun >= calm(history).start]
+        since = [op for op in each if op.begun >= calm(history, app="").start]
         for late, alike in itertools.groupby(since, key=lambda op: (op.latency or 0.0) >= slow):
             found = list(alike)
             if late and len(found) >= ENOUGH and found[-1].begun - found[0].begun >= long:

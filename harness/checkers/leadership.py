@@ -227,7 +227,7 @@ def _moved_before(bite: _Bite, old: Reign) -> str:
     """Say that leadership had moved by itself in as long a time before anything was broken; nothing where it had not, or where the fault took it."""
     if bite.took(old):
         return ""
-    time = calm(bite.history)
+    time = calm(bite.history, app="")
     since = max(time.start, time.end - max(bite.bitten.length, bite.promised.election))
     led = [each for each in bite.every if each.leader is not None and each.start < time.end]
     for early, late in itertools.pairwise(led):
@@ -322,7 +322,7 @@ def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Poin
     if mute and sure.length <= election:
         return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
     by = sure.length - election if without([sure], bite.nobody) else math.inf
-    unled = common([calm(history)], [Interval(each.start, each.end) for each in bite.every if each.leader is None])
+    unled = common([calm(history, app="")], [Interval(each.start, each.end) for each in bite.every if each.leader is None])
     before = max((_surely(bite, members, each)[0] for each in unled), key=lambda each: each.length, default=Interval(0.0, 0.0))
     usual = math.isfinite(by) and no_longer(sure.length, before.length, election)
     why = f"so it did for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else ""

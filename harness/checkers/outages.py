@@ -154,7 +154,7 @@ def gone_until(history: History, calls: Sequence[Op]) -> float:
 
 def _longest_before(history: History, instance: str, calls: Sequence[Op], allowed: float) -> Interval:
     """Return the longest time in which calls were not answered well before anything was broken, of those that are witnessed as one since is."""
-    time, of = calm(history), {instance: calls}
+    time, of = calm(history, app_of(instance) if "@" in instance else None), {instance: calls}
     gaps = (_called_all_along(history, each, of).interval for each in outages(instance, calls, time, Window.of(time)))
     # One may have begun before that, when something was done, or the cluster was not whole yet.
     found = (_witnessed(calls, part, allowed) for gap in gaps for part in common([gap], [time]))

@@ -10,14 +10,15 @@ from harness.checkers.troubles import endurance, pace
 from harness.core.figures import share as figure
 from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
-from harness.history.deeds import closed, deeds, upset
+from harness.history.deeds import closed, deeds, down, renewed
 from harness.history.events import Wholeness
-from harness.history.intervals import Interval, node_spans, span_at, stays, without
+from harness.history.intervals import Interval, app_of, node_spans, span_at, stays, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.core.values import Effect
     from harness.history.calls import Op
     from harness.history.events import History
 
@@ -62,39 +63,49 @@ def first_there(history: History) -> float:
     return min((band.begins for band in fault_bands(history) if band.was_there), default=history.end)
 
 
-def calm(history: History) -> Interval:
+def calm(history: History, app: str | None = None) -> Interval:
     """The longest time, from when the cluster was whole until the first fault was decided, in which nothing was done on purpose.
 
     Whole by the run's own word, or else since it was to be. What an action disturbs is not what is usual, nor what is so until a recovery after it.
+    With `app` only those count that may do something to that app, and with an empty one those that may do something to whoever leads.
     Worked out once for a history: it is asked of each call, and of each span.
     """
-    return history.once(calm, lambda: _calm(history))
+    return history.once((calm, app), lambda: _calm(history, app))
 
 
-def _calm(history: History) -> Interval:
+def _calm(history: History, app: str | None) -> Interval:
     since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
     whole = Interval(since, max(since, first_there(history)))
     near = endurance(history).recovery
-    left = without([whole], [Interval(each.start, each.end + near) for each in _done(history)])
+    left = without([whole], [Interval(each.start, each.end + near) for each in _done(history, app)])
     return max(left, key=lambda each: each.length, default=Interval(since, since))
 
 
-def _done(history: History) -> list[Interval]:
-    """Return when actions were done, and for how long what they stopped, or took away, was to be so."""
-    every, end = deeds(history), history.end
-    times = [Interval(each.begun, each.over(end)) for each in every]
-    times += upset(every, end, *{app for each in every for app in each.effect.renews})
-    times += [each for pieces in closed(every, end).values() for each in pieces]
+def _done(history: History, app: str | None) -> list[Interval]:
+    """Return when actions were done, and for how long what they stopped, or took away, was to be so where that was undone before the first fault.
+
+    What went on until then is how it was when that came, whoever had made it so.
+    """
+    every, end, first = [each for each in deeds(history) if _concerns(each.effect, app)], history.end, first_there(history)
+    lasting = [each for found in (down, closed) for pieces in found(every, end).values() for each in pieces]
+    lasting += [each for pieces in renewed(every, end).values() for each in pieces]
     for number, each in enumerate(every):
-        for app in [app for app, runs in each.effect.runs.items() if runs < each.was.get(app, runs)]:
-            again = next((later.over(end) for later in every[number + 1 :] if app in later.effect.runs), end)
-            times.append(Interval(each.begun, max(each.begun, again)))
-    return times
+        for name in [name for name, runs in each.effect.runs.items() if runs < each.was.get(name, runs)]:
+            again = next((later.over(end) for later in every[number + 1 :] if name in later.effect.runs), end)
+            lasting.append(Interval(each.begun, max(each.begun, again)))
+    return [*(Interval(each.begun, each.over(end)) for each in every), *(each for each in lasting if each.end < first)]
 
 
-def usually(history: History, calls: Iterable[Op], during: Iterable[Op]) -> Usual:
-    """Return how calls went before anything was broken, and how many of the bad ones `during` some time are no more than that."""
-    time = calm(history)
+def _concerns(effect: Effect, app: str | None) -> bool:
+    """Whether an action may do something to an app, or to whoever leads; see `calm`."""
+    if app is None or effect.upsets:
+        return True
+    return bool(app) and (effect.opens or app in {*effect.runs, *effect.renews, *effect.alters})
+
+
+def usually(history: History, calls: Iterable[Op], during: Iterable[Op], app: str | None = None) -> Usual:
+    """Return how calls went before anything was broken, of an `app` or of none, and how many of the bad ones `during` some time are no more."""
+    time = calm(history, app)
     before = _by_key(op for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end)
     since = _by_key(during)
     every = [ok for each in before.values() for ok in each]
@@ -137,7 +148,7 @@ class OwnStop:
 
 def stopped_by_itself(history: History, instance: str, node: str = "") -> OwnStop | None:
     """Return for how long an instance had stopped before anything was broken, at most, on a node that was up (on any, or on that one); else None."""
-    spans, time = node_spans(history), calm(history)
+    spans, time = node_spans(history), calm(history, app_of(instance))
     ran = [stay for stay in stays(spans) if stay.instance == instance]
     found = []
     for stay in ran:

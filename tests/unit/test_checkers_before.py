@@ -593,3 +593,57 @@ def test_a_double_run_of_another_app_before_anything_was_broken_takes_nothing_fr
     story.node(80, "n3", "web@1").node(102, "n3").endures().phase(102.5, Phase.SETTLING).watched(139, "n1 n2 n3")
     finding = Conflicts(expect_double_run=True).check(story.done(140).history())
     assert finding.verdict is verdict, finding.summary
+
+
+LASTING: dict[str, Callable[[Story], Story]] = {
+    "scaled down": lambda story: story.action(4, 5, "app.scale", effect=Effect(runs={"other": 1}), was={"other": 3}),
+    "removed": lambda story: story.action(4, 5, "app.remove", effect=Effect(runs={"other": 0}), was={"other": 3}),
+    "drained": lambda story: story.action(4, 5, "node.drain", "n3", effect=Effect(moves=True)),
+    "stopped": lambda story: story.action(4, 5, "service.stop", "n3", effect=Effect(stops=("docker",))),
+    "in doubt": lambda story: story.action(4, 5, "app.restart", effect=Effect(renews=("other",)), outcome=Outcome.UNKNOWN),
+}
+"""Actions that something is left of for the rest of a run."""
+
+
+@pytest.mark.parametrize("lasting", LASTING)
+def test_what_is_so_long_after_an_action_is_usual_whatever_of_that_action_lasts(lasting: str) -> None:
+    """What goes on by itself since then is neither its doing nor the fault's: leadership moves every 8 s, calls fail for 6 s of every 12."""
+    for leader in ("moves", "stays"):
+        finding = QuorumSurvived(leader=leader).check(LASTING[lasting](led(*range(5, 130, 8))).history())
+        assert finding.verdict is UNKNOWN, finding.summary
+    for promise, told_as in PROMISES.values():
+        for share, gap in ((0.9, 70.0), (0.01, 5.0)):
+            finding = promise(share, gap).check(LASTING[lasting](told_as(faulted(), lambda at: at % 12 >= 6)).history())
+            assert finding.verdict is UNKNOWN, finding.summary
+
+
+@pytest.mark.parametrize(("again", "verdict"), [(40.0, BROKEN), (90.0, UNKNOWN)])
+def test_what_an_action_took_away_is_usual_where_it_was_so_until_the_fault(again: float, verdict: Verdict) -> None:
+    """A daemon was stopped at 4 s: calls failed while it was, or from long after that on, until the fault and beyond."""
+    stopped, started = Effect(stops=("docker",)), Effect(starts=("docker",))
+    story = _called(faulted(), lambda at: 25 <= at < 38 or 65 <= at < 82)
+    story.action(4, 5, "service.stop", "n3", effect=stopped).action(again, again + 1, "service.start", "n3", effect=started, number=2)
+    finding = Availability("web", 0.01, 5.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("effect", "leads", "serves"),
+    [
+        (Effect(runs={"other": 1}), UNKNOWN, UNKNOWN),
+        (Effect(renews=("other",), alters=("other",)), UNKNOWN, UNKNOWN),
+        (Effect(renews=("web",)), UNKNOWN, BROKEN),
+        (Effect(disturbs=True), BROKEN, BROKEN),
+    ],
+)
+def test_an_action_takes_nothing_away_from_what_was_usual_of_what_it_cannot_touch(effect: Effect, leads: Verdict, serves: Verdict) -> None:
+    """It is done twice, and leaves no more than a second between its recoveries in which nothing was done."""
+
+    def done(story: Story) -> Story:
+        story.action(4, 21, "acme.done", effect=effect, was={"other": 0})
+        return story.action(39, 42, "acme.done", effect=effect, was={"other": 1}, number=2)
+
+    finding = QuorumSurvived(leader="stays").check(done(led(*range(5, 130, 8))).history())
+    assert finding.verdict is leads, finding.summary
+    finding = Availability("web", 0.01, 5.0).check(done(_called(faulted(), lambda at: at % 12 >= 6)).history())
+    assert finding.verdict is serves, finding.summary
