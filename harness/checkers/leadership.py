@@ -224,15 +224,19 @@ def _in_doubt(bite: _Bite, move: tuple[Reign, Reign]) -> str:
 
 
 def _moved_before(bite: _Bite, old: Reign) -> str:
-    """Say that leadership had moved by itself in as long a time before anything was broken; nothing where it had not, or where the fault took it."""
+    """Say that leadership had moved by itself in as long a time before anything was broken; nothing where it had not, or where the fault took it.
+
+    It might have as well where the same member won it again, in a later term.
+    """
     if bite.took(old):
         return ""
     time = calm(bite.history, app="")
     since = max(time.start, time.end - max(bite.bitten.length, bite.promised.election))
     led = [each for each in bite.every if each.leader is not None and each.start < time.end]
     for early, late in itertools.pairwise(led):
-        if early.leader != late.leader and late.start > since:
-            return f"it had moved from {early.leader} to {late.leader} at {at(late.start)}, before anything was broken, too"
+        if (early.term, early.leader) != (late.term, late.leader) and late.start > since:
+            lost = f"{late.leader} had won it anew" if early.leader == late.leader else f"it had moved from {early.leader} to {late.leader}"
+            return f"{lost} at {at(late.start)}, before anything was broken, too"
     return ""
 
 

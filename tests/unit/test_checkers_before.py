@@ -647,3 +647,19 @@ def test_an_action_takes_nothing_away_from_what_was_usual_of_what_it_cannot_touc
     assert finding.verdict is leads, finding.summary
     finding = Availability("web", 0.01, 5.0).check(done(_called(faulted(), lambda at: at % 12 >= 6)).history())
     assert finding.verdict is serves, finding.summary
+
+
+@pytest.mark.parametrize(("elected", "moved", "stayed"), [((9.0, 17.0, 25.0, 33.0, 41.0, 49.0), UNKNOWN, UNKNOWN), ((), HELD, BROKEN)])
+def test_leadership_that_is_lost_by_itself_is_moved_by_no_fault_whoever_won_it_again(
+    elected: tuple[float, ...], moved: Verdict, stayed: Verdict
+) -> None:
+    """The same member was elected over and over before the fault; under it another is."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n2", decided=60, in_force=60.1, healing=100, healed=101, traits=Traits(Loss.NOTHING, ("disk",)))
+    for number, time in enumerate(elected):
+        story.members(time, "n1 n2 n3", 3 + number, "n1")
+    story.members(70, "n1 n2 n3", 20, "n3").endures().phase(101.5, Phase.SETTLING).watched(139, "n1 n2 n3").done(140)
+    promises: tuple[tuple[Literal["moves", "stays"], Verdict], ...] = (("moves", moved), ("stays", stayed))
+    for leader, verdict in promises:
+        finding = QuorumSurvived(leader=leader).check(story.history())
+        assert finding.verdict is verdict, finding.summary
