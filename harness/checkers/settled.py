@@ -12,6 +12,7 @@ from harness.checkers.judging import Point, conclude, doubted, missed, unknown, 
 from harness.checkers.order import out_of_place, repeated
 from harness.checkers.own_doing import started_anew
 from harness.checkers.troubles import endurance
+from harness.checkers.usual import stopped_by_itself
 from harness.checkers.waits import in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
@@ -32,9 +33,10 @@ class Settled:
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole;
     or as an action asked for since. Where more run than that asked for it is unknown.
-    Where a machine could not be asked it is unknown, where one is off that no fault took, and where all that was missing is a call of ours. So is a
-    run that did not wait, or that was not whole before the first fault either; and one in which others know it otherwise than the word that it was
-    whole, also of an instance that was planned (`expected`, filled in by the plan) and never ran, or than the word that it was not.
+    Where a machine could not be asked it is unknown, where one is off that no fault took, and where all that was missing is a call of ours. So is
+    what is down at the end for a moment, as it was before anything was broken; a run that did not wait, or that was not whole before the first fault
+    either; and one in which others know it otherwise than the word that it was whole, also of an instance that was planned (`expected`, filled in by
+    the plan) and never ran, or than the word that it was not.
     """
 
     name: ClassVar[str] = "settled"
@@ -132,8 +134,18 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             since = max(entry.time, stopped - endurance(history).recovery)
             over = Interval(entry.time, history.end)
             lost = missed(text, entry.index, over=[over], itself=Interval(since, stopped))
-            points.append(doubted(lost, started_anew(history, over, app)))
+            points.append(doubted(lost, started_anew(history, over, app) or _as_before(history, must)))
     return points
+
+
+def _as_before(history: History, gone: set[str]) -> str:
+    """Say that what ran nowhere at the end had stopped before anything was broken, too, and is gone for no longer yet; else nothing."""
+    last = {name: max(each.end for each in stays(node_spans(history)) if each.instance == name) for name in gone}
+    before = {name: stopped_by_itself(history, name) for name in gone}
+    if not all(each and each.explains(history.end - last[name], endurance(history).recovery) for name, each in before.items()):
+        return ""
+    told = (f"{name} at {at(each.at)}, for {lasted(each.gone)}" for name, each in sorted(before.items()) if each)
+    return f"it had stopped before anything was broken, too ({'; '.join(told)})"
 
 
 def _since_heal(history: History, entry: Entry) -> float | None:

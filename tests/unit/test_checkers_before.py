@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from harness.checkers import Availability, Bystanders, Conflicts, LoadServed, Probed, QuorumSurvived, Rescheduled
+from harness.checkers import Availability, Bystanders, Conflicts, LoadServed, Probed, QuorumSurvived, Rescheduled, Settled
 from harness.checkers.expected import Expected
 from harness.core.traits import daemon
 from harness.core.values import Call, Effect, Loss, Outcome, Phase, Traits, Verdict
@@ -663,3 +663,24 @@ def test_leadership_that_is_lost_by_itself_is_moved_by_no_fault_whoever_won_it_a
     for leader, verdict in promises:
         finding = QuorumSurvived(leader=leader).check(story.history())
         assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("before", "down", "verdict"),
+    [
+        (False, 118.0, BROKEN),
+        (True, 118.0, UNKNOWN),
+        (True, 90.0, BROKEN),  # gone for far longer than it was then
+    ],
+)
+def test_what_stopped_over_and_over_before_anything_was_broken_is_down_at_the_end_by_no_fault(
+    down: float, verdict: Verdict, *, before: bool
+) -> None:
+    """The run ends at 120 s, while it is down for a moment."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3")
+    story.fault("disk.slow", "n3", decided=60, in_force=60.1, healing=70, healed=71, traits=Traits(Loss.NOTHING, ("disk",)))
+    if before:
+        crashing(story, "web@1", "n1", 15, 55)
+    story.endures().phase(71.5, Phase.SETTLING).whole(80, "after").node(down, "n1").watched(119, "n1 n2 n3")
+    finding = Settled().check(story.done(120).history())
+    assert finding.verdict is verdict, finding.summary
