@@ -373,17 +373,22 @@ def _by_itself(one: Displaced, allowed: Allowance) -> str:
 def _as_before(known: _Known, one: Displaced, allowed: Allowance) -> str:
     """Say that it was back in time, and stopped again as it had before anything was broken; nothing where it was not so.
 
-    Nor where it was gone at a time for longer than it had been then, and may take to come back, together: something keeps it down.
+    Nor where it was gone at a time for longer than it had been then, and may take to come back, together: something keeps it down. What stopped on a
+    node that the fault left there, some time after that had bitten, may have done so by itself in the first place.
     """
     back = next((each for each in one.spells if each.start - one.at <= allowed.seconds), None)
-    before = stopped_by_itself(known.history, one.instance) if back is not None else None
-    if back is None or before is None:
+    itself = one.since_bite > 0.0 or one.band.traits.loses is Loss.NOTHING
+    before = stopped_by_itself(known.history, one.instance) if back is not None or itself else None
+    if before is None:
         return ""
+    since = one.at if back is None else back.end
     ran = [stay.interval for stay in stays(known.spans) if stay.instance == one.instance and stay.node not in one.band.away]
-    gone = max((each.length for each in without([Interval(back.end, one.at + one.watched)], ran)), default=0.0)
+    gone = max((each.length for each in without([Interval(since, one.at + one.watched)], ran)), default=0.0)
     if not before.explains(gone, allowed.own):
         return ""
     where = f"on {before.node} at {at(before.at)}, before anything was broken"
+    if back is None:
+        return f"it had stopped {where}, too, for {lasted(before.gone)}: it may do so by itself"
     return f"it had been back in time before, after {lasted(back.start - one.at)}, and had stopped {where}, too: it may do so by itself"
 
 

@@ -684,3 +684,30 @@ def test_what_stopped_over_and_over_before_anything_was_broken_is_down_at_the_en
     story.endures().phase(71.5, Phase.SETTLING).whole(80, "after").node(down, "n1").watched(119, "n1 n2 n3")
     finding = Settled().check(story.done(120).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Traits(Loss.NOTHING, ("disk",)), "disk.slow"), (daemon("etcd", in_place=True), "process.kill")], ids=str
+)
+@pytest.mark.parametrize(
+    ("before", "gone", "verdict"),
+    [
+        (False, 8, BROKEN),
+        (True, 8, UNKNOWN),
+        (True, 30, BROKEN),  # gone for far longer than it was then
+    ],
+)
+def test_what_stops_where_a_fault_leaves_it_as_it_did_before_anything_was_broken_is_not_lost_to_it(
+    kind: Traits, name: str, gone: float, verdict: Verdict, *, before: bool
+) -> None:
+    """It is gone for longer than its limit, as it was then, on a node that goes on as if nothing were."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3", "web@2")
+    story.fault(
+        name, "n3", decided=60, in_force=60.1, healing=120, healed=121, traits=kind, lost="n3" if kind.loses is Loss.PROCESS else ""
+    )
+    if before:
+        for at in (10, 30):
+            story.node(at, "n3").node(at + 8, "n3", "web@2")
+    story.node(70, "n3").node(70 + gone, "n3", "web@2").endures().phase(121.5, Phase.SETTLING).watched(149, "n1 n2 n3")
+    finding = Rescheduled("web", within=5).check(story.done(150).history())
+    assert finding.verdict is verdict, finding.summary
