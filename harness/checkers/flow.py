@@ -312,7 +312,11 @@ def _paused(
     alone = not without([tried], nobody)
     point = missed(text, *band.entries, over=until_late(history, [tried], election), by=math.inf if alone else tried.length - election)
     usual = not alone and no_longer(tried.length, before.length, election)
-    return doubted(point, f"so was none for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else "")
+    return doubted(point, _so_before(before) if usual else "")
+
+
+def _so_before(pause: Interval) -> str:
+    return f"so was none for {lasted(pause.length)} from {at(pause.start)}, before anything was broken"
 
 
 def _tried_through(history: History, gaps: Sequence[Interval], writes: Sequence[Op]) -> Interval:
@@ -494,7 +498,10 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
     text = f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed"
     if missing := _missing(history, Interval(since.start, history.end)):
         return [unknown(f"{text}; but {missing}", *band.entries)]
-    return [missed(text, *band.entries, over=until_late(history, [alone], election), by=alone.length - election)]
+    before = _pause_before(history, writes, disturbed)
+    usual = no_longer(alone.length, before.length, election)
+    point = missed(text, *band.entries, over=until_late(history, [alone], election), by=alone.length - election)
+    return [doubted(point, _so_before(before) if usual else "")]
 
 
 def _missing(history: History, time: Interval) -> str:

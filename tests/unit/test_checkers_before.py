@@ -711,3 +711,13 @@ def test_what_stops_where_a_fault_leaves_it_as_it_did_before_anything_was_broken
     story.node(70, "n3").node(70 + gone, "n3", "web@2").endures().phase(121.5, Phase.SETTLING).watched(149, "n1 n2 n3")
     finding = Rescheduled("web", within=5).check(story.done(150).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("before", "verdict"), [(False, BROKEN), (True, UNKNOWN)])
+def test_writes_that_paused_for_as_long_before_anything_was_broken_are_kept_from_returning_by_no_fault(
+    verdict: Verdict, *, before: bool
+) -> None:
+    """They had been acknowledged under it, and are not from its heal to the end."""
+    story = written(lambda at: (before and 20 <= at < 50) or at >= 95, lost="")
+    finding = QuorumSurvived(writes="slow").check(story.history())
+    assert (finding.verdict is BROKEN and "after process.kill was healed" in finding.summary) is (verdict is BROKEN), finding.summary
