@@ -39,6 +39,9 @@ for (half of the writes then have the time to show it).
 ENOUGH = 5
 """Acknowledged writes that are needed before a fault for their median to mean anything, and in a short hold to show that writes go on."""
 
+OFTEN = 0.25
+"""The share of writes that were slow before a fault from which on that was usual. Half of them make a median slow, and chance may double a share."""
+
 MOMENT = 0.1
 """The share of a hold that a pause may take without a sign that writes had stopped: one slow call to a lost member lasts as long."""
 
@@ -446,10 +449,14 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
 def _slow_before(history: History, quiet: Sequence[Sequence[Op]], slow: float, long: float) -> str:
     """Say that enough writes in a row, for so `long`, had been slow before a fault, when no other was there, and the cluster whole; else nothing.
 
-    A single election, or a machine that stood still for a moment, makes many of them slow as well, and for no longer than that.
+    A single election, or a machine that stood still for a moment, makes many of them slow as well, and for no longer than that. So were they where
+    they were now and then, and `OFTEN`.
     """
-    for each in quiet:
-        since = [op for op in each if op.begun >= calm(history, app="").start]
+    stretches = [[op for op in each if op.begun >= calm(history, app="").start] for each in quiet]
+    every = [(op.latency or 0.0) >= slow for each in stretches for op in each]
+    if sum(every) >= max(ENOUGH, OFTEN * len(every)):
+        return f"{sum(every)} of {plural(len(every), 'write')} had been as slow, when no other fault was there"
+    for since in stretches:
         for late, alike in itertools.groupby(since, key=lambda op: (op.latency or 0.0) >= slow):
             found = list(alike)
             if late and len(found) >= ENOUGH and found[-1].begun - found[0].begun >= long:

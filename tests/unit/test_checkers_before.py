@@ -721,3 +721,15 @@ def test_writes_that_paused_for_as_long_before_anything_was_broken_are_kept_from
     story = written(lambda at: (before and 20 <= at < 50) or at >= 95, lost="")
     finding = QuorumSurvived(writes="slow").check(story.history())
     assert (finding.verdict is BROKEN and "after process.kill was healed" in finding.summary) is (verdict is BROKEN), finding.summary
+
+
+@pytest.mark.parametrize(("often", "verdict"), [(4, UNKNOWN), (1, HELD)])
+def test_writes_that_were_as_slow_now_and_then_before_anything_was_broken_are_slowed_by_no_fault(often: int, verdict: Verdict) -> None:
+    """So many of every ten, for two seconds at most, where under the fault all of them are."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n3", decided=58.9, in_force=59, healing=72, healed=73, traits=Traits(Loss.NOTHING, ("disk",)))
+    for number in range(180):
+        at = 0.8 + number / 2
+        story.write(at, f"k{number}", "v", by="n1", took=0.2 if 59 <= at < 72 or number % 10 < often else 0.01)
+    finding = QuorumSurvived(writes="slow").check(story.endures().phase(73.5, Phase.SETTLING).watched(99, "n1 n2 n3").done(100).history())
+    assert finding.verdict is verdict, finding.summary
