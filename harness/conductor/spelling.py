@@ -26,7 +26,7 @@ from harness.scenario.containers import command_slips, environment_slips, health
 from harness.scenario.fits import taken_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
-from harness.scenario.promises import wanting, windows_of, wrong_window
+from harness.scenario.promises import unpaced, wanting, windows_of, wrong_window
 from harness.scenario.volumes import not_there, wrong_volumes
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Break, Do, Hold
 from harness.steps.acting import fewer, there_or_not
@@ -87,8 +87,8 @@ def must_be_promises(
 def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], nodes: Sequence[str] = (), mode: Any = None) -> None:
     """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give.
 
-    And with every probe, or command, that is for none of `nodes`, where those are known, or has the name of another one; and with each that the mode
-    lacks something for, where it is known.
+    And with every probe, or command, that is for none of `nodes`, where those are known, or has the name of another one; with each by whose figures
+    no calls could be made; and with each that the mode lacks something for, where it is known.
     """
     wrong = [*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps), *_by_mode("workload", workloads, mode)]
     sound: list[Any] = [each for each in workloads if parameters.fits(each)]
@@ -99,6 +99,7 @@ def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str], node
                 Problem(f"the {sound[each.number].name} {sound[each.number].called}", 0, 0, *each[2:5])
                 for each in probes.slips(sound, nodes)
             ),
+            *(Problem(f"the workload {each.name}", 0, 0, *said) for each in sound for _, *said in unpaced(each)),
         ]
     )
 

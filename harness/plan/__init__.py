@@ -24,6 +24,7 @@ from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
 from harness.scenario import SETTLE, load, misfits
+from harness.scenario.promises import unpaced
 from harness.steps import Break, Check, Control, Do, Step, awaits, breaks, longest, step_from_json, warm_up
 
 if TYPE_CHECKING:
@@ -269,6 +270,7 @@ class Plan:
             workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
             for app in plain["apps"]:
                 _fits(app)
+            _paced(workloads)
             names = [node.name for node in plain["nodes"]]
             mode = among.modes.get(plain["mode"])
             told = body.get("observers")  # in plans from before that was written, those that there were
@@ -421,6 +423,12 @@ def _named_to_json(instance: Any) -> dict[str, Json]:
 def _named_from_json(body: Mapping[str, Any], classes: Mapping[str, Any]) -> Any:
     ((name, given),) = body.items()
     return parameters.build(classes[name], given)
+
+
+def _paced(workloads: Sequence[Workload]) -> None:
+    """Raise `ValueError` for a workload by whose figures no calls could be made."""
+    if wrong := [said for each in workloads for said in unpaced(each)]:
+        raise ValueError(wrong[0][1])
 
 
 def _fits(app: App) -> None:

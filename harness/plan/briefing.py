@@ -199,7 +199,7 @@ def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
 def number(of: Any, name: str) -> float | None:
     """Return a parameter that is a number; None where it is unset, not there, or, in a class of others, something else of that name."""
     value = getattr(of, name, None)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 def _first(workload: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.checkers import CameInTime, Settled
 from harness.core import parameters
 from harness.core.naming import article, close, one_of, shown
+from harness.core.protocols import Performing
 from harness.core.units import NAMES
 from harness.core.values import CallStream, Verdict
 from harness.history.calls import stream
@@ -41,7 +43,23 @@ def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, A
     built = reading.built(classes[name], given, inner, name, place)
     note_apps(reading, classes[name], built, given, inner)
     reading.misfits(fits.taken_misfits(classes[name], place, reading.mode) if reading.mode else [])
+    for key, *said in unpaced(built) if what == "workload" and built is not None else ():
+        reading.add((*inner, key) if isinstance(given, dict) and key in given else inner, *said)
     return built
+
+
+def unpaced(workload: Any) -> list[tuple[str, str, str]]:
+    """Return by which of its figures calls could not be made: the parameter, what was found, and what was expected.
+
+    Ours are of types that have no such values; a plug-in's may be of any.
+    """
+    asked = {} if isinstance(workload, Performing) else {"rate": getattr(workload, "rate", None)}
+    asked |= {"deadline": workload.deadline} if hasattr(workload, "deadline") else {}
+    return [
+        (key, f"the {key} {f'{value:g}' if isinstance(value, float) else shown(value)} of {workload.name}", "a number above 0")
+        for key, value in asked.items()
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
+    ]
 
 
 WINDOWS: Final = ("during", "outside")

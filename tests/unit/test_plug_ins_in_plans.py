@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
+import yaml
 
 from harness import registry
 from harness.checkers import Availability
+from harness.conductor.spelling import must_be_workloads
 from harness.core.errors import BadInput
-from harness.core.protocols import Client, Cluster
+from harness.core.protocols import Client, Cluster, Workload
 from harness.core.units import Duration
 from harness.core.values import About, App, Call, CallStream, Finding, Outcome, Verdict
 from harness.history.calls import invoked, ops
@@ -140,6 +143,16 @@ class Pick(Knock):
     instances: tuple[str, ...] = ("web@2",)
 
     name: ClassVar[str] = "acme.pick"
+
+
+@dataclass(frozen=True)
+class Loose(Knock):
+    """A workload of others whose types let through by what nobody can call."""
+
+    rate: float | str | None = 4.0  # type: ignore[assignment]
+    deadline: float | str = 1.0  # type: ignore[assignment]
+
+    name: ClassVar[str] = "acme.loose"
 
 
 @dataclass(frozen=True)
@@ -279,6 +292,33 @@ def test_a_plan_takes_nothing_but_a_figure_for_one() -> None:
     read = plan(loads(ODD, "s.yaml", among=among), mode=Fleet(), provider="nspawn", seed=7, among=among)
     assert not [each for each in warnings(read) if "acme" in each]
     assert read.expected.called == ("web@1", "web@2")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("rate: 0", "the rate 0 of acme.loose"),
+        ("rate: -1.5", "the rate -1.5 of acme.loose"),
+        ("rate: often", "the rate 'often' of acme.loose"),
+        ("rate: null", "the rate nothing of acme.loose"),
+        ("deadline: soon", "the deadline 'soon' of acme.loose"),
+        ("deadline: 0", "the deadline 0 of acme.loose"),
+    ],
+)
+def test_figures_by_which_no_calls_could_be_made_are_refused(given: str, found: str) -> None:
+    """In a file, in Python, and in a plan that is read back: whatever the types of a plug-in's workload let through."""
+    among = dataclasses.replace(known(), workloads={**known().workloads, Loose.name: Loose})
+    assert not list(lacks("workloads", Loose.name, Loose))
+    with pytest.raises(BadInput) as caught:
+        loads(text(f"acme.loose: {{app: web, {given}}}"), "s.yaml", among=among)
+    assert [(each.line, each.found, each.expected) for each in caught.value.problems] == [(5, found, "a number above 0")]
+    key, _, value = given.partition(": ")
+    built = Loose("web", **{key: yaml.safe_load(value)})
+    with pytest.raises(BadInput, match=re.escape(found)):
+        must_be_workloads([cast("Workload", built)], ["web"])
+    saved = {**made().to_json(), "workloads": [{"acme.loose": {"app": "web", key: yaml.safe_load(value)}}]}
+    with pytest.raises(BadInput, match=re.escape(found)):
+        Plan.from_json(saved, among=among)
 
 
 def test_a_plan_warns_of_a_hold_that_is_too_short_for_their_promise() -> None:
