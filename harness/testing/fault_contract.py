@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from harness.core.clock import wait_until
 from harness.core.errors import Expired, HarnessError
-from harness.core.protocols import Cluster, Fault, Here, Laddered, Node, Power
+from harness.core.protocols import Careful, Cluster, Fault, Here, Laddered, Node, Power
+from harness.core.traits import taken
 from harness.core.values import Rung
 from harness.faults.common import live, remedies, unavailable
 from harness.testing.contracts import ContractBroken, require, same
@@ -108,6 +109,30 @@ def heal_needs_no_memory_of_inject(case: Case) -> None:
     finally:
         again.heal(elsewhere, list(reversed(case.targets)))
     case.whole(before, "after heal by another process")
+
+
+def two_of_it_on_one_node_are_two(case: Case) -> None:
+    """A second fault of the same parameters on the same targets is mended by itself, and leaves the first in force.
+
+    Not for faults of which no node can have two: a second one is refused where it would take what the first has, or where it looks for that.
+    """
+    if taken(case.fault.traits) or isinstance(case.fault, Careful):
+        return
+    before = case.look()
+    first, second = (replace(case, cluster=case.cluster.of(number)) for number in (1, 2))
+    names = {node.name for node in case.targets}
+    try:
+        for each in (first, second):
+            each.fault.inject(each.cluster, each.targets)
+            each.awaited(lambda hit: names <= {*hit}, "each is in force beside the other")
+        second.fault.heal(second.cluster, second.targets)
+        second.awaited(lambda hit: not hit, "the second is in force nowhere once it is mended")
+        hit = first.in_force()
+        require(names <= {*hit}, "the first stays in force when the second is mended", f"on {', '.join(hit) or 'no node'}")
+    finally:
+        for each in (first, second):
+            each.fault.heal(each.cluster, each.targets)
+    case.whole(before, "after both are mended")
 
 
 def heal_while_a_target_is_off(case: Case) -> None:
@@ -223,6 +248,7 @@ FAULT: Mapping[str, Callable[[Case], None]] = {
             heal_without_inject_does_nothing,
             inject_breaks_the_targets_and_heal_mends_them,
             heal_needs_no_memory_of_inject,
+            two_of_it_on_one_node_are_two,
             heal_while_a_target_is_off,
             a_remedy_alone_mends_the_nodes,
             a_remedy_mends_after_half_an_inject,

@@ -118,6 +118,13 @@ class _Undecided(Partition):
         raise HarnessError(f"{target.name} of {cluster.run_id} has none")
 
 
+class _Nameless(Partition):
+    """One whose cuts nobody could tell from each other: a second one on the same nodes has the name of the first."""
+
+    def kind(self, cluster: Cluster) -> str:
+        return Partition.kind(self, cluster.of(0))
+
+
 class _Hiding(Slow):
     """One that hides what interrupts it."""
 
@@ -161,7 +168,7 @@ def test_every_line_of_the_contract_of_faults_convicts_somebody(tmp_path: Path) 
     found = [each for promise in at_once for each in convictions(asked(Slow(fsync=1.0), promise))]
     bad = [
         *(each(fsync=1.0) for each in (_Spreading, _Silent, _Hiding)),
-        *(each("isolate") for each in (_Forgetful, _Helpless, _Undecided)),
+        *(each("isolate") for each in (_Forgetful, _Helpless, _Undecided, _Nameless)),
     ]
     for fault, promise in itertools.product(bad, promises):
         found += convicted(partial(asked(fault, promise), Tape(0, "")))
