@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.naming import close, range_of
@@ -27,7 +28,11 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
     for item, place in reading.listed(body, "apps"):
         app = read_own(reading, item, place) if isinstance(item, dict) and "native" in item else _app(reading, item, place)
         if app is None:
-            reading.apps_read = False
+            name = item.get("name") if isinstance(item, dict) else None
+            if isinstance(name, str) and _NAMED.fullmatch(name):
+                reading.unread.append(name)
+            else:
+                reading.apps_read = False
             continue
         if app.name in places:
             line = reading.doc.values[places[app.name]].line
@@ -65,6 +70,7 @@ def _app(reading: Draft, item: Json, place: Place) -> App | None:
     )
 
 
+_NAMED: Final = re.compile(models.APP)
 _READ: Final[Mapping[str, tuple[type, Callable[[Draft, Any, Place], Any]]]] = {
     "environment": (dict, read_environment),
     "command": (object, read_command),

@@ -47,7 +47,8 @@ NODES: Final = f"a whole number from 1 to {MOST_NODES}"
 """What is expected where a file says how many nodes."""
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
-_APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
+APP: Final = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
+"""How an app is called, as a regular expression."""
 _INSTANCES = f"a whole number from 0 to {MOST_INSTANCES}; 0: it comes only with app.deploy"
 LONGEST_LINE: Final = 1000
 """Characters of a command for a container's shell at most."""
@@ -86,7 +87,7 @@ class ClusterPart(Part):
 class AppPart(Part):
     """An item of `apps`."""
 
-    name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
+    name: str = Field(pattern=APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
     instances: int = Field(ge=0, le=MOST_INSTANCES, description=_INSTANCES)
     image: Annotated[str, WithJsonSchema(_IMAGE)] = Field("web", description=origins.EXPECTED)
     port: int = Field(LISTENS, ge=1, le=65535, description="the port from 1 to 65535 on which a container of it answers")
@@ -123,7 +124,7 @@ OWN_FILE: Final = r"^[^/\x00][^\x00]{0,999}$"
 class OwnAppPart(Part):
     """An item of `apps` that has a definition of its own."""
 
-    name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
+    name: str = Field(pattern=APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
     native: Any = Field(description="the app's own definition in the mode's words: the path of its file, or a mapping with file")
     instances: int | None = Field(None, ge=0, le=MOST_INSTANCES, description=_INSTANCES)
 

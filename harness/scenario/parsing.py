@@ -41,7 +41,8 @@ class Draft:
         self.cluster: models.ClusterPart | None = None
         self.nodes_read = False  # whether it is known how many nodes there are: else no node's name is known to be wrong
         self.apps: list[App] = []
-        self.apps_read = True  # whether `apps` are all there: else an unknown name may be one that could not be read
+        self.unread: list[str] = []  # names of apps of which no more could be read
+        self.apps_read = True  # whether the names of all apps are known: else an unknown one may be that of another
         self.scaled: dict[str, int] = {}
         self.mode: Any = None
 

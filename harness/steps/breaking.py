@@ -198,7 +198,7 @@ def _hold(reading: Reading, value: Json, place: Place) -> Hold | None:
         part = reading.part(HoldPart, value, place)
         if part is None:
             return None
-        if part.until == RECOVERED and reading.apps_read and not reading.apps:
+        if part.until == RECOVERED and reading.apps_read and not (reading.apps or reading.unread):
             reading.add((*place, "until"), "`until: recovered` with no app", "an app whose recovery can be seen")
         hold, place = Hold(part.at_most, part.until), (*place, "at most")
     else:

@@ -44,7 +44,7 @@ def one_of_apps(name: str, apps: Collection[str]) -> str:
 
 def note_app(reading: Reading, name: Json, place: Place) -> bool:
     """Note at a place that there is no app of this name. Returns whether there is one, as far as is known; what is no text, others tell."""
-    names = [each.name for each in reading.apps]
+    names = [*(each.name for each in reading.apps), *reading.unread]
     if not reading.apps_read or not isinstance(name, str) or name in names:
         return True
     reading.add(place, f"an unknown app {name!r}", EXPECTED, one_of_apps(name, names))

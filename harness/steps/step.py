@@ -42,7 +42,8 @@ class Reading(Protocol):
     known: Known
     problems: list[Problem]
     apps: list[App]
-    apps_read: bool
+    unread: list[str]  # names of apps of which no more could be read
+    apps_read: bool  # whether the names of all apps are known
     scaled: dict[str, int]  # app → how many instances of it the steps that were read ask for at most, where that is more than it has
     mode: Any
 

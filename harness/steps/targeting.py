@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +41,15 @@ def unreadable(text: str) -> TargetSlip | None:
     return None
 
 
-def unknown(expression: targets.Expression, nodes: Sequence[str], apps: Sequence[App] | None) -> list[TargetSlip]:
-    """Return every name in it of a node, an app or an instance that is not there. Of no `nodes`, and of apps that are None, nothing is known."""
-    return (
-        [*_unknown_apps(expression, apps or ()), *_unknown_nodes(expression, nodes)]
-        if apps is not None
-        else _unknown_nodes(expression, nodes)
-    )
+def unknown(
+    expression: targets.Expression, nodes: Sequence[str], apps: Sequence[App] | None, unread: Collection[str] = ()
+) -> list[TargetSlip]:
+    """Return every name in it of a node, an app or an instance that is not there.
+
+    Of no `nodes`, and of apps that are None, nothing is known; of those that are `unread`, only that they are there.
+    """
+    slips = [] if apps is None else _unknown_apps(expression, apps, unread)
+    return [*slips, *_unknown_nodes(expression, nodes)]
 
 
 def impossible(expression: targets.Expression, text: str, nodes: Sequence[str], apps: Sequence[App]) -> TargetSlip | None:
@@ -155,10 +157,10 @@ def read_target(reading: Reading, text: Json, place: Place, done: Any = None) ->
         return expression
     # As many as steps before it have asked for.
     apps = [dataclasses.replace(app, instances=max(app.instances, reading.scaled.get(app.name, 0))) for app in reading.apps]
-    if found := unknown(expression, reading.names, apps if reading.apps_read else None):
+    if found := unknown(expression, reading.names, apps if reading.apps_read else None, reading.unread):
         note(reading, place, found)
         return None
-    if reading.names and reading.apps_read and (slip := impossible(expression, text, reading.names, apps)) is not None:
+    if reading.names and (slip := impossible(expression, text, reading.names, apps)) is not None:
         note(reading, place, [slip])
     return expression
 
@@ -177,12 +179,12 @@ def note(reading: Reading, place: Place, found: Sequence[TargetSlip]) -> None:
     reading.problems += [reading.doc.problem(place, each.found, each.expected, each.hint, offset=each.position) for each in found]
 
 
-def _unknown_apps(expression: targets.Expression, apps: Sequence[App]) -> Iterator[TargetSlip]:
+def _unknown_apps(expression: targets.Expression, apps: Sequence[App], unread: Collection[str]) -> Iterator[TargetSlip]:
     there = {each.name: each for each in apps}
-    for mention in targets.apps(expression):
+    for mention in (each for each in targets.apps(expression) if each.app not in unread):
         app = there.get(mention.app)
         if app is None:
-            yield _not_among(str(mention), "the name of an app", mention.position, mention.app, [*there])
+            yield _not_among(str(mention), "the name of an app", mention.position, mention.app, [*there, *unread])
         elif isinstance(mention, targets.HostOf) and mention.instance not in app.names:
             what = f"the target {mention.instance!r}"
             yield _not_among(what, f"an instance of {app.name}", mention.position, mention.instance, app.names)

@@ -231,3 +231,38 @@ def test_what_stands_in_the_wrong_place_is_told_once_with_what_to_do(parts: dict
     """Where it belongs, or that it belongs nowhere."""
     found = said(**parts).splitlines()
     assert [line[: len(start)] for line, start in zip(found, lines, strict=True)] == lines
+
+
+UNREAD = [
+    {"fault": "daemon.hang", "on": "hosting(db) & any", "hold": {"until": "recovered", "at most": "20s"}},
+    {"fault": "daemon.hang", "on": "db@7", "hold": "5s"},
+    {"await": {"recovered": "db"}, "at most": "10s"},
+    {"do": "app.scale", "with": {"app": "db", "instances": 3}},
+]
+"""Steps about an app of which only the name can be read."""
+BESIDE = {
+    "a target that is nobody": (
+        {"fault": "daemon.hang", "on": "hosting(web) & !hosting(web)", "hold": "5s"},
+        "the target 'hosting(web) & !h",
+    ),
+    "too many targets": ({"fault": "daemon.hang", "on": "any 4", "hold": "5s"}, "the target 'any 4'"),
+    "no such instance": ({"fault": "daemon.hang", "on": "web@7", "hold": "5s"}, "the target 'web@7'"),
+    "a target of no app": ({"fault": "daemon.hang", "on": "hosting(wep)", "hold": "5s"}, "hosting(wep)"),
+    "a wait for no app": ({"await": {"recovered": "wep"}, "at most": "10s"}, "an unknown app 'wep'"),
+    "an action of no app": ({"do": "app.scale", "with": {"app": "wep", "instances": 3}}, "an unknown app 'wep'"),
+}
+
+
+@pytest.mark.parametrize(("step", "found"), BESIDE.values(), ids=BESIDE)
+def test_an_app_that_cannot_be_read_holds_back_nothing_of_the_steps(step: dict[str, Any], found: str) -> None:
+    """Its name is known all the same, and nothing is wrong with steps about it."""
+    apps = [*WHOLE["apps"], {"name": "db", "instances": "two"}]
+    first, *rest = told(apps=apps, steps=[*WHOLE["steps"], *UNREAD, step])
+    assert first.found == "'two'"
+    assert [each.found[: len(found)] for each in rest] == [found]
+
+
+@pytest.mark.parametrize("app", [{"nmae": "db", "instances": 1}, {"name": "Db", "instances": 1}, "db"])
+def test_where_the_name_of_an_app_cannot_be_read_nobody_else_is_told_to_be_none(app: Any) -> None:
+    """It may be the very one that is meant."""
+    assert len(told(apps=[*WHOLE["apps"], app], steps=[*WHOLE["steps"], *UNREAD])) == 1
