@@ -154,7 +154,7 @@ class Availability:
             window,
             bad=[op for op in during if not op.ok],
             early=[op for op in first if not under_way_in(op, unseen)],
-            usual=usually(history, calls, during, self.app),
+            usual=usually(history, calls, during, window.length, self.app),
             app=self.app,
         )
         points = [

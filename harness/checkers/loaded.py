@@ -13,7 +13,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.outages import done_in, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
-from harness.checkers.usual import FEWEST, Usual, calm, first_decided, long_ago, no_longer
+from harness.checkers.usual import FEWEST, Stretch, Usual, calm, first_decided, long_ago, no_longer, stretches
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
@@ -155,7 +155,7 @@ class LoadServed:
             bad = [each.entry for each in inside if each.tally.failed]
             due = sum(_due(load.pieces, part, decided) for part in window.pieces)
             found = _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
-            usual = _usual(history, load).explains(self.share, counts.ok + edges.ok + due, calls + edges.ok + due)
+            usual = _usual(history, load, window).explains(self.share, counts.ok + edges.ok + due, calls + edges.ok + due)
             points += [doubted(replace(each, evidence=tuple(bad)), usual) for each in found]
         if self.gap is not None:
             longest = _longest(load.pieces, window)
@@ -244,11 +244,13 @@ def _share(
     return []
 
 
-def _usual(history: History, load: Load) -> Usual:
-    """Return how its calls went before anything was broken."""
-    time = calm(history)
-    before = sum((each.tally for each in load.pieces if time.start <= each.start and each.end <= time.end), Tally())
-    return Usual(before.ok, before.calls)
+def _usual(history: History, load: Load, window: Window) -> Usual:
+    """Return how its calls went before anything was broken, in any time as long as the one that is judged."""
+    found = []
+    for time in stretches(calm(history), window.length):
+        before = sum((each.tally for each in load.pieces if time.start <= each.start and each.end <= time.end), Tally())
+        found.append(Stretch(time, before.ok, before.calls))
+    return Usual(tuple(found))
 
 
 def _as_before(history: History, load: Load, seconds: float, allowed: float) -> str:

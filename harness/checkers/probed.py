@@ -123,7 +123,7 @@ class Probed:
         else:
             counts, before = (good, len(during), unasked + mute, lines), [op for op in answered if early.start <= op.begun < early.end]
             no = [op for op in during if not op.ok]
-            unsure, usual = _unsure(mute, unasked), usually(history, answered, during)
+            unsure, usual = _unsure(mute, unasked), usually(history, answered, during, window.length)
             points += judge_share(history, self.share, figures, counts, window, bad=no, early=before, usual=usual, unsure=unsure)
         worst = worst_of(history, gaps, of) or longest
         held = f"{figures} (promised {figure(self.share)}); {worst.text} (allowed {given(self.gap)})"

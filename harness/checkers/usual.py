@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import endurance, pace
+from harness.core.figures import at
 from harness.core.figures import share as figure
 from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
@@ -16,7 +18,7 @@ from harness.history.intervals import Interval, app_of, node_spans, span_at, sta
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.core.values import Effect
     from harness.history.calls import Op
@@ -28,29 +30,55 @@ FEWEST = 20
 SLOWED = 1.5
 """A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
 
+_STEPS = 4
+"""So many stretches begin in the time of one, at least."""
+
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """How calls went before anything was broken, while the cluster was whole: so many well, of so many.
+class Stretch:
+    """How calls went in some time before anything was broken, while the cluster was whole: so many well, of so many.
 
     `bad` is how many of those since are no more than each of those who are called had of its own then: one's excuse none of another.
     """
 
+    time: Interval
     good: int
     made: int
     bad: float = math.inf
 
-    def explains(self, share: float, good: float, made: float) -> str:
-        """Say that the share was not kept then either, and would be without as many bad ones as then; nothing where not so, or too few were made."""
+    def explains(self, share: float, good: float, made: float) -> bool:
+        """Whether the share was not kept then either, and would be without as many bad ones as then; not where too few were made."""
         if self.made < FEWEST or self.good >= share * self.made:
-            return ""
-        if good + min(self.bad, made * (self.made - self.good) / self.made) < share * made:
-            return ""
-        return f"of {self.made} calls before the first fault was made {figure(self.good / self.made, share)} went well, so that shows nothing of it"
+            return False
+        return good + min(self.bad, made * (self.made - self.good) / self.made) >= share * made
 
 
-NONE_BEFORE = Usual(0, 0)
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How calls went before anything was broken, in each stretch of that which was as long as what is judged, or in all of it."""
+
+    stretches: tuple[Stretch, ...] = ()
+
+    def explains(self, share: float, good: float, made: float) -> str:
+        """Say which of them explains that a share was not kept, the worst of all; nothing where none does."""
+        found = [each for each in self.stretches if each.explains(share, good, made)]
+        if not found:
+            return ""
+        worst = min(found, key=lambda each: each.good / each.made)
+        when = f"from {at(worst.time.start)} to {at(worst.time.end)}, before the first fault was made,"
+        return f"of {worst.made} calls {when} {figure(worst.good / worst.made, share)} went well, so that shows nothing of it"
+
+
+NONE_BEFORE = Usual()
 """Where nothing is known of that."""
+
+
+def stretches(time: Interval, length: float) -> list[Interval]:
+    """Return the stretches of some time that are so long, each a quarter of that later than the one before; all of it where that is no longer."""
+    if not 0.0 < length < time.length:
+        return [time]
+    count = math.ceil((time.length - length) / length * _STEPS)
+    return [Interval(start, start + length) for step in range(count + 1) for start in [time.start + step * (time.length - length) / count]]
 
 
 def first_decided(history: History, otherwise: float) -> float:
@@ -103,16 +131,28 @@ def _concerns(effect: Effect, app: str | None) -> bool:
     return bool(app) and (effect.opens or app in {*effect.runs, *effect.renews, *effect.alters})
 
 
-def usually(history: History, calls: Iterable[Op], during: Iterable[Op], app: str | None = None) -> Usual:
-    """Return how calls went before anything was broken, of an `app` or of none, and how many of the bad ones `during` some time are no more."""
-    time = calm(history, app)
-    before = _by_key(op for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end)
-    since = _by_key(during)
+def usually(history: History, calls: Iterable[Op], during: Iterable[Op], length: float, app: str | None = None) -> Usual:
+    """Return how calls went before anything was broken, of an `app` or of none, in any time of that `length`.
+
+    And how many of the bad ones `during` some time are no more than that.
+    """
+    time, since = calm(history, app), _by_key(during)
+    before = sorted((op for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end), key=_begun)
+    return Usual(tuple(_stretch(each, before, since) for each in stretches(time, length)))
+
+
+def _begun(op: Op) -> float:
+    return op.begun
+
+
+def _stretch(time: Interval, calls: Sequence[Op], since: Mapping[str, Sequence[bool]]) -> Stretch:
+    """Return how these `calls` went in some time, of those who are called `since`."""
+    before = _by_key(calls[bisect.bisect_left(calls, time.start, key=_begun) : bisect.bisect_right(calls, time.end, key=_begun)])
     every = [ok for each in before.values() for ok in each]
     # Of whom nothing is known it is taken to be as of all.
     shares = {key: before.get(key) or every or [True] for key in since}
     bad = sum(min(each.count(False), len(each) * shares[key].count(False) / len(shares[key])) for key, each in since.items())
-    return Usual(sum(every), len(every), bad)
+    return Stretch(time, sum(every), len(every), bad)
 
 
 def _by_key(calls: Iterable[Op]) -> dict[str, list[bool]]:

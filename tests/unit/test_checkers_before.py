@@ -314,6 +314,32 @@ def test_what_one_instance_failed_before_anything_was_broken_excuses_no_other(on
     assert finding.verdict is verdict, finding.summary
 
 
+DURING: dict[str, Checker] = {
+    "availability": Availability("web", 0.9, 70.0, expected=NAMES, during=("f1",)),
+    "probe": Probed("q", 0.9, 70.0, expected=NAMES, during=("f1",)),
+    "command": LoadServed("load", 0.9, expected=NAMES, during=("f1",)),
+}
+"""A share that each of them promises of the time of one fault."""
+
+
+@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(
+    ("failing", "verdict"),
+    [
+        (lambda at: 10 <= at % 25 < 18, UNKNOWN),  # for eight seconds again and again, all along: twice before, and once since
+        (lambda at: 60 <= at < 68, BROKEN),
+        (lambda at: 10 <= at % 25 < 14 + 4 * (at >= 60), BROKEN),  # for half as long
+    ],
+)
+def test_a_share_that_was_as_bad_in_as_long_a_time_before_anything_was_broken_is_broken_by_no_fault(
+    name: str, failing: Failing, verdict: Verdict
+) -> None:
+    """The fault is there for 20 s, and before it there were 57 s: in the worst 20 of them as many calls failed, in all of them a smaller share."""
+    finding = DURING[name].check(PROMISES[name][1](faulted(), failing).history())
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is not UNKNOWN or "before the first fault was made" in finding.summary
+
+
 @pytest.mark.parametrize("name", PROMISES)
 @pytest.mark.parametrize(
     ("failing", "verdict"),

@@ -453,7 +453,7 @@ JUDGED: dict[str, tuple[LoadServed, Callable[[], History], Verdict, str]] = {
         LoadServed("load", 0.9),
         lambda: told(lambda time: (8, 2) if time > 10 else (5, 5)),
         Verdict.UNKNOWN,
-        "of 80 calls before the first fault was made 50.0% went well",
+        "of 80 calls from 1.0 s to 10.0 s, before the first fault was made, 50.0% went well",
     ),
     "better before": (LoadServed("load", 0.9), lambda: told(lambda time: (8, 2) if time > 10 else (19, 1)), Verdict.BROKEN, "80.0% of"),
     "no better before, and kept since": (LoadServed("load", 0.9), lambda: told(but(2, 10, (5, 5))), Verdict.HELD, "100.0% of"),
