@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -197,38 +196,51 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
         if not isinstance(each, App):
             found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
             continue
-        # A definition is read from a file, and only by a file.
-        given = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(each).items() if name != "native" or value}
+        given = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(each).items() if name != "native"}
         given["volumes"] = []  # they are looked at below
-        with suppress(TypeError, ValueError):  # what is none is told with the rest
-            given["labels"] = dict(each.labels)
-        with suppress(TypeError, ValueError):
-            given["environment"] = dict(each.environment)
+        pairs = {name: dict(getattr(each, name)) if _paired(getattr(each, name)) else {} for name in _IN_PAIRS}
+        given |= pairs
+        alien = [Problem(f"the app {each.name}", 0, 0, *said) for said in _only_in_python(each)]
         if wrong := _parts(f"the app {each.name}", models.AppPart, given):
-            found += wrong
+            found += [*alien, *wrong]
             continue
-        found += [*_beside(each, read, names), *_image(each, provider, file)]
+        found += [*alien, *_beside(each, read, names), *_image(each, provider, file)]
         told: list[tuple[Any, ...]] = [
-            *_unpaired(each),
-            *wrong_labels(given["labels"]),
-            *environment_slips(given["environment"]),
+            *wrong_labels(pairs["labels"]),
+            *environment_slips(pairs["environment"]),
             *command_slips(each.command),
             *health_slips(each.health),
             *restart_slips(each.restart),
             *_volumes(each.volumes, provider, builds=builds),
         ]
-        if not told:
+        if not told and not alien:
             told += [*refused_of(each, mode), *(contexts.unlike(each) if builds else ())]
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)
 
 
-def _unpaired(app: App) -> Iterator[tuple[None, str, str, str]]:
-    """Yield what an app in Python has as a mapping, as files do: there it is pairs, which can be compared and hashed."""
-    for name, given in (("labels", app.labels), ("environment", app.environment)):
-        if isinstance(given, Mapping):
-            yield None, f"{name} in a mapping", f"pairs of a name and its value: App(…, {name}=tuple(MAPPING.items()))", ""
+_IN_PAIRS = ("labels", "environment")
+"""Fields of an app that are mappings in a file, and pairs in Python, which can be compared and hashed."""
+
+
+def _paired(given: Any) -> bool:
+    """Whether these are pairs of a name and its value."""
+    return isinstance(given, tuple | list) and all(
+        isinstance(each, tuple | list) and len(each) == 2 and isinstance(each[0], str)  # noqa: PLR2004 - as many as a pair has
+        for each in given
+    )
+
+
+def _only_in_python(app: App) -> Iterator[tuple[str, str]]:
+    """Yield what an app in Python has that no file could give it: what was found, and what was expected. No value is repeated."""
+    for name in _IN_PAIRS:
+        if isinstance(given := getattr(app, name), Mapping):
+            yield f"{name} in a mapping", f"pairs of a name and its value: App(…, {name}=tuple(MAPPING.items()))"
+        elif not _paired(given):
+            yield f"{name} not in pairs", f'pairs of a name and its value, e.g. App(…, {name}=(("tier", "front"),))'
+    if app.native is not None:
+        yield "a definition of its own", "none: only a scenario file can name one (`native`)"
 
 
 def _volumes(volumes: Any, provider: str, *, builds: bool) -> Iterator[tuple[int | None, str, str, str]]:

@@ -190,8 +190,8 @@ def test_a_service_gives_any_value_as_swarm_reads_it_back(value: str) -> None:
         ((("A", "a\nb"),), "more than a line"),
         ((("A", b"a"),), "a value of A that is bytes; expected text"),
         ({"AB": "geheim"}, "environment in a mapping; expected pairs of a name and its value"),
-        (("A=geheim",), "environment a tuple; expected a mapping from variables"),
-        ("A", "environment text; expected a mapping from variables"),
+        (("A=geheim",), "environment not in pairs; expected pairs of a name and its value"),
+        ("A", "environment not in pairs; expected pairs of a name and its value"),
     ],
 )
 def test_an_app_in_python_is_told_the_same(environment: Any, words: str) -> None:

@@ -108,8 +108,8 @@ def test_a_service_gives_them_to_its_containers_and_ours_count() -> None:
         ((("whalefall.app", "db"),), "the label whalefall.app"),
         ((("a", "größe"),), "one line of ASCII text"),
         ((("tier", 1),), "labels.tier 1; expected text"),
-        ("tier", "a mapping from labels"),
-        (5, "a mapping from labels"),
+        ("tier", "labels not in pairs; expected pairs of a name and its value"),
+        (5, "labels not in pairs; expected pairs of a name and its value"),
     ],
 )
 def test_an_app_in_python_is_told_the_same(labels: Any, words: str) -> None:

@@ -22,7 +22,7 @@ from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Re
 from harness.conductor import spelling
 from harness.core import parameters
 from harness.core.errors import BadInput, HarnessError, Unsupported
-from harness.core.values import App, Effect
+from harness.core.values import App, Definition, Effect
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
@@ -552,3 +552,14 @@ def test_a_marker_takes_timers_as_a_file_writes_them() -> None:
 def test_a_value_in_python_is_told_in_the_words_in_which_a_file_is(asked: Any, told: str) -> None:
     """And not in those of the library that checks it."""
     assert told in "; ".join(f"{each.found}; expected {each.expected}" for each in spelling._misfits("part", [asked]))
+
+
+def test_a_definition_in_python_is_told_in_words() -> None:
+    """Only a file can name one; that and all else that is wrong with the app is told at once, and nothing in words of a library."""
+    own = App("web", -1, native=Definition("fleet", "web@.service", "", "web@%.service", "web-%"))
+    with pytest.raises(BadInput) as caught:
+        spelling.must_be_cluster(3, [own])
+    assert [(each.file, each.found) for each in caught.value.problems] == [
+        ("the app web", "a definition of its own"),
+        ("the app web", "instances -1"),
+    ]
