@@ -207,12 +207,12 @@ def _hostile(text: str, file: str) -> Problem | None:
         if depth > DEEPEST:
             return _too_deep(file, mark)
         if values > MOST:
-            return Problem(file, *mark, f"more than {MOST} values", "a scenario, which needs some hundred")
+            return Problem(file, *mark, f"more than {MOST} values", f"{MOST} at most")
     return None
 
 
 def _too_deep(file: str, mark: Mark) -> Problem:
-    return Problem(file, *mark, f"more than {DEEPEST} mappings and lists inside each other", "a scenario, which needs five")
+    return Problem(file, *mark, f"more than {DEEPEST} mappings and lists inside each other", f"{DEEPEST} at most")
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:

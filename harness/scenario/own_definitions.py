@@ -147,7 +147,7 @@ def _body(reading: Draft, name: str, place: Place) -> tuple[str, str] | None:
 
 def _neighbour(path: Path) -> str:
     try:
-        return close(path.name, [each.name for each in sorted(path.parent.iterdir())[:200]])
+        return close(path.name, [each.name for each in sorted(path.parent.iterdir())[:200] if each.name != path.name])
     except OSError:
         return f"there is no folder {path.parent}" if not untrusted.there(path.parent) else ""
 

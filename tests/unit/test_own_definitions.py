@@ -287,6 +287,10 @@ UNIT_SLIPS: dict[str, tuple[str, list[str]]] = {
         "web\n[Service\nExecStart\n",
         ["units/web@.service:1:1: a line that is no setting; expected NAME=VALUE", ":2:1: a [ without an end", ":3:1: a line that is no"],
     ),
+    "something behind a backslash": (
+        UNIT + "Description=web \\ \nnumber %i\n",
+        ["13:1: a line that is no setting; expected NAME=VALUE; the line before goes on only where nothing stands behind its backslash"],
+    ),
     "a long line": (UNIT + "# " + "x" * 2048 + "\n", ["units/web@.service:12:1: a line of 2050 bytes; expected 2048 at most"]),
     "several at once": (
         UNIT.replace("--name web-%i", "--name web").replace("-it", "-d") + "Global=yes\nMachineOf=x.service\n",
@@ -374,6 +378,19 @@ STACK_SLIPS: dict[str, tuple[str, list[str]]] = {
         ["stack.yml:8:31: a delay of 1m30s; expected 5 s at most, by which budgets go"],
     ),
     "another's instance": (STACK.replace('"web@', '"shop@'), ["WHALEFALL_INSTANCE 'shop@{{.Task.Slot}}'; expected 'web@{{.Task.Slot}}'"]),
+    "a folder beside it": (
+        STACK.replace(
+            "    image: web\n", "    image: web\n    volumes: [./data:/data, data:/x, {type: bind, source: ~/y, target: /y}, /srv:/z]\n"
+        ),
+        [
+            "stack.yml:5:15: the folder './data' beside this file; expected a path of the nodes from / on, or the name of a volume",
+            "stack.yml:5:59: the folder '~/y' beside this file",
+        ],
+    ),
+    "too much inside each other": (
+        STACK + f"x-deep: {'[' * 40}{']' * 40}\n",
+        ["more than 32 mappings and lists inside each other; expected 32 at most"],
+    ),
     "an alias": (STACK.replace("image: web", "image: &x web"), ["stack.yml:4:12: the anchor &x"]),
     "a name that swarm does not take": (
         STACK.replace("front:", f"{'x' * 62}:"),
@@ -654,13 +671,15 @@ def test_what_a_scenario_names_is_not_found_through_a_link_out_of_its_folder(tmp
     assert "geheim" not in str(said.value)
 
 
-def test_a_file_that_is_there_and_unfit_is_not_proposed_itself(folder: Path) -> None:
-    """Its name is right."""
-    (folder / "units" / "web@.service").unlink(missing_ok=True)
-    (folder / "units" / "web@.service").mkdir()
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_file_that_is_there_and_unfit_is_not_proposed_itself(folder: Path, *, leads: bool) -> None:
+    """Its name is right, whether it is a folder or a link that leads to nothing."""
+    file = folder / "units" / "web@.service"
+    file.unlink(missing_ok=True)
+    file.symlink_to("gone.service") if leads else file.mkdir()
     with pytest.raises(BadInput) as said:
         load(_written(folder, SCENARIO))
-    assert "a folder" in str(said.value)
+    assert ("a link to gone.service, which is not there" if leads else "a folder") in str(said.value)
     assert "did you mean" not in str(said.value)
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from harness.core.protocols import OwnApp
 
 _UNIT: Final = re.compile(r"(?P<prefix>[A-Za-z0-9:_.\\-]{1,128})(?P<at>@(?P<instance>[A-Za-z0-9:_.\\-]{0,64}))?\.service")
+_ENDS: Final = (
+    "the line before goes on only where nothing stands behind its backslash: no blank, and no carriage return, as Windows ends lines"
+)
 _CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.%-]{0,127}")
 _LABEL: Final = re.compile(r"[A-Za-z0-9._/-]{1,128}")
 _SAID: Final = re.compile(r"[A-Za-z0-9_.@/:%-]{1,200}")
@@ -115,7 +118,9 @@ def options(text: str, file: str) -> list[Written]:
         if not equals or not section:
             # Without its text, which is anybody's where this is another file than was meant.
             said = ("a line that is no setting", "NAME=VALUE") if not equals else ("a setting", "a section above it, such as [Unit]")
-            problems.append(Problem(file, number, len(line) - len(line.lstrip()) + 1, *said))
+            before = lines[number - 2] if number > 1 else ""
+            hint = _ENDS if before != before.rstrip() and before.rstrip().endswith("\\") else ""
+            problems.append(Problem(file, number, len(line) - len(line.lstrip()) + 1, *said, hint))
             continue
         first = number
         value = rest

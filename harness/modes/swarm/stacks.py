@@ -180,6 +180,7 @@ class _Reading:
             self._add(("networks",), shown(body["networks"]), "a mapping")
         if "env_file" in service:
             self._add((*place, "env_file"), "env_file", "`environment`: no other file goes along with this one", key=True)
+        self._note_folders(service, (*place, "volumes"))
         image = self._image(service, place)
         deploy = service.get("deploy") or {}
         if not isinstance(deploy, dict):
@@ -266,6 +267,15 @@ class _Reading:
             if isinstance(each, dict) and "file" in each:
                 what = f"{key.removesuffix('s')} {name} of a file"
                 self._add((key, name, "file"), what, "`external: true`: no other file goes along with this one", key=True)
+
+    def _note_folders(self, service: Mapping[str, Json], place: Place) -> None:
+        """Note what of a container would be a folder beside the file, or the home of whoever submits it."""
+        listed = service.get("volumes")
+        for number, each in enumerate(listed if isinstance(listed, list) else ()):
+            where, source = ((*place, number, "source"), each.get("source")) if isinstance(each, dict) else ((*place, number), each)
+            if isinstance(source, str) and source.startswith((".", "~")):
+                what = f"the folder {shown(source.partition(':')[0])} beside this file"
+                self._add(where, what, "a path of the nodes from / on, or the name of a volume: no other file goes along with this one")
 
     def _image(self, service: Mapping[str, Json], place: Place) -> str:
         said = self._wanted.image or service.get("image")
