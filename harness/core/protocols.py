@@ -539,7 +539,7 @@ class OwnApp:
 
     name: str
     file: str  # as messages name it
-    text: str
+    text: str = field(repr=False)  # values of an environment may be in it
     instances: int | None = None  # None where it does not say
     container: str = ""  # what the containers are called, as the definition would say it; empty where it does not say, as below
     image: str = ""

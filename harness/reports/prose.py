@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 """Columns of `describe`."""
-_LABEL = re.compile(r" {12,}| +(?:\w+ {2,}|\d+\. )?")
+_LABEL = re.compile(r" {12,}| +(?:\w+ {2,}|(?:\d+|[a-z])\. )?")
 """How a line of a plan begins, before its text."""
 _UNLABELLED = 2
 """Columns before text that has no label, such as a scenario's `why`."""

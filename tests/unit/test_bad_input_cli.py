@@ -243,7 +243,7 @@ MISTAKEN_INVENTORIES: dict[str, tuple[str, str]] = {
     "no such key": ("a ansible_host=198.51.100.1 ansible_ssh_private_key_file=/no/id\n" + _REST,
         "hosts.ini:1:1: the key /no/id"),
     "a slip": ("a ansible_host=198.51.100.1 ansible_prot=22\n" + _REST, "hosts.ini:1:1: a variable ansible_prot"),
-    "too few hosts": ("a ansible_host=198.51.100.1\n", "hosts.ini: 1 host(s) (a); expected 3"),
+    "too few hosts": ("a ansible_host=198.51.100.1\n", "hosts.ini: 1 host (a); expected 3"),
     "an empty file": ("", "hosts.ini: an empty file; expected at least one host"),
     "an open bracket": ("[wf\na\n", "hosts.ini:1:1: what Ansible refuses: a '[' without its ']'"),
 }  # fmt: skip

@@ -84,7 +84,7 @@ def test_everything_that_stands_in_a_file_is_told_at_once(tmp_path: Path) -> Non
     """Variables, addresses, keys, and how many hosts there are."""
     text = "a ansible_host=198.51.100.1 ansible_ssh_private_key_file=/no/id ansible_prot=22\nb ansible_host=198.51.100.1 ansible_port=ssh\n"
     assert [each.partition(";")[0] for each in told(tmp_path, text)] == [
-        "hosts.ini: 2 host(s) (a, b)",
+        "hosts.ini: 2 hosts (a, b)",
         "hosts.ini:1:1: a variable ansible_prot, which Ansible does not know",
         "hosts.ini:1:1: the key /no/id cannot be used: no such file",
         "hosts.ini:2:1: ansible_port 'ssh'",

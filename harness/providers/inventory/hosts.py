@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.core.errors import Problem
+from harness.core.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +73,7 @@ def too_few(file: str, hosts: Sequence[Host], nodes: int) -> Problem | None:
     """Return a problem where a plan has more nodes than a file has hosts."""
     if nodes <= len(hosts):
         return None
-    found = f"{len(hosts)} host(s) ({', '.join(host.name for host in hosts)})"
+    found = f"{counted(len(hosts), 'host')} ({', '.join(host.name for host in hosts)})"
     hint = "add hosts, choose another group (FILE:GROUP), or plan fewer nodes"
     return Problem(file, 0, 0, found, f"{nodes}: the plan needs {nodes} nodes", hint)
 
