@@ -10,11 +10,13 @@ import click
 from harness.cli.tables import add, print_whole, table_of
 from harness.cli.telling import console, say
 from harness.core.errors import BadInput, Problem
-from harness.core.naming import close
+from harness.core.naming import close, shown
 from harness.core.plain import below, in_line
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.host import app_images
 
 
 @click.command("doctor", short_help="What this machine has and lacks for real nodes.")
@@ -28,9 +30,9 @@ def doctor_command(ctx: click.Context) -> None:
     ctx.exit(0 if doctor.ready(found) else 1)
 
 
-@click.group("image", short_help="Node images, boxes, images of apps: build, list, prune.")
+@click.group("image", short_help="Node images, boxes, images of apps: build, pull, list, prune.")
 def image_group() -> None:
-    """Node images, boxes for virtual machines, and images of apps: build, list, prune."""
+    """Node images, boxes for virtual machines, and images of apps: build, pull, list, prune."""
 
 
 @image_group.command("build", short_help="Build what is missing of the node images of modes.")
@@ -65,6 +67,44 @@ def _layers(modes: tuple[str, ...]) -> dict[str, Path | None]:
     return {name: every[name] for name in modes} or every
 
 
+@image_group.command("pull", short_help="Pull images of apps anew from their registries.")
+@click.argument("names", metavar="IMAGE...", nargs=-1, required=True)
+def image_pull(names: tuple[str, ...]) -> None:
+    """Pull each IMAGE, as a scenario names it (nginx:1.25-alpine), from its registry into the cache, also where it is there already.
+
+    Runs take what is in the cache without asking a registry: this is how they get what a tag stands for by now. An image that a run uses at this
+    moment is left as it is, and so is one that cannot be pulled.
+    """
+    from harness.host import app_images  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    for asked in _of_registries(names):
+        before = app_images.find(asked)
+        found = app_images.ensure(asked, _tell, anew=True)
+        was = "" if before is None else ", as before" if before.digest == found.digest else f"; it was {before.digest}"
+        say(in_line(f"{asked.asked}: {found.size / 1e6:.0f} MB from {found.source} as {found.digest}{was}"))
+
+
+def _of_registries(names: tuple[str, ...]) -> list[app_images.AskedImage]:
+    """Return what these names stand for. Raises `BadInput` with each that is not the name of an image in a registry."""
+    from harness.host import app_images, origins  # noqa: PLC0415 - same
+
+    asked: list[app_images.AskedImage] = []
+    wrong: list[Problem] = []
+    for name in dict.fromkeys(names):
+        try:
+            origin = origins.origin(name)
+        except origins.NoOrigin as error:
+            wrong.append(Problem("IMAGE", 0, 0, *error.said))
+            continue
+        if isinstance(origin, origins.InRegistry):
+            asked.append(app_images.AskedImage(name, origin))
+        else:
+            wrong.append(Problem("IMAGE", 0, 0, f"the image {shown(name)}, which is in no registry", "NAME:TAG of a registry"))
+    if wrong:
+        raise BadInput(wrong)
+    return asked
+
+
 @image_group.command("list", short_help="List node images, boxes and images of apps.")
 def image_list() -> None:
     """List the layers of node images, the boxes, and the images of apps that were brought here, in the cache."""
@@ -91,7 +131,7 @@ def image_list() -> None:
 def image_prune(*, everything: bool) -> None:
     """Remove layers of node images, boxes and images of apps that nobody uses, the current ones left out.
 
-    Current are what a build would make now, and what was pulled from a registry: --all removes that, too, so that the next run pulls it anew.
+    Current are what a build would make now, and what was pulled from a registry: --all removes that, too. `whalefall image pull` has one anew.
     """
     from harness.host import app_images, image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.host import box as boxes  # noqa: PLC0415 - same

@@ -149,15 +149,16 @@ def images() -> list[AppImage]:
     return _shelf([]).listed()
 
 
-def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | None = None) -> AppImage:
+def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | None = None, *, anew: bool = False) -> AppImage:
     """Return an image that is in the cache, brought there first. What another process brings at the same moment is waited for, and taken.
 
-    Raises `Unsupported` where this machine cannot do it, and `HarnessError` with the cause where it failed; nothing half-made is left.
+    With `anew` it is brought whether it is there or not: what a tag stands for may have changed. The old one is kept where that fails. Raises
+    `Unsupported` where this machine cannot do it, and `HarnessError` with the cause where it failed; nothing half-made is left.
     """
     shelf = _shelf([image.key])
     if shelf.is_there():
         state.close_cache(PART)
-    found = shelf.find()
+    found = None if anew else shelf.find()
     if found is None:
         pulled = isinstance(image.origin, InRegistry)
         _must_be_root(f"bringing the image {image.asked} into the cache")
@@ -168,7 +169,7 @@ def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | No
         def build(_: list[str]) -> None:
             _bring(shelf, image, progress, time)
 
-        found = shelf.ensure(build, archives.MOST_BYTES + (pulling.MOST_ON_DISK if pulled else 0), progress, time)
+        found = shelf.ensure(build, archives.MOST_BYTES + (pulling.MOST_ON_DISK if pulled else 0), progress, time, anew=anew)
     return found[0]
 
 

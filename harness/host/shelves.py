@@ -89,22 +89,25 @@ class Shelf(Generic[K]):
             found = [self.load(each, now) for each in self.folder.iterdir() if not each.name.startswith(".")]
         return sorted((each for each in found if each is not None), key=lambda each: -each.built)
 
-    def ensure(self, build: Callable[[list[str]], None], needed: int, progress: Callable[[str], None], clock: Clock) -> list[K]:
+    def ensure(
+        self, build: Callable[[list[str]], None], needed: int, progress: Callable[[str], None], clock: Clock, *, anew: bool = False
+    ) -> list[K]:
         """Return the current ones, built first by `build`, which is given the keys of those that are missing. `needed` bytes must be free then.
 
-        Another process that asks at the same moment waits, and takes what this one has built. Raises `HarnessError`.
+        Another process that asks at the same moment waits, and takes what this one has built. With `anew` all count as missing: what is there is kept
+        until the new one has its place. Raises `HarnessError`.
         """
         with cache_errors(self.folder), locked(self.folder, progress, clock):
             sweep(self.folder)
-            found = self.find()
+            found = None if anew else self.find()
             if found is not None:
                 return found
             check_space(self.folder, needed, f"a {self.what}")
             started = clock.now()
             now = self.keys()
-            missing = [each for each in now if (kept := self.load(self.folder / each, now)) is None or not kept.current]
+            missing = [each for each in now if anew or (kept := self.load(self.folder / each, now)) is None or not kept.current]
             for each in missing:
-                self._must_be_free(self.folder / each)
+                self._must_be_free(self.folder / each, "" if anew else "is not whole, or not what would be built now, and ")
             build(missing)
             made = self.find()
             if made is None or self.keys() != now:
@@ -116,11 +119,11 @@ class Shelf(Generic[K]):
             progress(f"{self.what} {' '.join(missing)} is built: {size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
             return made
 
-    def _must_be_free(self, folder: Path) -> None:
+    def _must_be_free(self, folder: Path, why: str) -> None:
         """Raise `HarnessError` where what is to be built anew stands on somebody's nodes as it is: it would be taken from under them."""
         if folder.exists() and (users := self.used(folder)):
             raise HarnessError(
-                f"the {self.what} {folder} is not whole, or not what would be built now, and is used by {', '.join(users)}; "
+                f"the {self.what} {folder} {why}is used by {', '.join(users)}; "
                 "end that first (`whalefall sweep` removes clusters that nobody minds, `whalefall sweep --kept` also kept ones), and run it again"
             )
 
@@ -143,9 +146,10 @@ class Shelf(Generic[K]):
                 sweep(self.folder)
 
     def put(self, made: Path, name: str) -> None:
-        """Rename a finished folder into its place: it appears whole or not at all."""
+        """Rename a finished folder into its place: it appears whole or not at all. Raises `HarnessError` where what was there is used by now."""
         target = self.folder / name
-        if os.path.lexists(target):  # what is there is not whole, or it would have been found
+        if os.path.lexists(target):  # what is there is not whole, or is to be had anew
+            self._must_be_free(target, "")
             target.rename(self.folder / f".dead-{name}")
         made.rename(target)
 

@@ -8,11 +8,12 @@ import sys
 import tarfile
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from harness.cli import machines
 from harness.core.errors import BadInput, HarnessError, Unsupported
@@ -265,6 +266,46 @@ def test_images_of_apps_are_listed_and_pruned_beside_those_of_nodes(tmp_path: Pa
     assert of_file.key in listed
     assert f"removed {of_file.key} (" in CliRunner().invoke(machines.image_prune, catch_exceptions=False).output
     assert [each.key for each in app_images.images()] == [pulled.key]
+
+
+@pytest.mark.usefixtures("pulls", "cache")
+def test_an_image_is_pulled_anew_where_that_is_asked_for_and_no_run_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its tag stands for may have changed. The old one stays where the new one cannot be had, or a run has taken it meanwhile."""
+    old = brought("nginx:1.25", tmp_path)
+
+    def pull() -> Result:
+        return CliRunner().invoke(machines.image_pull, ["nginx:1.25"])
+
+    assert pull().output.splitlines()[-1].endswith(f"from docker.io/library/nginx:1.25 as {DIGEST}, as before")
+    before = app_images.images()
+    assert [each.key for each in before] == [old.key]
+    with app_images.held(before[0]):
+        assert "is used by process" in str(pull().exception)
+    played, taken = pulling.pull, ExitStack()
+
+    def meanwhile(*args: Any) -> Any:
+        taken.enter_context(app_images.held(before[0]))
+        return played(*args)
+
+    monkeypatch.setattr(pulling, "pull", meanwhile)
+    with taken:
+        assert "is used by process" in str(pull().exception)
+    monkeypatch.setattr(pulling, "pull", lambda *_: (_ for _ in ()).throw(HarnessError("cut off")))
+    assert "cut off" in str(pull().exception)
+    assert app_images.images() == before
+    moved = f"sha256:{'9' * 64}"
+    monkeypatch.setattr(pulling, "pull", lambda *args: (played(*args)[0], moved))
+    assert pull().output.splitlines()[-1].endswith(f"as {moved}; it was {DIGEST}")
+    assert [each.digest for each in app_images.images()] == [moved]
+
+
+def test_only_what_a_registry_has_is_pulled_anew() -> None:
+    """All that is none of that is told at once."""
+    said = CliRunner().invoke(machines.image_pull, ["web", "./app.tar", "me:geheim@host/app", "nosuch"]).exception
+    assert isinstance(said, BadInput)
+    assert [(each.file, each.expected) for each in said.problems][1] == ("IMAGE", "NAME:TAG of a registry")
+    assert len(said.problems) == 4
+    assert "geheim" not in str(said)
 
 
 def problems(asked: str, folder: Path, **how: bool) -> str:
