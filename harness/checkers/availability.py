@@ -78,10 +78,7 @@ class Availability:
 
     def _check(self, history: History) -> Finding:
         every = [op for op in ops(history, CallStream.APP) if app_of(op.call.key) == self.app]
-        whole = judged_time(history)
-        if whole is None:
-            return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
-        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, judged_time(history))
         return conclude(self.name, history, *windows.judged(lambda window: self._judged(history, every, window), since_decided=False))
 
     def _judged(self, history: History, every: Sequence[Op], window: Window) -> Report:

@@ -13,7 +13,7 @@ from harness.checkers.judging import Point, Report, conclude, doubted, missed, p
 from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.troubles import died, endurance
 from harness.checkers.usual import stopped_by_itself
-from harness.checkers.windows import Windows
+from harness.checkers.windows import Windows, never_in_force
 from harness.core.figures import at, lasted
 from harness.core.units import Names
 from harness.core.values import HERE, NodeState
@@ -86,7 +86,7 @@ class Bystanders:
         every = list(_bystanders(history, node_spans(history), self.app))
         points, held, details = windows.judged(lambda window: self._within(history, window, every))
         if not any(band.in_force is not None for band in fault_bands(history)):
-            points.append(unknown("no fault was ever in force"))
+            points.append(never_in_force())
         if silent := sorted(never_seen(history)):
             points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
         return conclude(self.name, history, points, held, details)

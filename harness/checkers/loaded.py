@@ -69,14 +69,11 @@ class LoadServed:
         return either_way(history, self._check)
 
     def _check(self, history: History) -> Finding:
-        all_of = judged_time(history)
-        if all_of is None:
-            return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, judged_time(history))
         load = loads(history).get(self.called)
         if load is None:
-            return conclude(self.name, history, [unknown(f"the command {self.called} was never begun")], "")
-        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, all_of)
-        return conclude(self.name, history, *windows.judged(lambda each: self._judged(history, load, each, all_of)))
+            return conclude(self.name, history, [*windows.points, unknown(f"the command {self.called} was never begun")], "")
+        return conclude(self.name, history, *windows.judged(lambda each: self._judged(history, load, each, windows.whole)))
 
     def _judged(self, history: History, load: Load, window: Window, all_of: Interval) -> Report:
         """Judge one time, of `all_of` that there is."""

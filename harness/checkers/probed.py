@@ -63,13 +63,10 @@ class Probed:
 
     def _check(self, history: History) -> Finding:
         asked = [op for op in ops(history, CallStream.PROBE) if op.call.key == self.called]
-        whole = judged_time(history)
-        if whole is None:
-            return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
+        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, judged_time(history))
         if not asked:
-            return conclude(self.name, history, [unknown(f"the probe {self.called} was never asked")], "")
-        windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
-        found = windows.judged(lambda window: self._judged(history, asked, window, Window.of(whole)), since_decided=False)
+            return conclude(self.name, history, [*windows.points, unknown(f"the probe {self.called} was never asked")], "")
+        found = windows.judged(lambda window: self._judged(history, asked, window, Window.of(windows.whole)), since_decided=False)
         return conclude(self.name, history, *found)
 
     def _judged(self, history: History, asked: Sequence[Op], window: Window, whole: Window) -> Report:

@@ -12,7 +12,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, conclude, doubted, unknown
 from harness.checkers.mandate import ELECTION, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.terms import broken_terms
-from harness.checkers.windows import all_there, never_made
+from harness.checkers.windows import all_there, never_in_force, never_made
 from harness.core.units import Names
 from harness.core.values import About, CallStream, Finding, Json
 from harness.history.absence import Absence
@@ -87,8 +87,7 @@ class QuorumSurvived:
         if not any(reign.leader for reign in every):
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not judged and not doubts:
-            others = f" but {' and '.join(self.outside)}" if self.outside else ""
-            points.append(unknown(f"no fault{others} was ever in force"))
+            points.append(never_in_force(self.outside))
         absence = Absence.of(history, self.expected.voters)
         gone, electorate = absence.unable, Electorate(frozenset(members), self.expected.voters.daemon, absence)
         absent = (*gone, *silenced(history, bands, self.expected.voters.daemon))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, Report, doubted, unknown
@@ -100,34 +100,39 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The times that a promise is judged on, each by itself, and what is not known of them."""
+    """The times that a promise is judged on, each by itself, and what is not known of them; `whole` is all that its checker judges."""
 
     each: tuple[Window, ...]
     points: tuple[Point, ...] = ()
+    whole: Interval = field(default=Interval(0.0, 0.0), kw_only=True)
 
     @classmethod
     def of(
-        cls, history: History, during: Sequence[str], outside: Sequence[str], numbers: Mapping[str, Sequence[int]], whole: Interval
+        cls, history: History, during: Sequence[str], outside: Sequence[str], numbers: Mapping[str, Sequence[int]], whole: Interval | None
     ) -> Windows:
         """Return the time of each fault that a promise is to be kept `during`, or else the `whole`; of either only what is `outside` of others.
+
+        Where it is judged from the first fault on, and none was ever in force, there is no `whole`, and no time to judge: that is unknown.
 
         `numbers` are those of the faults by their names: under a name in a repeat each round has one, and its time is judged by itself. A fault's
         time is from when it bit (`harness.history.bands.biting`) until healing began, as for all that is promised of faults. Outside of one is
         what is surely so: before it was decided, and after nothing of it was left. What is about a fault that never was in force is unknown; of one
         that may have been over at any time, nothing convicts and nothing acquits.
         """
+        if whole is None:
+            return cls((), (never_in_force(then=", so there is no time to judge"),))
         if not during and not outside:
-            return cls((Window.of(whole),))
+            return cls((Window.of(whole),), whole=whole)
         points = never_made(history, (*during, *outside), numbers)
         if not all_there(history, outside, numbers):
-            return cls((), tuple(points))
+            return cls((), tuple(points), whole=whole)
         apart = tuple(united(band.life(history.end) for _, band in _named(history, outside, numbers)))
         words = " and ".join(outside)
         if not during:
             left = without([whole], apart)
             if not left:
                 points.append(unknown(f"no time is left in which {words} was not there"))
-            return cls((Window(tuple(left), f"while {words} was not there", apart=apart),) if left else (), tuple(points))
+            return cls((Window(tuple(left), f"while {words} was not there", apart=apart),) if left else (), tuple(points), whole=whole)
         found: list[Window] = []
         spans = node_spans(history)
         for name, band in _named(history, during, numbers):
@@ -143,7 +148,7 @@ class Windows:
                 found.append(Window(tuple(pieces), said, doubt, apart, name, decided))
             else:
                 points.append(unknown(f"no time is left {said}", *band.entries))
-        return cls(tuple(found), tuple(points))
+        return cls(tuple(found), tuple(points), whole=whole)
 
     def judged(self, judge: Callable[[Window], Report], *, since_decided: bool = True) -> tuple[list[Point], str, dict[str, Json]]:
         """Judge each of these times, and return all points, the sentence for what held, and the details, in order.
@@ -179,6 +184,12 @@ def within(window: Window, found: Iterable[Overlap]) -> list[Overlap]:
         return list(found)
     parts = [(each, piece) for each in found for piece in common([each.interval], window.pieces)]
     return [replace(each, interval=piece, whole=each.whole or each.interval) for each, piece in parts]
+
+
+def never_in_force(but: Sequence[str] = (), then: str = "") -> Point:
+    """Say that no fault was ever in force (`but` perhaps those of these names), and what follows from it (`then`, the rest of the sentence)."""
+    others = f" but {' and '.join(but)}" if but else ""
+    return unknown(f"no fault{others} was ever in force{then}")
 
 
 def never_made(history: History, names: Iterable[str], numbers: Mapping[str, Sequence[int]]) -> list[Point]:
