@@ -210,13 +210,13 @@ def _is(handle: int, path: Path) -> bool:
 
 
 def words(image: str, file: str) -> str:
-    """Say where an image comes from, and whether it is in the cache. Empty where nodes build it, or the scenario's files are not here any more."""
+    """Say where an image comes from, and whether it is in the cache. Empty where the scenario's files, or ours, are not here any more."""
     try:
         found = wanted(image, file)
     except (origins.NoOrigin, BadInput):
         return ""
     if found is None:
-        return ""
+        return f"{image}: built by each node, from {contexts.context_of(image)}"
     if isinstance(found.origin, InRegistry):
         return f"{image}: {_pulled_words(found, found.origin)}"
     holds = found.origin.holds

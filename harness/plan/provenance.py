@@ -30,7 +30,7 @@ def brings(made: Plan) -> bool:
 
 
 def in_words(made: Plan) -> list[str]:
-    """Say of each image that nodes do not build themselves where it comes from, and whether it is there already. Looks at files and the cache."""
+    """Say of each image where it comes from, and whether it is there already. Looks at files and the cache."""
     if not brings(made):
         return [f"{image}: as the hosts have it, or else pulled by their own Docker" for image in asked(made)]
     return [said for image in asked(made) if (said := app_images.words(image, made.file))]

@@ -362,7 +362,7 @@ def test_a_password_is_no_part_of_an_image_on_hosts_of_somebody_else_either(tmp_
 def test_a_file_that_is_not_there_any_more_is_no_word_of_the_plan(tmp_path: Path) -> None:
     """A plan that was kept is told without it."""
     assert app_images.words("./app.tar", str(tmp_path / "s.yaml")) == ""
-    assert app_images.words("web", str(tmp_path / "s.yaml")) == ""
+    assert app_images.words("gone", str(tmp_path / "s.yaml")) == ""
     with pytest.raises(BadInput):
         app_images.wanted("./app.tar", str(tmp_path / "s.yaml"))
     with tarfile.open(tmp_path / "empty.tar", "w"):

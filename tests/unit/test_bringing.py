@@ -21,7 +21,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, Expired, FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster
 from harness.core.values import App, Result
-from harness.host import app_images
+from harness.host import app_images, contexts
 from harness.host.app_images import AppImage
 from harness.nodes import docker_images
 from harness.plan import Plan, plan_of, provenance
@@ -186,13 +186,14 @@ def planned(folder: Path, first: str, then: str, provider: str = "nspawn") -> Pl
 
 
 def test_a_plan_needs_the_images_of_its_apps_and_of_its_updates(tmp_path: Path) -> None:
-    """Each once, and as the scenario names them; the saved plan as well. Each is told, but for those that nodes build."""
+    """Each once, and as the scenario names them; the saved plan as well. Each is told, also those that nodes build."""
     write(tmp_path / "app.tar")
     made = planned(tmp_path, "./app.tar", "nginx:1")
     assert provenance.asked(made) == ("./app.tar", "web", "nginx:1")
-    first, second = provenance.in_words(made)
+    first, built, second = provenance.in_words(made)
     assert first.startswith("./app.tar: a docker archive of ")
     assert "loaded into nodes as whalefall/web:" in first
+    assert built == f"web: built by each node, from {contexts.context_of('web')}"
     assert second.startswith("nginx:1: ")
     again = Plan.from_json(json.loads(json.dumps(made.to_json())))
     assert provenance.asked(again) == provenance.asked(made)
