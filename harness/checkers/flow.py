@@ -94,6 +94,13 @@ class _Alone:
             return f"no write was acknowledged from {at(last.at)} to {at(moment)}, when no fault was there yet"
         return ""
 
+    def by_themselves(self, history: History, held: Interval, writes: Sequence[Op], tried: Sequence[Op]) -> str:
+        """Say that writes had paused for as long before anything was broken; nothing where they had not, or where nobody had a majority now."""
+        if any(each.holds(op.begun) for op in tried for each in self.nobody):
+            return ""
+        before = _pause_before(history, writes, self.disturbed)
+        return _so_before(before) if before.length >= held.length else ""
+
     def of_others(self, held: Interval, tried: Sequence[Op]) -> str:
         """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
         clear = self.disturbed.clear(held)
@@ -369,7 +376,7 @@ def _stop(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     text = f"none of {plural(len(tried), 'write')} begun later than {given(ON_ITS_WAY)} after {_bitten(band)} was acknowledged"
     if doubt := alone.doubt(history, held, refused):
         return Report([unknown(f"{text}; but {doubt}, which may have stopped them", *band.entries)], details=details)
-    if why := alone.few_asked(refused) or alone.not_before(band, writes):
+    if why := alone.few_asked(refused) or alone.not_before(band, writes) or alone.by_themselves(history, held, writes, refused):
         return Report([unknown(f"{text}; but {why}", *band.entries)], details=details)
     return Report([], f"{text}, and writes returned", details)
 
@@ -416,7 +423,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     doubt = alone.doubt(history, held, tried) if not during else alone.of_others(held, tried)
     doubt = f"{doubt}, which may have slowed them" if doubt else ""
     if not during:
-        doubt = doubt or alone.few_asked(tried) or alone.not_before(band, writes)
+        doubt = doubt or alone.few_asked(tried) or alone.not_before(band, writes) or alone.by_themselves(history, held, writes, tried)
     # What was still under way then counts for nothing where far more had been refused.
     if least is None or most is None or (not during and len(tried) > 2 * len(pending)):
         return _held_unless(doubt, none, band, details)

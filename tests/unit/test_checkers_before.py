@@ -759,3 +759,20 @@ def test_writes_that_were_as_slow_now_and_then_before_anything_was_broken_are_sl
         story.write(at, f"k{number}", "v", by="n1", took=0.2 if 59 <= at < 72 or number % 10 < often else 0.01)
     finding = QuorumSurvived(writes="slow").check(story.endures().phase(73.5, Phase.SETTLING).watched(99, "n1 n2 n3").done(100).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize("writes", ["stop", "slow"])
+@pytest.mark.parametrize(
+    ("before", "lost", "verdict"),
+    [
+        (10.0, "", UNKNOWN),  # for 42 s, and for 40 s under the fault
+        (30.0, "", HELD),
+        (10.0, "n1 n2", HELD),  # nobody is left who could acknowledge one
+    ],
+)
+def test_writes_that_had_paused_for_as_long_before_anything_was_broken_are_stopped_by_no_fault(
+    writes: Literal["stop", "slow"], before: float, lost: str, verdict: Verdict
+) -> None:
+    """They had been acknowledged again until it came."""
+    finding = QuorumSurvived(writes=writes).check(written(lambda at: before <= at < 52 or 60 <= at < 101, lost=lost).history())
+    assert finding.verdict is verdict, finding.summary
