@@ -104,8 +104,8 @@ class Session:
         self._drivers: list[Driver | Performer] = [
             Performer(workload, cluster, recorder, ops, folder)
             if isinstance(workload, Performing)
-            else Driver(workload, cluster, recorder, random.Random(f"{plan.seed}/{number}"), ops)  # noqa: S311 - same
-            for number, workload in enumerate(plan.workloads)
+            else Driver(workload, cluster, recorder, self._drawing(f"calls of {workload.name}"), ops)
+            for workload in plan.workloads
         ]
 
     @property
@@ -548,8 +548,6 @@ class Session:
         """
         if targets.is_here(expression):
             return (HERE,)
-        stream = f"{stream} on {expression}"
-        self._drawn[stream] += 1
         mode = self.cluster.mode
         return aim.resolve(
             targets.parse(expression),
@@ -560,9 +558,14 @@ class Session:
             hit={name for each in self._going for name in each.hit},
             by=self._hit,
             controller=self.situation.controller(mode.orders(self.cluster)) if isinstance(mode, Ordered) else None,
-            rng=random.Random(f"{self.plan.seed}/{stream}/{self._drawn[stream]}"),  # noqa: S311 - choices that can be repeated, not secrets
+            rng=self._drawing(f"{stream} on {expression}"),
             spared=permission.spared(self.cluster) if to_break else (),
         )
+
+    def _drawing(self, stream: str) -> random.Random:
+        """Return the random numbers of the next choice from a stream, by the run's seed: what is drawn from others changes none of them."""
+        self._drawn[stream] += 1
+        return random.Random(f"{self.plan.seed}/{stream}/{self._drawn[stream]}")  # noqa: S311 - choices that can be repeated, not secrets
 
     def _hold(self, hold: Hold, seen: Callable[[], bool] | None, last_look: Callable[[], None]) -> None:
         """Wait for as long as a fault is to be held, and not longer; call `last_look`, which must not wait, shortly before the end.

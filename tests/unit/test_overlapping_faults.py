@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, permission
 from harness.core.aim import ImpossibleTarget, TakenAlready
 from harness.core.errors import BadInput, HarnessError
-from harness.core.protocols import Cluster
+from harness.core.protocols import Cluster, Workload
 from harness.core.values import Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
@@ -23,6 +24,9 @@ from harness.scenario import loads
 from harness.steps import ALL, Break, Heal, Hold, Wait, faults_made, left_going, step_from_json
 from harness.testing.histories import Story
 from harness.undo.ledger import unsettled
+from harness.workloads.driver import Driver
+from harness.workloads.probe import Probe
+from harness.workloads.register import Register
 from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
 
 HEAD = "scenario: x\nwhy: y\ncluster: {nodes: 3}\napps: [{name: web, instances: 2}]\npromises: [conflicts]\nsteps:\n"
@@ -309,6 +313,21 @@ def test_a_choice_is_not_changed_by_what_others_draw(tmp_path: Path, session: Se
         return tuple(other.resolve("any", stream="mine") for _ in range(6))
 
     assert chosen() == chosen("theirs", "theirs", "a check before")
+
+
+def test_calls_are_not_changed_by_who_else_makes_some(tmp_path: Path, session: Session) -> None:
+    """Each kind of workload draws from a stream of its own, and each of one kind from the next."""
+
+    def drawn(*workloads: Workload) -> dict[str, float]:
+        plan = dataclasses.replace(session.plan, workloads=workloads)
+        other = Session(plan, session.options, session.cluster, session.recorder, session._ledger, tmp_path)
+        every = [each for each in other._drivers if isinstance(each, Driver)]
+        return {f"{number} {each.workload.name}": each._rng.random() for number, each in enumerate(every)}
+
+    (alone,) = drawn(Register()).values()
+    assert drawn(Probe("queue", "n1", "./ask"), Register())["1 register"] == alone
+    first, second = drawn(Register(), Register()).values()
+    assert first == alone != second
 
 
 def test_caps_count_all_that_is_broken() -> None:
