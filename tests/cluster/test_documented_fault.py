@@ -97,32 +97,32 @@ def test_it_cuts_its_port_in_both_directions_and_no_other(listening: Cluster, po
 
 def test_a_node_that_hears_of_us_no_more_restores_its_port(over_ssh: Cluster, port: Any) -> None:
     """Over SSH, by the timer alone; what was not touched has no timer."""
-    fault, target = port(PORT), over_ssh.node("n3")
-    whole = case(over_ssh, fault, "n3")
+    fault, target, numbered = port(PORT), over_ssh.node("n3"), over_ssh.of(1)
+    whole = case(numbered, fault, "n3")
     before = whole.look()
     said: list[str] = []
     dead_man = DeadMan(over_ssh, PATIENCE, said.append)
     assert dead_man.arm(1, fault, [target]) == ("n3",)
-    fault.inject(over_ssh, [target])
-    assert fault.in_force(over_ssh, target)
+    fault.inject(numbered, [target])
+    assert fault.in_force(numbered, target)
     there = [node.name for node in over_ssh.nodes if node.run("test", "-e", f"/run/systemd/transient/{unit(over_ssh.run_id, 1)}.timer").ok]
     assert there == ["n3"]
     dead_man.let_go(1)
     wait_until(
-        lambda: not fault.in_force(over_ssh, target), awaited="the remedy", seconds=PATIENCE + BOUND, clock=over_ssh.clock, every=0.1
+        lambda: not fault.in_force(numbered, target), awaited="the remedy", seconds=PATIENCE + BOUND, clock=over_ssh.clock, every=0.1
     )
     wait_until(lambda: whole.look() == before, awaited="nothing to be left", seconds=BOUND, clock=over_ssh.clock, every=0.1)
 
 
 def test_a_timer_that_is_renewed_keeps_the_port_cut_and_is_gone_after_the_heal(over_ssh: Cluster, port: Any) -> None:
     """The conductor's own order: arm, inject, hold for longer than the patience, heal, disarm."""
-    fault, targets = port(PORT), [over_ssh.node("n1"), over_ssh.node("n2")]
-    whole = case(over_ssh, fault, "n1", "n2")
+    fault, targets, numbered = port(PORT), [over_ssh.node("n1"), over_ssh.node("n2")], over_ssh.of(2)
+    whole = case(numbered, fault, "n1", "n2")
     before = whole.look()
     dead_man = DeadMan(over_ssh, PATIENCE, list[str]().append)
     dead_man.arm(2, fault, targets)
     try:
-        fault.inject(over_ssh, targets)
+        fault.inject(numbered, targets)
         since = over_ssh.clock.now()
         wait_until(
             lambda: over_ssh.clock.now() - since > 2 * PATIENCE or whole.in_force() != ["n1", "n2"],
@@ -134,6 +134,6 @@ def test_a_timer_that_is_renewed_keeps_the_port_cut_and_is_gone_after_the_heal(o
         assert whole.in_force() == ["n1", "n2"]
         assert dead_man.lost(2) == []
     finally:
-        fault.heal(over_ssh, targets)
+        fault.heal(numbered, targets)
         dead_man.disarm(2, fault, targets)
     assert whole.look() == before
