@@ -422,6 +422,8 @@ def test_a_program_in_a_plan_can_be_read() -> None:
         block = [f"{' ' * indent}{line}" for line in (f"{name}:", "  for each in 1 2; do", "    echo \"$each\" 'x'", "  done")]
         assert any(lines[number : number + 4] == block for number in range(len(lines))), block
     assert "command name=load run=(below) on=here" in describe(plan)
+    begins = next(number for number, line in enumerate(lines) if line.startswith("         a. command"))
+    assert lines[begins + 1].startswith(f"{' ' * 12}in_force_within=")  # under where the text of a step in a round begins
     assert not any(line.startswith("  promise   none") for line in lines)
 
 
