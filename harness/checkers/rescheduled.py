@@ -382,7 +382,8 @@ def _as_before(known: _Known, one: Displaced, allowed: Allowance) -> str:
     if before is None:
         return ""
     since = one.at if back is None else back.end
-    ran = [stay.interval for stay in stays(known.spans) if stay.instance == one.instance and stay.node not in one.band.away]
+    away = frozenset[str]() if itself else one.band.away
+    ran = [stay.interval for stay in stays(known.spans) if stay.instance == one.instance and stay.node not in away]
     gone = max((each.length for each in without([Interval(since, one.at + one.watched)], ran)), default=0.0)
     if not before.explains(gone, allowed.own):
         return ""

@@ -713,7 +713,13 @@ def test_what_stopped_over_and_over_before_anything_was_broken_is_down_at_the_en
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(Traits(Loss.NOTHING, ("disk",)), "disk.slow"), (daemon("etcd", in_place=True), "process.kill")], ids=str
+    ("kind", "name"),
+    [
+        (Traits(Loss.NOTHING, ("disk",)), "disk.slow"),
+        (daemon("etcd", in_place=True), "process.kill"),
+        (daemon("etcd", in_place=False), "process.kill"),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize(
     ("before", "gone", "verdict"),
