@@ -107,6 +107,8 @@ def wanted(image: str, file: str) -> AskedImage | None:
     if untrusted.leads_out(Path(file).parent, origin.path):
         hint = "name the file itself; a link is followed within the scenario's folder alone"
         raise BadInput([Problem(str(path), 0, 0, "a link that leads elsewhere", "a docker archive", hint)])
+    if os.path.isdir(path):  # noqa: PTH112 - where it cannot be seen, whoever reads it says why
+        raise origins.a_folder(image)
     return AskedImage(image, Saved(path, archives.look(path)))
 
 

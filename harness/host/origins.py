@@ -127,8 +127,14 @@ def must_be_name(image: str) -> None:
 
 def _file(image: str) -> InFile:
     if image.endswith("/"):
-        raise NoOrigin(f"the image {image}, a folder", "the path of a docker archive, such as ./app.tar")
+        raise a_folder(image)
     return InFile(image)
+
+
+def a_folder(image: str) -> NoOrigin:
+    """Return what is to be raised for a path that is a folder's."""
+    where = f"a folder that nodes build an image from lies in {contexts.folder()}, and `image: NAME` names it"
+    return NoOrigin(f"the image {image}, a folder", "the path of a docker archive, such as ./app.tar", where)
 
 
 def _name(image: str) -> InRegistry:

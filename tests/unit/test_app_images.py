@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli import machines
 from harness.core.errors import BadInput, HarnessError, Unsupported
-from harness.host import app_images, archives, locks, pulling, shelves, surroundings
+from harness.host import app_images, archives, contexts, locks, pulling, shelves, surroundings
 from harness.host.app_images import AppImage
 from tests.unit.archiving import image, layer, write
 
@@ -297,6 +297,15 @@ def test_an_image_is_pulled_anew_where_that_is_asked_for_and_no_run_holds_it(tmp
     monkeypatch.setattr(pulling, "pull", lambda *args: (played(*args)[0], moved))
     assert pull().output.splitlines()[-1].endswith(f"as {moved}; it was {DIGEST}")
     assert [each.digest for each in app_images.images()] == [moved]
+
+
+@pytest.mark.parametrize("asked", ["./hello", "./hello/"])
+def test_whoever_names_a_folder_is_told_where_folders_of_images_lie(tmp_path: Path, asked: str) -> None:
+    """With a slash at its end or not."""
+    (tmp_path / "hello").mkdir()
+    said = problems(asked, tmp_path)
+    assert f"the image {asked}, a folder" in said
+    assert f"lies in {contexts.folder()}, and `image: NAME` names it" in said
 
 
 def test_only_what_a_registry_has_is_pulled_anew() -> None:
