@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from standin.agent.__main__ import kill_process
 from standin.agent.agent_flags import AgentFlags
 from standin.agent.checkpoints import CheckpointError, Checkpoints
 from standin.agent.containers import BadTaskError, body_of
@@ -170,6 +172,17 @@ def test_health_checks_tell_changes_and_failures() -> None:
     assert told == [(True, False), (False, False), (False, False), (True, False), (False, False), (False, False), (False, True)]
 
 
+def test_a_process_of_somebody_elses_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process ids are used again: who is in no cgroup of that container is left alone, and so is who is not there."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _signal: killed.append(pid))
+    kill_process(os.getpid(), "0123456789abcdef-of-no-container")
+    kill_process(2**22 + 1, "")
+    assert killed == []
+    kill_process(os.getpid(), "")
+    assert killed == [os.getpid()]
+
+
 async def _engine(path: str, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> web.ServerRunner:
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
@@ -240,6 +253,7 @@ def test_requests_and_streams_go_over_real_sockets() -> None:
         stream = Stream({"Mesos-Stream-Id": "s"})
 
         async def answer(request: Request) -> Response | Stream:
+            # The one of the time of the question.
             if request.path == "/stream":
                 return stream
             return Response.of({"path": request.path, "query": dict(request.query), "body": json.loads(request.body or b"null")})
@@ -255,7 +269,11 @@ def test_requests_and_streams_go_over_real_sockets() -> None:
                 assert piece == b"one"
                 break
         await asyncio.wait_for(stream.gone.wait(), 5)
-        await port.close()
+        endless = Stream()
+        stream = endless
+        async with network.open("GET", f"{url}/stream"):
+            await asyncio.wait_for(port.close(), 5)
+        assert endless.gone.is_set()
         with pytest.raises(UnreachableError):
             await network.ask("GET", url, within=5)
         await network.close()
