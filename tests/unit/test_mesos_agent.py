@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mesos_contract.cluster import active
 from mesos_contract.scheduler import Scheduler
+from standin.agent.engine import Container
 from standin.doubles.clock import run
 from standin.doubles.cluster import MemoryCluster
 from standin.http import Request, Response, Stream
@@ -81,6 +82,51 @@ def test_an_agent_whose_docker_does_not_tell_its_version_does_not_start(tmp_path
         await cluster.start("a1")
         await active(cluster, 1)
         await cluster.close()
+
+    run(main())
+
+
+def test_a_task_whose_docker_is_gone_has_failed_and_ends(tmp_path: Path) -> None:
+    """Nobody can tell of it any more; its processes are killed without Docker."""
+
+    async def main() -> None:
+        cluster = MemoryCluster(tmp_path)
+        await cluster.form()
+        scheduler = await Scheduler(cluster).connect()
+        task = await scheduler.run()
+        cluster.dockers["a1"].die()
+        assert len(await cluster.containers("a1")) == 1
+        await scheduler.update("TASK_FAILED", task)
+        await asyncio.sleep(2)
+        assert await cluster.containers("a1") == []
+        await cluster.close()
+
+    run(main())
+
+
+def test_a_container_that_somebody_has_removed_is_a_task_that_failed(tmp_path: Path) -> None:
+    """The agent does not look for it for ever, and does not forget that it was killing it either."""
+
+    async def main() -> None:
+        cluster = MemoryCluster(tmp_path)
+        await cluster.form()
+        scheduler = await Scheduler(cluster).connect()
+        task = await scheduler.run()
+        await cluster.kill("a1")
+        docker = cluster.dockers["a1"]
+        docker.hang(but_version=True)
+        await cluster.start("a1")
+        await asyncio.sleep(1)
+        listed = docker.containers
+        docker.thaw()
+        found = await listed()
+        docker.all.clear()
+        docker.containers = lambda: _known(found)  # type: ignore[method-assign]
+        await scheduler.update("TASK_FAILED", task, within=30)
+        await cluster.close()
+
+    async def _known(found: list[Container]) -> list[Container]:
+        return found
 
     run(main())
 

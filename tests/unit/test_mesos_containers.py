@@ -79,6 +79,7 @@ def test_commands() -> None:
 @pytest.mark.parametrize(
     ("docker", "words"),
     [
+        ({"port_mappings": [{"container_port": 80}]}, "cannot be read: KeyError: 'host_port'"),
         ({"image": ""}, "None of the enabled containerizers"),
         ({"port_mappings": [{"host_port": 80, "container_port": 80}]}, "not included in resources"),
         ({"network": "HOST"}, "only supported for bridge"),
