@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 
 from mesos_contract.cluster import active
@@ -48,7 +47,7 @@ def test_an_agent_that_is_replaced_is_pinged_no_more(tmp_path: Path) -> None:
         await cluster.form()
         first = (await active(cluster, 1))["a1"]["id"]
         await cluster.kill("a1")
-        shutil.rmtree(tmp_path / "a1")
+        await cluster.wipe("a1")
         await cluster.start("a1")
         await asyncio.sleep(10)
         assert (await active(cluster, 1))["a1"]["id"] != first
