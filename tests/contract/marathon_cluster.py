@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-import aiohttp
-
+from standin.doubles.network import MemoryInternet, MemoryNetwork
 from standin.doubles.zookeeper import MemoryEnsemble, MemoryZooKeeper
+from standin.http import Network, Response, UnreachableError
 from standin.marathon.daemon import Daemon
 from standin.marathon.scheduler import Probe
 from standin.marathon.settings import read
@@ -19,20 +19,6 @@ from tests.contract.scripted_master import ScriptedMaster
 
 Json = dict[str, Any]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a Marathon answered."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON. Raises `ValueError` for a body that is none."""
-        return json.loads(self.text)
 
 
 class Cluster(Protocol):
@@ -86,23 +72,21 @@ class Cluster(Protocol):
 class Client:
     """Asks a cluster's Marathons."""
 
-    def __init__(self, cluster: Cluster, session: aiohttp.ClientSession) -> None:
+    def __init__(self, cluster: Cluster, network: Network) -> None:
         self.cluster = cluster
-        self._session = session
+        self._network = network
 
-    async def ask(self, method: str, path: str, body: Any = None, *, at: int = 0, accept: str = "application/json") -> Answer:
-        """Make one request of one Marathon. Raises `aiohttp.ClientError` or `OSError` where nobody answers."""
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    async def ask(self, method: str, path: str, body: Any = None, *, at: int = 0, accept: str = "application/json") -> Response:
+        """Make one request of one Marathon. Raises `UnreachableError` where nobody answers."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         headers = {"Accept": accept, "Content-Type": "application/json"}
-        url = f"{self.cluster.marathons[at]}{path}"
-        async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as answered:
-            return Answer(answered.status, dict(answered.headers), await answered.text())
+        return await self._network.ask(method, f"{self.cluster.marathons[at]}{path}", data, headers, within=30.0)
 
     async def get(self, path: str, *, at: int = 0) -> Any:
         """Return the JSON of a path. Fails for any status but 200."""
         found = await self.ask("GET", path, at=at)
-        assert found.status == 200, f"{path}: {found.status} {found.text}"
-        return found.json
+        assert found.status == 200, f"{path}: {found.status} {found.body!r}"
+        return found.json()
 
     async def until(self, what: Callable[[], Awaitable[T | None]], within: float = 60.0) -> T:
         """Return the first answer that is not None or empty, asked for again and again; who does not answer now may answer later."""
@@ -111,7 +95,7 @@ class Client:
         while left > 0:
             try:
                 found = await what()
-            except (aiohttp.ClientError, OSError, TimeoutError, AssertionError) as error:
+            except (UnreachableError, AssertionError) as error:
                 last = error
             else:
                 if found:
@@ -125,9 +109,9 @@ class Client:
     async def deploy(self, app: Json) -> str:
         """Add an app, wait for the end of its deployment, and return its path."""
         answered = await self.ask("POST", "/v2/apps", app)
-        assert answered.status == 201, answered.text
+        assert answered.status == 201, answered.body
         await self.deployed()
-        return str(answered.json["id"])
+        return str(answered.json()["id"])
 
     async def deployed(self, within: float = 60.0) -> None:
         """Wait until no deployment is under way."""
@@ -151,7 +135,7 @@ class Client:
         """Return who leads, once the Marathons that answer agree and it answers itself."""
 
         async def agreed() -> str | None:
-            told = {(await self.ask("GET", "/v2/leader", at=at)).text for at in range(len(self.cluster.marathons))}
+            told = {(await self.ask("GET", "/v2/leader", at=at)).body for at in range(len(self.cluster.marathons))}
             if len(told) != 1:
                 return None
             await self.get("/v2/apps")
@@ -165,14 +149,17 @@ class Client:
         heard: list[Json] = []
         query = "&".join(f"event_type={each}" for each in wanted)
         url = f"{self.cluster.marathons[0]}/v2/events?{query}"
-        async with self._session.get(url, headers={"Accept": "text/event-stream"}, timeout=aiohttp.ClientTimeout(total=None)) as stream:
+        async with self._network.open("GET", url, b"", {"Accept": "text/event-stream"}) as stream:
             assert stream.status == 200
-            assert stream.headers["Content-Type"].startswith("text/event-stream")
+            assert stream.headers["content-type"].startswith("text/event-stream")
 
             async def listen() -> None:
-                async for line in stream.content:
-                    if line.startswith(b"data:"):
-                        heard.append(json.loads(line.partition(b":")[2]))  # noqa: PERF401  (whoever waits sees each as it comes)
+                rest = b""
+                async for piece in stream.pieces():
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        if line.startswith(b"data:"):
+                            heard.append(json.loads(line.partition(b":")[2]))  # noqa: PERF401  (whoever waits sees each as it comes)
 
             task = asyncio.create_task(listen())
             try:
@@ -187,9 +174,11 @@ class Client:
 class _Marathon:
     """One supervised Marathon."""
 
+    ip: str
     arguments: list[str]
     codes: list[int] = field(default_factory=list)
     zookeeper: MemoryZooKeeper | None = None
+    network: MemoryNetwork | None = None
     running: asyncio.Task[int] | None = None
     cut_until: float = 0.0
 
@@ -200,21 +189,22 @@ class DoubledCluster:
     RESTART = 2.0
     """Seconds until a supervisor starts a Marathon again."""
 
-    def __init__(self, ports: Sequence[int], hosts: Sequence[str] = ("n1", "n2", "n3"), flags: Sequence[str] = ()) -> None:
-        """`ports` are where the Marathons listen, one each."""
+    def __init__(self, marathons: int = 2, hosts: Sequence[str] = ("n1", "n2", "n3"), flags: Sequence[str] = ()) -> None:
+        """`marathons` is how many there are, `hosts` names the agents, `flags` are more flags for every Marathon."""
+        self.internet = MemoryInternet()
         self.ensemble = MemoryEnsemble()
-        self.master = ScriptedMaster(self.ensemble.client())
+        self.master = ScriptedMaster(self.internet.at("10.0.0.5"), "10.0.0.5", self.ensemble.client())
         for host in hosts:
             self.master.add_agent(host)
-        common = ["--master", "zk://z:1/mesos", "--zk", "zk://z:1/marathon", "--hostname", "127.0.0.1", *flags]
-        self._marathons = [_Marathon([*common, "--http_port", str(port)]) for port in ports]
-        self._ports = ports
+        common = ["--master", "zk://z:1/mesos", "--zk", "zk://z:1/marathon", *flags]
+        ips = [f"10.0.0.{number}" for number in range(11, 11 + marathons)]
+        self._marathons = [_Marathon(ip, [*common, "--hostname", ip, "--http_address", ip]) for ip in ips]
         self._supervisors: list[asyncio.Task[None]] = []
 
     @property
     def marathons(self) -> Sequence[str]:
         """The URL of every Marathon."""
-        return [f"http://127.0.0.1:{port}" for port in self._ports]
+        return [f"http://{each.ip}:8080" for each in self._marathons]
 
     @property
     def hosts(self) -> Sequence[str]:
@@ -244,7 +234,9 @@ class DoubledCluster:
             marathon.zookeeper = self.ensemble.client()
             if loop.time() < marathon.cut_until:
                 marathon.zookeeper.cut()
-            daemon = Daemon(read(marathon.arguments, {}, "here"), marathon.zookeeper, marathon.zookeeper, loop.time, self._probe)
+            marathon.network = self.internet.at(marathon.ip)
+            settings = read(marathon.arguments, {}, "here")
+            daemon = Daemon(settings, marathon.network, marathon.zookeeper, marathon.zookeeper, loop.time, self._probe)
             marathon.running = asyncio.create_task(daemon.run())
             try:
                 marathon.codes.append(await asyncio.shield(marathon.running))
@@ -257,7 +249,7 @@ class DoubledCluster:
             await self._gone(marathon.zookeeper, killed=marathon.codes[-1] == 137)
             await asyncio.sleep(self.RESTART)
 
-    async def _probe(self, _session: aiohttp.ClientSession, asked: Probe) -> str | None:
+    async def _probe(self, _network: Network, asked: Probe) -> str | None:
         task = self.master.tasks.get(asked.task)
         return None if task is not None and task.healthy is not False else "500 Internal Server Error"
 
@@ -305,10 +297,11 @@ class DoubledCluster:
     async def crash_leader(self) -> None:
         """Kill the leader."""
         leader = min(each for each in self.ensemble.znodes if "/leader-curator/" in each)
-        port = int(self.ensemble.znodes[leader].data.decode().rpartition(":")[2])
-        marathon = self._marathons[list(self._ports).index(port)]
-        if marathon.zookeeper is not None and marathon.running is not None:
+        ip = self.ensemble.znodes[leader].data.decode().partition(":")[0]
+        marathon = next(each for each in self._marathons if each.ip == ip)
+        if marathon.zookeeper is not None and marathon.running is not None and marathon.network is not None:
             marathon.zookeeper.kill()
+            marathon.network.kill()
             marathon.running.cancel()
 
     async def replace_master(self) -> None:

@@ -1,4 +1,4 @@
-"""A Mesos master in memory, with agents that do what a test says, for tests of a Marathon: it speaks the v1 scheduler API over a local socket.
+"""A Mesos master in memory, with agents that do what a test says, for tests of a Marathon: it speaks the v1 scheduler API.
 
 It knows one framework. What it does not do by itself (a task that ends, an agent that is lost) a test tells it to.
 """
@@ -14,14 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
-
 from standin import recordio
+from standin.http import Listening, Network, Request, Response, Stream
 from standin.resources import Resources
 from standin.zookeeper import ZooKeeper
 
 Json = dict[str, Any]
 
+PORT = 5050
 STARTS = 0.2
 """Seconds until a launched task runs."""
 
@@ -61,7 +61,10 @@ class Agent:
 class ScriptedMaster:
     """Started with `start`, which returns once it leads."""
 
-    def __init__(self, zookeeper: ZooKeeper, path: str = "/mesos") -> None:
+    def __init__(self, network: Network, ip: str, zookeeper: ZooKeeper, path: str = "/mesos") -> None:
+        """`ip` is the address to serve at, `path` the znode below which Mesos's masters stand for election."""
+        self._network = network
+        self._ip = ip
         self._zookeeper = zookeeper
         self._path = path
         self.agents: dict[str, Agent] = {}
@@ -74,13 +77,12 @@ class ScriptedMaster:
         self.silent = False
         """Whether nothing is sent any more, while the connection stays."""
         self.unacknowledged: set[str] = set()
-        self._stream: web.StreamResponse | None = None
+        self._stream: Stream | None = None
         self._numbers = itertools.count()
         self._offered: dict[str, tuple[str, Resources]] = {}
-        self._runner: web.AppRunner | None = None
+        self._port: Listening | None = None
         self._znode: str | None = None
         self._background: set[asyncio.Task[None]] = set()
-        self._over = asyncio.Event()
 
     def add_agent(self, host: str, resources: str = "cpus:4;mem:4096;disk:10000;ports:[31000-32000]", **attributes: str) -> None:
         """Have one more agent."""
@@ -88,28 +90,22 @@ class ScriptedMaster:
 
     async def start(self) -> None:
         """Begin to lead."""
-        self._over = asyncio.Event()
-        application = web.Application()
-        application.router.add_post("/api/v1/scheduler", self._called)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        info = {"address": {"hostname": "127.0.0.1", "ip": "127.0.0.1", "port": port}, "id": str(uuid.uuid4()), "version": "1.11.0"}
+        self._port = await self._network.serve(self._ip, PORT, self._called)
+        info = {"address": {"hostname": self._ip, "ip": self._ip, "port": PORT}, "id": str(uuid.uuid4()), "version": "1.11.0"}
         self._znode = await self._zookeeper.create(f"{self._path}/json.info_", json.dumps(info).encode(), ephemeral=True, sequence=True)
         self._spawn(self._heartbeats())
 
     async def stop(self) -> None:
         """Be gone, with the place in ZooKeeper."""
-        self._over.set()
         for each in self._background:
             each.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if self._stream is not None:
+            self._stream.end()
         self._stream = None
         self._offered = {}
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._port is not None:
+            await self._port.close()
         if self._znode is not None:
             await self._zookeeper.delete(self._znode)
 
@@ -145,31 +141,28 @@ class ScriptedMaster:
 
     # What Marathon does.
 
-    async def _called(self, request: web.Request) -> web.StreamResponse:
-        call = await request.json()
+    async def _called(self, request: Request) -> Response | Stream:
+        call = json.loads(request.body)
         self.calls.append(call)
         if call["type"] == "SUBSCRIBE":
-            return await self._subscribed(request, call)
-        if request.headers.get("Mesos-Stream-Id") != "stream" or self._stream is None:
-            return web.Response(status=400, text="no such stream")
+            return await self._subscribed(call)
+        if request.headers.get("mesos-stream-id") != "stream" or self._stream is None:
+            return Response.text(400, "no such stream")
         self._spawn(self._act(call))
-        return web.Response(status=202)
+        return Response(202)
 
-    async def _subscribed(self, request: web.Request, call: Json) -> web.StreamResponse:
+    async def _subscribed(self, call: Json) -> Response | Stream:
         if self.refusal is not None:
-            return web.Response(status=403, text=self.refusal)
+            return Response.text(403, self.refusal)
         given = call.get("framework_id") or call["subscribe"]["framework_info"].get("id")
         self.framework = given["value"] if given else "framework-0000"
-        stream = web.StreamResponse(headers={"Content-Type": "application/json", "Mesos-Stream-Id": "stream"})
-        await stream.prepare(request)
-        self._stream = stream
+        self._stream = Stream({"Content-Type": "application/json", "Mesos-Stream-Id": "stream"})
         self._offered = {}
         await self._send(
             {"type": "SUBSCRIBED", "subscribed": {"framework_id": {"value": self.framework}, "heartbeat_interval_seconds": 15.0}}
         )
         await self._offer()
-        await self._over.wait()
-        return stream
+        return self._stream
 
     async def _act(self, call: Json) -> None:
         match call["type"]:
@@ -286,10 +279,7 @@ class ScriptedMaster:
 
     async def _send(self, event: Json) -> None:
         if self._stream is not None and not self.silent:
-            try:
-                await self._stream.write(recordio.encode(json.dumps(event).encode()))
-            except ConnectionError:
-                self._stream = None
+            self._stream.send(recordio.encode(json.dumps(event).encode()))
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
