@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import uuid
@@ -17,7 +18,7 @@ from typing import Any
 from standin import recordio
 from standin.http import Listening, Network, Request, Response, Stream
 from standin.resources import Resources
-from standin.zookeeper import ZooKeeper
+from standin.zookeeper import Session, ZooKeeper, ZooKeeperError
 
 Json = dict[str, Any]
 
@@ -74,6 +75,10 @@ class ScriptedMaster:
         """Every call that came, in order."""
         self.refusal: str | None = None
         """What a subscription is answered with instead of being taken."""
+        self.rescinding = 0
+        """How many offers are gone by the time that they are accepted."""
+        self.deaf = False
+        """Whether kills lead to nothing."""
         self.silent = False
         """Whether nothing is sent any more, while the connection stays."""
         self.unacknowledged: set[str] = set()
@@ -81,7 +86,9 @@ class ScriptedMaster:
         self._numbers = itertools.count()
         self._offered: dict[str, tuple[str, Resources]] = {}
         self._port: Listening | None = None
-        self._znode: str | None = None
+        self._znode = ""
+        self._expired = asyncio.Event()
+        zookeeper.listen(lambda state: self._expired.set() if state is Session.EXPIRED else None)
         self._background: set[asyncio.Task[None]] = set()
 
     def add_agent(self, host: str, resources: str = "cpus:4;mem:4096;disk:10000;ports:[31000-32000]", **attributes: str) -> None:
@@ -92,8 +99,9 @@ class ScriptedMaster:
         """Begin to lead."""
         self._port = await self._network.serve(self._ip, PORT, self._called)
         info = {"address": {"hostname": self._ip, "ip": self._ip, "port": PORT}, "id": str(uuid.uuid4()), "version": "1.11.0"}
-        self._znode = await self._zookeeper.create(f"{self._path}/json.info_", json.dumps(info).encode(), ephemeral=True, sequence=True)
+        await self._stand(json.dumps(info).encode())
         self._spawn(self._heartbeats())
+        self._spawn(self._stand_again(json.dumps(info).encode()))
 
     async def stop(self) -> None:
         """Be gone, with the place in ZooKeeper."""
@@ -106,10 +114,13 @@ class ScriptedMaster:
         self._offered = {}
         if self._port is not None:
             await self._port.close()
-        if self._znode is not None:
-            await self._zookeeper.delete(self._znode)
+        await self._zookeeper.delete(self._znode)
 
     # What a test does.
+
+    def called(self, kind: str) -> list[Json]:
+        """Return the calls of a type, in order."""
+        return [each for each in self.calls if each["type"] == kind]
 
     async def tell(self, task: Task, state: str, **fields: Any) -> None:
         """Have a task's agent tell its state, to be acknowledged."""
@@ -141,9 +152,20 @@ class ScriptedMaster:
 
     # What Marathon does.
 
+    async def _stand(self, info: bytes) -> None:
+        self._znode = await self._zookeeper.create(f"{self._path}/json.info_", info, ephemeral=True, sequence=True)
+
+    async def _stand_again(self, info: bytes) -> None:
+        """Unlike a real master this one does not exit when its session is over."""
+        while True:
+            await self._expired.wait()
+            self._expired.clear()
+            with contextlib.suppress(ZooKeeperError):
+                await self._stand(info)
+
     async def _called(self, request: Request) -> Response | Stream:
         call = json.loads(request.body)
-        self.calls.append(call)
+        self.calls.append({**call, "at": self._now()})
         if call["type"] == "SUBSCRIBE":
             return await self._subscribed(call)
         if request.headers.get("mesos-stream-id") != "stream" or self._stream is None:
@@ -177,7 +199,7 @@ class ScriptedMaster:
                 for agent in self.agents.values():
                     agent.refused_until = 0.0
                 await self._offer()
-            case "KILL":
+            case "KILL" if not self.deaf:
                 await self._kill(call["kill"]["task_id"]["value"])
             case "RECONCILE":
                 asked = [each["task_id"]["value"] for each in call["reconcile"]["tasks"]]
@@ -189,6 +211,8 @@ class ScriptedMaster:
         agent = ""
         for each in accept["offer_ids"]:
             agent, _ = self._offered.pop(each["value"], ("", Resources()))
+        if self.rescinding:
+            self.rescinding, agent = self.rescinding - 1, ""
         launched = [info for each in accept["operations"] for info in each["launch"]["task_infos"]]
         for info in launched:
             if not agent:
