@@ -10,23 +10,24 @@ from typing import Any
 
 import pytest
 
+from marathon_contract.cluster import Client
+from marathon_contract.promises import ids
 from standin.doubles.clock import run
 from standin.flags import BadFlagsError
 from standin.marathon.settings import read
-from tests.contract.marathon_cluster import Client, DoubledCluster
-from tests.contract.marathon_contract import ids
+from tests.contract.marathons import ScriptedCluster
 from tests.contract.scripted_master import Task
 
-Story = Callable[[DoubledCluster, Client], Awaitable[None]]
+Story = Callable[[ScriptedCluster, Client], Awaitable[None]]
 
 
 def tell(story: Story, **made: Any) -> None:
     """Let something happen on a cluster of its own, which has a leader."""
 
     async def main() -> None:
-        cluster = DoubledCluster(**made)
+        cluster = ScriptedCluster(**made)
         await cluster.start()
-        client = Client(cluster, cluster.internet.at("10.0.0.99"))
+        client = Client(cluster)
         await client.leader()
         await story(cluster, client)
         await cluster.stop()
@@ -34,7 +35,7 @@ def tell(story: Story, **made: Any) -> None:
     run(main())
 
 
-async def subscribed(cluster: DoubledCluster) -> None:
+async def subscribed(cluster: ScriptedCluster) -> None:
     """Wait until Mesos has taken Marathon in."""
     while not cluster.master.called("SUBSCRIBE"):  # noqa: ASYNC110  (time is not real)
         await asyncio.sleep(0.1)
@@ -46,7 +47,7 @@ async def subscribed(cluster: DoubledCluster) -> None:
 def test_a_framework_outlives_its_scheduler_for_a_week() -> None:
     """With checkpoints, and partition-aware; the next leader takes it over by its id, and gives it back to no master as new."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await subscribed(cluster)
         await cluster.crash_leader()
         await client.leader()
@@ -63,7 +64,7 @@ def test_a_framework_outlives_its_scheduler_for_a_week() -> None:
 def test_offers_that_nobody_needs_are_declined_for_two_minutes() -> None:
     """And asked for again as soon as something waits."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await subscribed(cluster)
         await asyncio.sleep(1)
         declined = cluster.master.called("DECLINE")
@@ -79,7 +80,7 @@ def test_offers_that_nobody_needs_are_declined_for_two_minutes() -> None:
 def test_offers_are_asked_for_no_more_often_than_allowed() -> None:
     """`min_revive_offers_interval`, and only a few times for one thing that waits."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         for number in range(5):
             await client.ask("POST", "/v2/apps", cluster.app(f"/no-{number}", constraints=[["hostname", "LIKE", "none"]]))
             await asyncio.sleep(2)
@@ -94,7 +95,7 @@ def test_offers_are_asked_for_no_more_often_than_allowed() -> None:
 def test_a_status_is_acknowledged_once_it_is_kept() -> None:
     """Not before: Mesos tells it again until somebody has written it down."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         app = await client.deploy(cluster.app("/kept"))
         (task,) = await client.tasks(app, 1)
         await asyncio.sleep(1)
@@ -112,7 +113,7 @@ def test_a_status_is_acknowledged_once_it_is_kept() -> None:
 def test_tasks_are_reconciled_soon_and_then_every_ten_minutes() -> None:
     """First those that are known, then whatever Mesos knows: a task that nobody knows is killed."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         app = await client.deploy(cluster.app("/known"))
         (task,) = await client.tasks(app, 1)
         await subscribed(cluster)
@@ -133,7 +134,7 @@ def test_tasks_are_reconciled_soon_and_then_every_ten_minutes() -> None:
 def test_a_kill_is_sent_again_until_it_leads_to_something() -> None:
     """Every half minute, also by the next leader."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         app = await client.deploy(cluster.app("/hard"))
         (task,) = await client.tasks(app, 1)
         cluster.master.deaf = True
@@ -150,10 +151,26 @@ def test_a_kill_is_sent_again_until_it_leads_to_something() -> None:
     tell(story)
 
 
+def test_a_task_that_does_not_start_is_killed_after_five_minutes() -> None:
+    """And launched again."""
+
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
+        await cluster.hang_docker("n1")
+        await client.ask("POST", "/v2/apps", cluster.app("/hung", constraints=[["hostname", "LIKE", "n1"]]))
+        await asyncio.sleep(299)
+        assert cluster.master.called("KILL") == []
+        await asyncio.sleep(10)
+        assert len(cluster.master.called("KILL")) == 1
+        (task,) = (await client.get("/v2/tasks"))["tasks"]
+        assert task["id"].endswith("._app.2")
+
+    tell(story)
+
+
 def test_a_launch_that_failed_is_no_task_that_runs() -> None:
     """An offer that is gone by the time it is accepted: the task is dropped, and launched with the next one."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         cluster.master.rescinding = 1
         await client.deploy(cluster.app("/second"))
         (task,) = await client.tasks("/second", 1)
@@ -168,7 +185,7 @@ def test_a_launch_that_failed_is_no_task_that_runs() -> None:
 def test_a_leader_that_is_told_to_step_down_exits() -> None:
     """105, as one that ended its leadership by itself."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await client.ask("DELETE", "/v2/leader")
         await asyncio.sleep(5)
         assert cluster.codes == [[105], []]
@@ -179,7 +196,7 @@ def test_a_leader_that_is_told_to_step_down_exits() -> None:
 def test_a_leader_that_is_not_connected_to_zookeeper_exits_at_once() -> None:
     """103, before its session is over; who only stands by waits for that, and exits with 101 then."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         cluster.ensemble.stop()
         await asyncio.sleep(1)
         assert cluster.codes == [[103], []]
@@ -198,7 +215,7 @@ def test_a_leader_that_is_not_connected_to_zookeeper_exits_at_once() -> None:
 def test_nothing_is_lost_while_nobody_leads() -> None:
     """No quorum for a minute: Marathons come and go (100: no first connection), tasks run on, and all is there afterwards."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         app = await client.deploy(cluster.app("/through", instances=3))
         before = ids(await client.tasks(app, 3))
         cluster.ensemble.stop()
@@ -215,7 +232,7 @@ def test_nothing_is_lost_while_nobody_leads() -> None:
 def test_a_master_that_says_nothing_for_five_heartbeats_is_given_up() -> None:
     """After 75 seconds the leader steps down; the tasks are the same under the next one."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         app = await client.deploy(cluster.app("/silent"))
         before = ids(await client.tasks(app, 1))
         leader = await client.leader()
@@ -235,7 +252,7 @@ def test_a_master_that_says_nothing_for_five_heartbeats_is_given_up() -> None:
 def test_a_framework_that_is_refused_exits(refusal: str, code: int) -> None:
     """With a code of its own where the id is dead for ever."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await subscribed(cluster)
         cluster.master.refusal = refusal
         await cluster.crash_leader()
@@ -248,7 +265,7 @@ def test_a_framework_that_is_refused_exits(refusal: str, code: int) -> None:
 def test_instances_without_a_framework_are_nobodys() -> None:
     """108: to register anew would leave their tasks running for ever."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await client.deploy(cluster.app("/orphan"))
         cluster.ensemble.delete("/marathon/state/framework-id/id", -1)
         await cluster.crash_leader()
@@ -261,7 +278,7 @@ def test_instances_without_a_framework_are_nobodys() -> None:
 def test_a_state_that_cannot_be_read_ends_the_leader() -> None:
     """104, again and again, rather than leading without what was acknowledged."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await client.deploy(cluster.app("/torn"))
         cluster.ensemble.write("/marathon/state/group/root", b'{"version', -1)
         await cluster.crash_leader()
@@ -275,8 +292,8 @@ def test_a_port_that_is_taken_is_a_binding_error() -> None:
     """111."""
 
     async def main() -> None:
-        cluster = DoubledCluster(marathons=1)
-        await cluster.internet.at("10.0.0.11").serve("10.0.0.11", 8080, lambda _: asyncio.sleep(0, None))  # type: ignore[arg-type]
+        cluster = ScriptedCluster(marathons=1)
+        await cluster.internet.at("10.77.0.31").serve("10.77.0.31", 8080, lambda _: asyncio.sleep(0, None))  # type: ignore[arg-type]
         await cluster.start()
         await asyncio.sleep(1)
         assert cluster.codes == [[111]]
@@ -288,9 +305,9 @@ def test_a_port_that_is_taken_is_a_binding_error() -> None:
 def test_a_request_does_not_go_round_in_circles() -> None:
     """A Marathon that is in the way already does not pass it on again."""
 
-    async def story(cluster: DoubledCluster, _client: Client) -> None:
-        network = cluster.internet.at("10.0.0.99")
-        headers = {"X-Marathon-Via": "10.0.0.12:8080"}
+    async def story(cluster: ScriptedCluster, _client: Client) -> None:
+        network = cluster.network
+        headers = {"X-Marathon-Via": "10.77.0.32:8080"}
         found = await network.ask("GET", f"{cluster.marathons[1]}/v2/apps", b"", headers, within=10)
         assert (found.status, found.json()["message"]) == (502, "Detected proxying loop.")
 
@@ -300,12 +317,12 @@ def test_a_request_does_not_go_round_in_circles() -> None:
 def test_the_state_is_kept_where_upstream_keeps_it() -> None:
     """Below `state` of the path; the candidates' znodes beside it, with their addresses."""
 
-    async def story(cluster: DoubledCluster, client: Client) -> None:
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
         await client.deploy(cluster.app("/shop/web"))
         kinds = {each.split("/")[3] for each in cluster.ensemble.znodes if each.startswith("/marathon/state/")}
         assert kinds >= {"app", "instance", "group", "framework-id"}
         candidates = [data.data for path, data in cluster.ensemble.znodes.items() if path.startswith("/marathon/leader-curator/")]
-        assert candidates == [b"10.0.0.11:8080", b"10.0.0.12:8080"]
+        assert candidates == [b"10.77.0.31:8080", b"10.77.0.32:8080"]
         root = json.loads(cluster.ensemble.znodes["/marathon/state/group/root"].data)
         assert list(root["apps"]) == ["/shop/web"]
 
