@@ -121,6 +121,8 @@ class Supervised:
         if marathon.zookeeper is not None and marathon.running is not None and marathon.network is not None:
             marathon.zookeeper.kill()
             marathon.network.kill()
+            if (marathon.ip, 8080) in self.internet.ports:
+                self.internet.ports[marathon.ip, 8080].kill()
             marathon.running.cancel()
 
     async def cut_zookeeper(self, url: str, seconds: float) -> None:
