@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from marathon_contract.cluster import Json
+from mesos_contract.cluster import leader
 from standin.doubles.cluster import IMAGE, MemoryCluster
 from standin.doubles.docker import MemoryContainer
 from standin.doubles.network import MemoryInternet, MemoryNetwork
@@ -115,8 +116,10 @@ class Supervised:
 
     async def crash_leader(self) -> None:
         """Kill the leader."""
-        leader = min(each for each in self.ensemble.znodes if "/leader-curator/" in each)
-        ip = self.ensemble.znodes[leader].data.decode().partition(":")[0]
+        candidates = [each for each in self.ensemble.znodes if "/leader-curator/" in each]
+        if not candidates:
+            return
+        ip = self.ensemble.znodes[min(candidates)].data.decode().partition(":")[0]
         marathon = next(each for each in self._marathons if each.ip == ip)
         if marathon.zookeeper is not None and marathon.running is not None and marathon.network is not None:
             marathon.zookeeper.kill()
@@ -285,10 +288,12 @@ class WholeCluster(Supervised):
 
     async def replace_master(self) -> None:
         """Kill the leading master, and start it again once another one leads."""
-        first = next(name for name in self.mesos.masters if self.mesos.runs(name))
-        await self.mesos.kill(first)
+        leading = await leader(self.mesos)
+        if leading is None:
+            return
+        await self.mesos.kill(leading)
         await asyncio.sleep(15.0)
-        await self.mesos.start(first)
+        await self.mesos.start(leading)
 
     async def sicken(self, task: str, *, healthy: bool) -> None:
         """Set the health of a task."""

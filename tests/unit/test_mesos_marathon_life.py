@@ -14,6 +14,7 @@ from marathon_contract.cluster import Client
 from marathon_contract.promises import ids
 from standin.doubles.clock import run
 from standin.flags import BadFlagsError
+from standin.marathon import web
 from standin.marathon.settings import read
 from tests.contract.marathons import ScriptedCluster
 from tests.contract.scripted_master import Task
@@ -310,6 +311,23 @@ def test_a_request_does_not_go_round_in_circles() -> None:
         headers = {"X-Marathon-Via": "10.77.0.32:8080"}
         found = await network.ask("GET", f"{cluster.marathons[1]}/v2/apps", b"", headers, within=10)
         assert (found.status, found.json()["message"]) == (502, "Detected proxying loop.")
+
+    tell(story)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_listener_that_does_not_read_is_cut_off(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than fill the memory of the leader, or of who passes on."""
+    monkeypatch.setattr(web, "OUTSTANDING", 30)
+
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
+        network = cluster.internet.at("10.77.0.1")
+        async with network.open("GET", f"{cluster.marathons[at]}/v2/events") as slow:
+            for number in range(6):
+                await client.ask("PUT", "/v2/apps/much", cluster.app("/much", instances=number))
+                await client.deployed()
+            heard = b"".join([piece async for piece in slow.pieces()])
+            assert 25 <= heard.count(b"event: ") <= 35
 
     tell(story)
 
