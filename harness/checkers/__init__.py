@@ -14,6 +14,7 @@ from harness.checkers.awaited import CameInTime
 from harness.checkers.bystanders import Bystanders
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
+from harness.checkers.elections import Elections
 from harness.checkers.loaded import LoadServed
 from harness.checkers.never_twice import Single
 from harness.checkers.probed import Probed
@@ -42,6 +43,7 @@ __all__ = [
     "Checks",
     "Clean",
     "Conflicts",
+    "Elections",
     "LoadServed",
     "Probed",
     "QuorumSurvived",

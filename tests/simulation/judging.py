@@ -14,6 +14,7 @@ from harness.checkers import (
     Checks,
     Clean,
     Conflicts,
+    Elections,
     QuorumSurvived,
     Rescheduled,
     Scaled,
@@ -24,7 +25,7 @@ from harness.checkers import (
 from harness.core.values import Finding, Verdict
 from harness.history.events import History
 from harness.history.interfaces import Checker
-from tests.simulation import outcomes, recovery, staying, truth, windows
+from tests.simulation import electing, outcomes, recovery, staying, truth, windows
 from tests.simulation.plan import briefed
 from tests.simulation.run import Run
 from tests.simulation.truth import B, H, Truth, U
@@ -55,6 +56,7 @@ class Question:
     def name(self) -> str:
         """The checker's name, with what tells two questions to one checker apart."""
         told = [getattr(self.checker, each, "") for each in ("app", "writes", "leader")]
+        told += [each for each in ("most", "longest") if getattr(self.checker, each, None) is not None and self.checker.name == "elections"]
         told += [f"during {each}" for each in getattr(self.checker, "during", ())]
         told += ["double run"] if getattr(self.checker, "expect_double_run", False) else []
         return " ".join([self.checker.name, *(each for each in told if each)])
@@ -116,6 +118,10 @@ def questions(run: Run) -> list[Question]:
     asked.append((QuorumSurvived("go on"), truth.goes_on(run)))
     asked.append((QuorumSurvived("stop"), truth.stop(run)))
     asked += [(QuorumSurvived("", promise), truth.leadership(run, promise)) for promise in ("moves", "stays")]
+    most, longest = electing.limits(run)
+    asked += [(Elections(most), electing.often(run, most)), (Elections(longest=longest), electing.long(run, longest))]
+    named = run.faults[run.seed % len(run.faults)]
+    asked.append((Elections(most, during=(windows.called(named),)), electing.often(run, most, named)))
     if len(run.faults) == 1 and not (run.faults[0].failed or run.outages or run.deeds):
         asked.append((QuorumSurvived("slow"), truth.slow(run)))
     if run.outages:

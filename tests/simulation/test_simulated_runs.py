@@ -18,7 +18,19 @@ from typing import ClassVar
 
 import pytest
 
-from harness.checkers import CHECKERS, Bystanders, CameInTime, Conflicts, QuorumSurvived, Rescheduled, Scaled, Settled, Single, Writes
+from harness.checkers import (
+    CHECKERS,
+    Bystanders,
+    CameInTime,
+    Conflicts,
+    Elections,
+    QuorumSurvived,
+    Rescheduled,
+    Scaled,
+    Settled,
+    Single,
+    Writes,
+)
 from harness.core.values import SEEDS, Finding, Verdict
 from harness.history.events import History
 from harness.history.interfaces import Checker
@@ -177,6 +189,8 @@ WRONG: dict[str, Change] = {
     "whoever stays moved": _always(B, Bystanders),
     "once is twice": _always(B, Single),
     "what came did not": _always(B, CameInTime),
+    "whoever elected did so too often": _always(B, Elections),
+    "nobody ever elected too often": _always(H, Elections),
     "as many as were asked for never ran": _always(B, Scaled),
     "as many as were asked for always ran": _always(H, Scaled),
 }
@@ -213,6 +227,7 @@ def test_every_checker_is_held_against_simulated_runs() -> None:
         "truth",
         "recovery",
         "staying",
+        "electing",
         "outcomes",
     ],
 )

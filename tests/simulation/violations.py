@@ -65,6 +65,17 @@ def term_goes_back(run: Run, rng: Random) -> Told | None:
     return [*run.told, (later, MemberSeen(seen.node, seen.term - 1))] if _is_up(run, seen.node, later, later) else None
 
 
+def elects_again(run: Run, rng: Random) -> Told | None:
+    """Members elect over and over, once all is whole again: more often than is ever allowed here."""
+    if run.whole is None:
+        return None
+    term = max(event.term for _, event in run.told if isinstance(event, MemberSeen))
+    number = len(run.led) + 4
+    every = ((run.whole + 2.5 * (each + 1) / number, term + 1 + each, rng.choice(run.cluster.members)) for each in range(number))
+    more = [(time, MemberSeen(member, later, leader)) for time, later, leader in every for member in run.cluster.members]
+    return [*((time, event) for time, event in run.told if not (isinstance(event, MemberSeen) and time > run.whole)), *more]
+
+
 def lost_write(run: Run, rng: Random) -> Told | None:
     """A key that was written is absent at the end."""
     return _read_at_the_end(run, rng.choice(sorted(run.kept)), None)
@@ -224,6 +235,7 @@ BROKEN: Mapping[Violation, str] = {
     twice_on_a_node: "conflicts",
     two_leaders: "quorum",
     term_goes_back: "quorum",
+    elects_again: "elections",
     lost_write: "writes",
     strange_value: "writes",
     refused_and_there: "writes",

@@ -40,7 +40,9 @@ steps:
 promises:
 """
 SERVED = "availability: {app: web, share: 50%, gap: 10s"
-ABLE = "expected a promise that can be about a part of a run: availability, bystanders, command, conflicts, probe, quorum, single"
+ABLE = (
+    "expected a promise that can be about a part of a run: availability, bystanders, command, conflicts, elections, probe, quorum, single"
+)
 
 WRONG = {
     "a name of nothing": (f"  - {SERVED}, during: cat}}\n", ["s.yaml:12:60: during: cat, which no fault is called; expected the name of a fault"]),
