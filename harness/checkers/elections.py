@@ -105,7 +105,8 @@ class Elections:
     it was last asked, about once a second, a member may have changed its mind at any time: so much is between the two.
 
     With `during` it is about the time of a fault alone, and with `outside` about what is left without one (`harness.checkers.windows`). Where that is
-    no longer than `longest`, and nobody led at its end, it is unknown. `election`, which a plan fills in, is how long one takes at most.
+    no longer than `longest`, and nobody led at its end, it is unknown. A plan fills in `election`, how long one takes at most, and `slack`, how much
+    longer than `longest` nobody may lead on slow machines.
     """
 
     name: ClassVar[str] = "elections"
@@ -116,6 +117,7 @@ class Elections:
     expected: Expected = field(default_factory=Expected)  # filled in by the plan
     during: Names = ()
     outside: Names = ()
+    slack: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` where nothing is asked."""
@@ -145,6 +147,11 @@ class Elections:
         found = _elections(history, members, every, gone, self.election, impossible)
         return _Known(members, every, followings(history, members, voters), found, absence.nobody)
 
+    @property
+    def _allowed(self) -> float:
+        """For how many seconds at a time nobody may lead."""
+        return (self.longest or 0.0) + self.slack
+
     def _within(self, history: History, known: _Known, window: Window) -> Report:
         """Judge one time."""
         counted = [each for each in known.elections if each.surely_in(window)]
@@ -159,7 +166,7 @@ class Elections:
         if self.longest is not None:
             points += self._too_long(history, known, window, nobody, unled)
             most = max((each.length for each in unled), default=0.0)
-            held.append(f"nobody led for {lasted(most)} at most ({given(self.longest)} allowed)")
+            held.append(f"nobody led for {lasted(most)} at most ({given(self._allowed)} allowed)")
         told = [each for each in known.elections if each.perhaps_in(window)]
         details: dict[str, Json] = {
             "elections": [each.json() for each in told[:SHOWN]],
@@ -204,7 +211,7 @@ class Elections:
         self, history: History, known: _Known, window: Window, nobody: Sequence[Interval], unled: Sequence[Interval]
     ) -> list[Point]:
         """Judge for how long at a time nobody led: by the longest time in which surely nobody did, or else by the longest in which that may be."""
-        allowed, said = self.longest or 0.0, f"{f', {window.named}' if window.named else ''} ({given(self.longest or 0.0)} allowed)"
+        allowed, said = self._allowed, f"{f', {window.named}' if window.named else ''} ({given(self._allowed)} allowed)"
         sure = max(nobody, key=lambda each: each.length, default=None)
         if sure is not None and sure.length > allowed:
             return [self._leaderless(history, known, sure, said)]
@@ -221,7 +228,7 @@ class Elections:
 
     def _leaderless(self, history: History, known: _Known, sure: Interval, said: str) -> Point:
         """Convict by a time in which surely nobody led, but for what was so before, or what those may have followed that nobody knows of."""
-        allowed = self.longest or 0.0
+        allowed = self._allowed
         by = sure.length - allowed if without([sure], known.nobody) else math.inf
         entries = _entry(known.every, sure.start)
         point = missed(

@@ -292,6 +292,14 @@ def test_the_etcd_leader_that_died_is_replaced_once() -> None:
     assert Elections(longest=1.0).check(history).verdict is UNKNOWN
 
 
+def test_slow_machines_may_elect_for_longer() -> None:
+    """By as much as everything about recovery: a plan for such machines says how much."""
+    story = _moved(_cut(_story()), 31.5, 40.5, 3, "n2").done(90)
+    assert Elections(longest=5.0, expected=EXPECTED, slack=6.0).check(story.history()).verdict is HELD
+    finding = Elections(longest=1.0, expected=EXPECTED, slack=6.0).check(story.history())
+    assert (finding.verdict, "(7 s allowed)" in finding.summary) == (BROKEN, True), finding.summary
+
+
 def test_neither_bound_is_a_problem() -> None:
     """A promise that asks nothing is told when the file is read."""
     with pytest.raises(ValueError, match="found neither most nor longest"):
