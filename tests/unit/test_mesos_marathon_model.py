@@ -13,7 +13,7 @@ from standin.marathon import apps, names
 from standin.marathon.apps import App, Invalid
 from standin.marathon.backoff import Backoff
 from standin.marathon.constraints import Constraint, met, surplus
-from standin.marathon.deployments import strategy
+from standin.marathon.deployments import bounds
 from standin.marathon.health import Health
 from standin.marathon.instances import Agent, Condition, Goal, Instance, Task, condition_of, restored, scheduled
 from standin.marathon.offers import Match, Offer, match, task_info
@@ -383,19 +383,19 @@ def test_a_sentenced_instance_goes_in_any_case() -> None:
 @pytest.mark.parametrize(
     ("minimum", "over", "healthy", "expected"),
     [
-        (1, 1, 4, (0, 8)),
-        (1, 0, 4, (0, 5)),  # one more than allowed, or nothing could ever be replaced
+        (1, 1, 4, (4, 8)),
+        (1, 0, 4, (4, 5)),  # one more than allowed, or nothing could ever be replaced
         (0.5, 0, 4, (2, 4)),
-        (0.5, 0.5, 4, (2, 6)),
-        (0, 0, 4, (4, 4)),
-        (1, 0, 2, (0, 4)),
+        (0.6666, 0.5, 4, (3, 6)),
+        (0, 0, 4, (0, 4)),
+        (1, 0, 2, (4, 4)),
     ],
 )
-def test_an_upgrade_kills_and_adds_as_its_strategy_says(minimum: float, over: float, healthy: int, expected: tuple[int, int]) -> None:
-    """How many stop at once, and how many may be there at a time."""
+def test_an_upgrade_stays_within_its_strategy(minimum: float, over: float, healthy: int, expected: tuple[int, int]) -> None:
+    """How many have to be healthy, and how many may be there."""
     wanted = app(instances=4, upgradeStrategy={"minimumHealthCapacity": minimum, "maximumOverCapacity": over})
     there = [instance(number, Condition.RUNNING if number < healthy else Condition.STAGING) for number in range(4)]
-    assert strategy(wanted, there) == expected
+    assert bounds(wanted, there) == expected
 
 
 def test_a_plan_stops_starts_and_follows_dependencies() -> None:
