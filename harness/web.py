@@ -12,6 +12,7 @@ import http.client
 import re
 import select
 import socket
+import threading
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Answer:
 
     status: int
     body: bytes
+    location: str = ""  # where it sends whoever asked, as it says that
 
 
 class _Socket(socket.socket):
@@ -178,7 +180,7 @@ class Site:
                         raise NoAnswer(self._where(method, path), f"the answer is longer than {most} bytes")
                 if response.length:
                     raise http.client.IncompleteRead(bytes(content), response.length)
-                return Answer(response.status, bytes(content))
+                return Answer(response.status, bytes(content), response.headers.get("Location", ""))
         except (OSError, http.client.HTTPException, *BY_WHAT_WAS_SENT) as e:
             self.close()
             raise NoAnswer(self._where(method, path), _words(e, seconds)) from e
@@ -202,6 +204,28 @@ class Site:
 
     def _where(self, method: str, path: str) -> str:
         return f"{method} http://{self.address}:{self.port}{path}"
+
+
+class Connections(threading.local):
+    """This thread's kept connections.
+
+    A socket belongs to the network that its thread was in when it was opened, and clusters use the same addresses. So connections are never
+    handed to another thread, and are dropped as soon as the thread speaks to another cluster.
+    """
+
+    def __init__(self) -> None:
+        self.scope = ""
+        self.sites: dict[tuple[str, int], Site] = {}
+
+    def site(self, scope: str, address: str, port: int) -> Site:
+        """Return the connection to one node of the cluster `scope`."""
+        if scope != self.scope:
+            for each in self.sites.values():
+                each.close()
+            self.scope, self.sites = scope, {}
+        if (address, port) not in self.sites:
+            self.sites[address, port] = Site(address, port)
+        return self.sites[address, port]
 
 
 def _unconnected(error: OSError, seconds: float) -> str:

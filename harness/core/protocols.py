@@ -607,6 +607,18 @@ class Ports(Protocol):
         """Return the port to try for an instance on a node; None where it is known not to be there. Quick: asks nobody."""
 
 
+@of_modes
+@runtime_checkable
+class Numbering(Protocol):
+    """A mode whose orchestrator does not number the instances of an app: it gives each an id of its own, which no other ever has."""
+
+    def instance(self, cluster: Cluster, told: str) -> str:
+        """Return what an instance is called in a run, ``web@1``, that a node or a container calls by its id; any other text as it stands.
+
+        An id that was never heard of is asked for, quickly, and stays as it stands where nobody answers. Called inside `cluster.network()`.
+        """
+
+
 class Store(Protocol):
     """A way to the values that a mode's quorum keeps, through one member. For one thread."""
 
@@ -921,6 +933,10 @@ class Cluster:
         """How containers are told apart that have no label of ours for each instance: as the mode does, and as their own definitions say."""
         found = [self.mode.TASKS, *(app.called for app in self.apps)]
         return tuple(each for each in found if each is not None)
+
+    def instance(self, told: str) -> str:
+        """Return what an instance is called in this run, by what a node or a container calls it; see `Numbering`. Called inside `network()`."""
+        return self.mode.instance(self, told) if isinstance(self.mode, Numbering) else told
 
     def app_there(self, name: str) -> App:
         """Return the same of an app that is there. Raises `HarnessError` also for one that was removed, or is yet to come."""

@@ -154,13 +154,16 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class TaskNames:
-    """How containers are told apart that have no label of ours for each instance: by a label that each has of its own, or by their names.
+    """How containers are told apart that have no label of ours for each instance.
+
+    By a label that each has of its own, a variable of its environment (``$MESOS_TASK_ID``), or its name. A number that is none, but an id that the
+    orchestrator gives each instance, becomes one by `harness.core.protocols.Numbering`.
 
     The groups ``app`` and ``number`` of `pattern`, which the whole text must match, are the app and the number of the instance. Where `of` is not
     empty, all of them are of that app: then there is no group ``app``, and without a group ``number`` there is one instance.
     """
 
-    label: str  # e.g. ``com.docker.swarm.task.name``; letters, digits, dots, dashes, slashes and _; empty: the container's name
+    label: str  # ``com.docker.swarm.task.name``: letters, digits, dots, dashes, slashes and _; after a $: a variable; empty: the container's name
     pattern: str  # a regular expression, as Python has them
     of: str = ""  # an app
 
@@ -240,8 +243,8 @@ LISTENS: Final = 80
 HIDDEN: Final = "***"
 """Stands in results and messages, which others read, in place of the value of a variable of an app's environment."""
 
-NUMBER, ANY = "%", "*"
-"""In what a definition calls things: the number of an instance, from 1, and a part that nobody can know before."""
+NUMBER, ANY, ID = "%", "*", "#"
+"""In what a definition calls things: the number of an instance, from 1, a part that nobody can know before, and an id that each instance is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +284,11 @@ class Definition:
 
 def _pattern(template: str) -> str:
     """Return the regular expression of all that a definition calls so."""
-    return re.escape(template).replace(re.escape(NUMBER), "(?P<number>[1-9][0-9]{0,3})").replace(re.escape(ANY), "[^.]*")
+    parts = {NUMBER: "(?P<number>[1-9][0-9]{0,3})", ID: "(?P<number>[0-9a-f-]{36})", ANY: "[^.]*"}
+    pattern = re.escape(template)
+    for mark, stands_for in parts.items():
+        pattern = pattern.replace(re.escape(mark), stands_for)
+    return pattern
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,19 +69,41 @@ def on_each(nodes: Sequence[Node], act: Callable[[Node], None], stop: threading.
     return dict(sorted(late.items()))
 
 
-def script(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
+def script(node: Node, text: str, *arguments: str, deadline: Deadline, stdin: bytes = b"") -> None:
     """Run a script of ours on a node. Raises `CommandFailed` for any exit status but 0."""
-    result = node.run("sh", "-c", text, "sh", *arguments, timeout=max(1.0, deadline.left()))
+    result = node.run("sh", "-c", text, "sh", *arguments, timeout=max(1.0, deadline.left()), stdin=stdin)
     if not result.ok:
         # The script itself and whole files are no help in an error.
         shown = ["sh", "-c", "…", *(each if "\n" not in each else "…" for each in arguments)]
         raise CommandFailed(node.name, shown, result.exit, (result.err or result.out).decode(errors="replace"))
 
 
-def forming(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
+def forming(node: Node, text: str, *arguments: str, deadline: Deadline, stdin: bytes = b"") -> None:
     """Run a script that forms a node, which may still be booting: `await_systemd` in it waits until systemd takes orders. Raises as `script`."""
     polls = str(int(pace.limit(BOOT_SECONDS) / POLL_SECONDS))
-    script(node, f"{_SYSTEMD}\n{text}", polls, *arguments, deadline=deadline)
+    script(node, f"{_SYSTEMD}\n{text}", polls, *arguments, deadline=deadline, stdin=stdin)
+
+
+def docker_answers(cluster: Cluster, node: Node, deadline: Deadline, stop: threading.Event) -> None:
+    """Wait until the Docker daemon of one node answers."""
+    last = "not asked yet"
+
+    def answers() -> bool:
+        nonlocal last
+        # systemd holds the socket from early on, so this mostly waits inside the one call until the daemon is up.
+        seconds = max(1.0, deadline.left())
+        result = node.run("timeout", f"{seconds:.0f}", "docker", "version", "--format", "{{.Server.Version}}", timeout=seconds + 1.0)
+        last = (result.err or result.out).decode(errors="replace").strip()
+        return result.ok
+
+    wait_until(
+        answers,
+        awaited="docker to answer",
+        seconds=deadline.left(),
+        clock=cluster.clock,
+        stop=stop,
+        saw=lambda: last,
+    )
 
 
 def unit_among(units: Mapping[str, str], process: str) -> str | None:

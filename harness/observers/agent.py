@@ -2,8 +2,8 @@
 
 Its source is handed to the node's own `python3 -c` (it is never imported there), so it stands on what Debian 12's python3-minimal has: no json.
 Labels and names are read from Docker's own folder, wherever that is on this node. Its arguments, three for each, are a label (or nothing, for the
-container's name), a pattern and an app (or nothing), by which containers are told apart that have no label of ours for each instance
-(`harness.core.values.TaskNames`).
+container's name; after a $ a variable of its environment), a pattern and an app (or nothing), by which containers are told apart that have no label
+of ours for each instance (`harness.core.values.TaskNames`).
 Prints ``{"containers":[["<64 hex digits>","<instance>"],…]}`` at every change and at least once a second, ``{"late":<seconds>}`` when it was not let
 run for so long, and ``{"note":"<words>"}`` for what the reader of the run should know of the looking itself. Ends when nobody reads any more.
 
@@ -43,6 +43,7 @@ LABEL_TRIES = 50
 KEY = '"whalefall.instance":"'
 APP_KEY = '"whalefall.app":"'
 NAME_KEY = '"Name":"/'
+ENVIRONMENT_KEY = '"Env":['
 CGROUPS = "/sys/fs/cgroup"
 HIERARCHIES = (
     ("", ""),
@@ -159,9 +160,9 @@ def homes_of_docker(config: str = CONFIG) -> list[str]:
 def label(container: str, containers: list[str], tasks: list[str]) -> str | None:
     """Return the instance that a container is, an empty text for one that is not ours, None while its file is not there or is not whole.
 
-    By its own label or, where all containers of an app have the same ones, by one that their mode gives each, or by the container's name: `tasks`,
-    three texts for each of those ways. A quote inside a JSON text always has a backslash before it, so a key is found only where it is one. The
-    first folder that has the file counts.
+    By its own label or, where all containers of an app have the same ones, by one that their mode gives each, a variable, or the container's name:
+    `tasks`, three texts for each of those ways. A quote inside a JSON text always has a backslash before it, so a key is found only where it is one.
+    The first folder that has the file counts.
     """
     text = next((text for folder in containers if (text := read(f"{folder}/{container}/config.v2.json").strip())), "")
     if not text.endswith("}"):
@@ -169,8 +170,13 @@ def label(container: str, containers: list[str], tasks: list[str]) -> str | None
     value = text.partition(KEY)[2].partition('"')[0]
     for number in range(0, 0 if value else len(tasks), 3):
         key, pattern, of = tasks[number : number + 3]
-        # A container's own name comes after its labels, and no volume's begins with a slash.
-        said = text.rpartition(NAME_KEY)[2] if not key else text.partition('"Labels":{')[2].partition(f'"{key}":"')[2]
+        if key.startswith("$"):
+            # A quote within a variable has a backslash before it, so none of them looks like the beginning of another, or the end of all.
+            variables = "," + text.partition(ENVIRONMENT_KEY)[2].partition('"],"')[0]
+            said = variables.partition(f',"{key[1:]}=')[2]
+        else:
+            # A container's own name comes after its labels, and no volume's begins with a slash.
+            said = text.rpartition(NAME_KEY)[2] if not key else text.partition('"Labels":{')[2].partition(f'"{key}":"')[2]
         named = re.fullmatch(pattern, said.partition('"')[0])
         app = of or text.partition(APP_KEY)[2].partition('"')[0]
         if named and app and (of or named["app"] == app):

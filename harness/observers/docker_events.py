@@ -130,7 +130,7 @@ def instance(attributes: Mapping[str, Any], *tasks: TaskNames | None) -> str:
             continue
         app = each.of or str(attributes.get(APP_LABEL, ""))
         if app and (each.of or named["app"] == app):
-            return f"{app}@{named.groupdict().get('number') or 1}"
+            return f"{app}@{named.groupdict().get('number') or 1}"  # no variable: Docker tells none
     return ""
 
 

@@ -122,7 +122,7 @@ class HostObserver(PerNode):
                 watch.recorder.record(Stalled(watch.node.name, round(watch.recorder.now() - late, 3), late))
                 return
             found = body["containers"]
-            containers = tuple(Container(str(each[0]), str(each[1])) for each in found)
+            containers = tuple(Container(str(each[0]), watch.cluster.instance(str(each[1]))) for each in found)
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as e:
             raise Unreachable(watch.node.name, "its process table", f"its agent printed {line[:80]!r}") from e
         self._last[watch.node.name] = NodeState.UP

@@ -330,7 +330,7 @@ def _stated(cls: type[Any]) -> Iterator[Lack]:
             yield f"{', '.join(there)} without {missing}", f"all of {capability.protocol.__module__}.{name}, or none of it", ""
 
 
-_LABEL = re.compile(r"[A-Za-z0-9._/-]+")
+_LABEL = re.compile(r"\$?[A-Za-z0-9._/-]+")
 
 
 def _tells_apart(tasks: object) -> bool:

@@ -141,7 +141,7 @@ class HttpClient:
         if self._app.native is not None and not self._app.native.told:
             return None, "", False
         who = _named(answer.body)
-        if who.get("instance") != instance:
+        if self._cluster.instance(str(who.get("instance"))) != instance:
             return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}", False
         host = who.get("host")
         return (host if isinstance(host, str) and len(host) <= LONGEST_HOST else None), "", False

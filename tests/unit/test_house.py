@@ -122,6 +122,7 @@ WORDS = {
     "history/events.py": ({"awaited"}, "a kind of event"),
     "modes/fleet/docker_run.py": ({"single"}, "a kind of quotes"),
     "modes/fleet/unit_files.py": ({"command"}, _KEYS),
+    "modes/mesos/marathon_apps.py": ({"command"}, "a key of Marathon's JSON"),
     "plan/__init__.py": ({"checks", "command"}, _KEYS),
     "scenario/apps.py": ({"command"}, _KEYS),
     "scenario/containers.py": ({"command", "http"}, _KEYS),

@@ -340,8 +340,12 @@ def test_host_gives_an_agent_longer_to_its_first_word(watch: Callable[..., Stage
 
 TASKS = TaskNames("com.docker.swarm.task.name", r"(?P<app>.+)\.(?P<number>[0-9]+)\.[^.]*")
 """As a mode may name its containers."""
-OWN = (TaskNames("", "hello-(?P<number>[0-9]+)", "hello"), TaskNames("com.shop.number", "[0-9]+", "shop"))
-"""As definitions of their users' own may: by the container's name, and by a label."""
+OWN = (
+    TaskNames("", "hello-(?P<number>[0-9]+)", "hello"),
+    TaskNames("com.shop.number", "[0-9]+", "shop"),
+    TaskNames("$TASK_ID", "(?P<app>.+)[.](?P<number>[0-9a-f-]+)"),
+)
+"""As definitions of their users' own may: by the container's name, and by a label; and by a variable, as another mode may."""
 
 
 class Kernel:

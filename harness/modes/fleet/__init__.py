@@ -99,14 +99,14 @@ class Fleet:
 
         def one(node: Node) -> None:
             self._configure(cluster, node, deadline)
-            _docker_answers(cluster, node, deadline, stop)
+            on_nodes.docker_answers(cluster, node, deadline, stop)
             self._lists(cluster, node, everyone, deadline, stop)
 
         with cluster.network():
             late = {}
             if self._slow:
                 # One after the other: a fleetd whose first requests run out of time, with dockerd starting beside it, waits longer and longer.
-                late = on_nodes.on_each(cluster.nodes, lambda node: _docker_answers(cluster, node, deadline, stop), stop)
+                late = on_nodes.on_each(cluster.nodes, lambda node: on_nodes.docker_answers(cluster, node, deadline, stop), stop)
             late = late or on_nodes.on_each(cluster.nodes, one, stop)
         if late:
             names = ", ".join(late)
@@ -520,28 +520,6 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
         if (unit.name, unit.machine) not in told and not unit.everywhere
     ]
     return tuple(sorted(found, key=lambda each: (each.instance, each.node or "")))
-
-
-def _docker_answers(cluster: Cluster, node: Node, deadline: Deadline, stop: threading.Event) -> None:
-    """Wait until the Docker daemon of one node answers."""
-    last = "not asked yet"
-
-    def answers() -> bool:
-        nonlocal last
-        # systemd holds the socket from early on, so this mostly waits inside the one call until the daemon is up.
-        seconds = max(1.0, deadline.left())
-        result = node.run("timeout", f"{seconds:.0f}", "docker", "version", "--format", "{{.Server.Version}}", timeout=seconds + 1.0)
-        last = (result.err or result.out).decode(errors="replace").strip()
-        return result.ok
-
-    wait_until(
-        answers,
-        awaited="docker to answer",
-        seconds=deadline.left(),
-        clock=cluster.clock,
-        stop=stop,
-        saw=lambda: last,
-    )
 
 
 def _unit_logs(cluster: Cluster, app: App, view: View | None) -> str:

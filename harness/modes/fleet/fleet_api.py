@@ -7,7 +7,6 @@ because none of it says anything about the cluster.
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from urllib.parse import quote
 from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import HarnessError, Unreachable
 from harness.host import untrusted
-from harness.web import NoAnswer, Site, WebTrouble
+from harness.web import Connections, NoAnswer, WebTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,29 +62,7 @@ class State:
     sub: str  # e.g. running
 
 
-class _Connections(threading.local):
-    """This thread's kept connections.
-
-    A socket belongs to the network that its thread was in when it was opened, and clusters use the same addresses. So connections are never
-    handed to another thread, and are dropped as soon as the thread speaks to another cluster.
-    """
-
-    def __init__(self) -> None:
-        self.scope = ""
-        self.sites: dict[tuple[str, int], Site] = {}
-
-    def site(self, scope: str, address: str, port: int) -> Site:
-        """Return the connection to one node of the cluster `scope`."""
-        if scope != self.scope:
-            for each in self.sites.values():
-                each.close()
-            self.scope, self.sites = scope, {}
-        if (address, port) not in self.sites:
-            self.sites[address, port] = Site(address, port)
-        return self.sites[address, port]
-
-
-_CONNECTIONS = _Connections()
+_CONNECTIONS = Connections()
 
 
 @dataclass(frozen=True, slots=True)

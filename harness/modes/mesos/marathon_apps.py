@@ -1,0 +1,127 @@
+"""An app as Marathon's JSON, and what Marathon cannot give one. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from harness.core.errors import HarnessError
+from harness.core.values import ALWAYS
+from harness.host import untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.core.values import App, Health, Json
+
+RUN_LABEL: Final = "whalefall.run"
+"""Label of an app that a run has made: its id."""
+STOP_SECONDS: Final = 2
+"""How long a container may take to stop by itself."""
+_CPUS, _MEMORY = 0.1, 64
+"""What our own apps are given: a share of a processor, and MiB. The apps of scenarios need next to nothing, and thirty of them must find room."""
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_SMALL: Final = 10_000
+"""Parts of one in which a share of instances is told, rounded down: rounded up it could ask for an instance more."""
+
+
+def path(app: App) -> str:
+    """Return what Marathon calls an app: ``/web``, where its user's own definition does not say otherwise."""
+    return app.native.called if app.native is not None else f"/{app.name}"
+
+
+def definition(app: App, run_id: str) -> dict[str, Json]:
+    """Return the body of Marathon's ``/v2/apps``: that of our own, or its user's own as it stands.
+
+    Each instance has a port of its host that Mesos chooses, and the whole app one service port, `App.port`, on which HAProxy answers for it.
+    Raises `HarnessError` for a name that Marathon would not take.
+    """
+    if app.native is not None:
+        body: dict[str, Json] = _parsed(app.native.body)
+        return body if body.get("instances", 1) == app.instances else body | {"instances": app.instances}
+    if not _NAME.fullmatch(app.name):
+        raise HarnessError(f"app {app.name!r} cannot name an app of Marathon's; expected small letters, digits and '-' only, at most 63")
+    constraints: list[Json] = []
+    if app.conflicts:
+        constraints.append(["hostname", "UNIQUE"])
+    if app.pin is not None:
+        constraints.append(["hostname", "CLUSTER", app.pin])
+    port: Json = {"containerPort": app.inner, "hostPort": 0, "servicePort": app.port, "protocol": "tcp"}
+    labels: dict[str, Json] = {RUN_LABEL: run_id}
+    return {
+        "id": path(app),
+        "instances": app.instances,
+        "cpus": _CPUS,
+        "mem": _MEMORY,
+        **({"args": [*app.command]} if app.command else {}),
+        "env": dict(app.environment),
+        "labels": labels,
+        "networks": [{"mode": "container/bridge"}],
+        "container": {
+            "type": "DOCKER",
+            "docker": {"image": app.image, "forcePullImage": False, "parameters": [*_parameters(app)]},
+            "portMappings": [port],
+            "volumes": [
+                {"containerPath": each.target, "hostPath": each.source, "mode": "RO" if each.read_only else "RW"}
+                for each in app.volumes
+                if each.of_node
+            ],
+        },
+        "constraints": constraints,
+        "healthChecks": [_healthy(app.health)] if app.health and (app.health.http or app.health.line or app.health.words) else [],
+        "upgradeStrategy": {"minimumHealthCapacity": _kept(app.instances), "maximumOverCapacity": 0.0},
+        "unreachableStrategy": {"inactiveAfterSeconds": 0, "expungeAfterSeconds": 0},
+        "taskKillGracePeriodSeconds": STOP_SECONDS,
+    }
+
+
+def _parsed(body: str) -> dict[str, Json]:
+    """Return a definition that was read when the scenario was."""
+    found = untrusted.loads(body.encode())
+    if not isinstance(found, dict):
+        raise HarnessError("an app's own definition is no object of JSON")
+    return found
+
+
+def scaled(app: App, instances: int) -> dict[str, Json]:
+    """Return what changes in the definition of an app where there are to be so many of it."""
+    if app.native is not None:
+        return {"instances": instances}
+    return {"instances": instances, "upgradeStrategy": {"minimumHealthCapacity": _kept(instances), "maximumOverCapacity": 0.0}}
+
+
+def _kept(instances: int) -> float:
+    """Return the share of an app's instances that runs at every moment of a change: all but one."""
+    return math.floor((instances - 1) / instances * _SMALL) / _SMALL if instances > 1 else 0.0
+
+
+def _parameters(app: App) -> Iterator[Json]:
+    """Yield what `docker run` is told beside all that Marathon has a word for."""
+    labels = {"whalefall.app": app.name, **dict(app.labels)}
+    for name, value in labels.items():
+        yield {"key": "label", "value": f"{name}={value}"}
+    for each in app.volumes:
+        if not each.of_node:
+            yield {"key": "volume", "value": str(each)}
+
+
+def _healthy(health: Health) -> dict[str, Json]:
+    """Return a health check of Marathon's; what is not given is as Marathon has it. It counts whole seconds, so parts of one are one."""
+    given = {"intervalSeconds": health.every, "timeoutSeconds": health.timeout, "gracePeriodSeconds": health.start_period}
+    said: dict[str, Json] = {name: math.ceil(seconds) for name, seconds in given.items() if seconds}
+    if health.retries:
+        said["maxConsecutiveFailures"] = health.retries
+    if health.http:
+        return {"protocol": "HTTP", "path": health.http, "portIndex": 0, **said}
+    return {"protocol": "COMMAND", "command": {"value": health.line or shlex.join(health.words)}, **said}
+
+
+def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what Marathon cannot give an app; see `harness.core.protocols.Selective.refused`."""
+    if app.restart not in {"", ALWAYS}:
+        hint = "Marathon starts another instance whenever one ended, with whatever status"
+        yield "restart", f"{app.restart}, with the mesos mode", ALWAYS, hint
+    if app.native is None and not _NAME.fullmatch(app.name):
+        yield "name", f"the name {app.name!r}, with the mesos mode", "small letters, digits and - only, 63 at most", ""
