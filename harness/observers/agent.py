@@ -172,7 +172,8 @@ def label(container: str, containers: list[str], tasks: list[str]) -> str | None
         key, pattern, of = tasks[number : number + 3]
         if key.startswith("$"):
             # A quote within a variable has a backslash before it, so none of them looks like the beginning of another, or the end of all.
-            variables = "," + text.partition(ENVIRONMENT_KEY)[2].partition('"],"')[0]
+            given = text.partition(ENVIRONMENT_KEY)[2]
+            variables = "" if given.startswith("]") else "," + given.partition('"],"')[0]
             said = variables.partition(f',"{key[1:]}=')[2]
         else:
             # A container's own name comes after its labels, and no volume's begins with a slash.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import docker
@@ -18,9 +19,11 @@ from harness.core.errors import Unreachable
 from harness.core.protocols import Cluster, Node, Quorum
 from harness.core.values import Result
 from harness.modes.fleet import Fleet
+from harness.modes.mesos import Mesos
 from harness.modes.swarm import Swarm
 from harness.testing import quorum_contract
 from harness.testing.contracts import ContractBroken
+from harness.testing.ensemble import ZooKeeperServer
 from harness.testing.memory_node import MemoryNode
 from harness.testing.quorum_contract import QUORUM, QuorumCase
 from harness.testing.servers import Behaviour, EtcdServer, Response, Server, ServerTrouble, loopback
@@ -121,13 +124,23 @@ def _off(node: MemoryNode, server: _Docker) -> Iterator[None]:
         yield
 
 
-ROWS: Mapping[str, Callable[[], AbstractContextManager[QuorumCase]]] = {"fleet": _fleet, "swarm": _swarm}
+@contextmanager
+def _mesos() -> Iterator[QuorumCase]:
+    with ZooKeeperServer(loopback(), 2181) as server:
+        mode = Mesos()
+        cluster = Cluster("contract", [MemoryNode("n1", server.address)], HERE, mode)
+        troubles = {each.name: partial(_set, server, trouble=each) for each in ServerTrouble}
+        yield QuorumCase(mode, cluster, "n1", (2, "n1"), {**troubles, "no epoch": partial(_set, server, mode="")})
+
+
+ROWS: Mapping[str, Callable[[], AbstractContextManager[QuorumCase]]] = {"fleet": _fleet, "mesos": _mesos, "swarm": _swarm}
 
 
 @pytest.fixture(autouse=True)
 def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let modes be as patient with members on loopback as those are quick."""
     monkeypatch.setattr("harness.modes.fleet._STATUS_SECONDS", 0.3)
+    monkeypatch.setattr("harness.modes.mesos._SAYING_SECONDS", 0.3)
     monkeypatch.setattr("harness.modes.swarm.ASK_SECONDS", 0.3)
 
 

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,9 +21,11 @@ from harness.core.errors import InDoubt, NotDone
 from harness.core.protocols import Cluster, Registers, Store
 from harness.modes.etcd import Etcd
 from harness.modes.fleet import Fleet
+from harness.modes.mesos import Mesos
 from harness.modes.swarm import Swarm
 from harness.testing import store_contract
 from harness.testing.contracts import ContractBroken
+from harness.testing.ensemble import ZooKeeperServer
 from harness.testing.memory_node import MemoryNode
 from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
 from harness.testing.store_contract import STORE, StoreCase
@@ -121,7 +124,35 @@ def _swarm() -> Iterator[StoreCase]:
         yield StoreCase(lambda seconds: mode.store(cluster, node, seconds), _troubles(server, more))
 
 
-ROWS: Mapping[str, Callable[[], AbstractContextManager[StoreCase]]] = {"fleet": _fleet, "fleet, etcd itself": _etcd, "swarm": _swarm}
+@contextmanager
+def _mesos() -> Iterator[StoreCase]:
+    with ZooKeeperServer(loopback(), 2181) as server:
+        node = MemoryNode("n1", server.address)
+        mode = Mesos()
+        cluster = Cluster("contract", [node], ANY, mode)
+
+        @contextmanager
+        def begun(name: str, value: Any, usual: Any) -> Iterator[None]:
+            setattr(server, name, value)
+            try:
+                yield
+            finally:
+                setattr(server, name, usual)
+
+        # Where no session stands nothing is sent, so that nothing can have been taken.
+        troubles = {each.name: Trouble(partial(begun, "trouble", each, None), taken=False) for each in ServerTrouble}
+        troubles |= {f"{each.name} in a session": Trouble(partial(begun, "late", each, None), taken=True) for each in ServerTrouble}
+        troubles |= {"refused": Trouble(partial(begun, "refusal", -102, 0), taken=False)}
+        troubles |= {"an expired session": Trouble(partial(begun, "refusal", -112, 0), taken=True)}
+        yield StoreCase(lambda seconds: mode.store(cluster, node, seconds), troubles)
+
+
+ROWS: Mapping[str, Callable[[], AbstractContextManager[StoreCase]]] = {
+    "fleet": _fleet,
+    "fleet, etcd itself": _etcd,
+    "mesos": _mesos,
+    "swarm": _swarm,
+}
 """By the mode's name, with more where it stands on another one."""
 
 

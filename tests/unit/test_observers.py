@@ -434,6 +434,29 @@ def test_agent_names_a_container_of_a_users_own_by_its_name_or_a_label(
     assert docker_events.instance({"name": called} | labels, TASKS, *OWN) == instance
 
 
+@pytest.mark.parametrize(
+    ("variables", "instance"),
+    [
+        (["A=1", "TASK_ID=web.2-a"], "web@2-a"),
+        (["TASK_ID=web.2-a", "B=]"], "web@2-a"),
+        (['A=x","TASK_ID=web.9', "TASK_ID=web.2-a"], "web@2-a"),
+        (['A=","TASK_ID=web.9'], ""),
+        (["MY_TASK_ID=web.2"], ""),
+        (["TASK_ID=other.2"], ""),
+        ([], ""),
+    ],
+)
+def test_agent_names_a_container_by_a_variable_of_its_environment(kernel: Kernel, variables: list[str], instance: str) -> None:
+    """As one that an orchestrator gives an id and no label; whatever stands within another variable, or in a command, names nothing."""
+    kernel.label(ID, **{"whalefall.app": "web"})
+    written = kernel.containers / ID / "config.v2.json"
+    body = json.loads(written.read_text())
+    body["Config"] = {"Env": variables, **body["Config"], "Cmd": ["x", "TASK_ID=web.8"]}
+    written.write_text(json.dumps(body, separators=(",", ":")))
+    kernel.run(ID)
+    assert kernel.scan() == [(ID, instance)]
+
+
 def test_agent_knows_the_cgroupfs_layout_too(kernel: Kernel) -> None:
     """Where Docker does not leave its groups to systemd."""
     kernel.label(ID, **{"whalefall.instance": "web@1"})

@@ -32,6 +32,7 @@ SESSION_SECONDS: Final = 10.0
 """How long a session of ours outlives its last request; a connection that was idle for a third of it is made anew."""
 
 LOOKING: Final = "looking"
+_MODES: Final = {each: each for each in ("leader", "follower", "observer", "standalone")}
 
 _IN_NONE: Final = "This ZooKeeper instance is not currently serving requests"
 _WORD_BYTES: Final = 65536
@@ -74,7 +75,7 @@ def saying(address: str, timeout: float, port: int = CLIENT_PORT, clock: Clock |
         return Saying(LOOKING, 0)
     told = {name: value for name, _, value in (line.partition(": ") for line in said.splitlines())}
     try:
-        found = Saying(told["Mode"].strip(), int(told["Zxid"], 16) >> 32)
+        found = Saying(_MODES[told["Mode"].strip()], int(told["Zxid"], 16) >> 32)
     except (KeyError, ValueError) as e:
         raise InDoubt(f"ZooKeeper at {address}, srvr: expected its mode and its last change, saw {said[:120]!r}") from e
     return dataclasses.replace(found, epoch=max(found.epoch, 1)) if found.mode == "standalone" else found

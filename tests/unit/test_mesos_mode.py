@@ -1,0 +1,413 @@
+"""The mesos mode over machines of memory and servers on loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from harness.core.errors import Expired, HarnessError, Unreachable
+from harness.core.protocols import Cluster
+from harness.core.values import App, Health, NodeSpec, Result, Volume
+from harness.modes.mesos import Mesos, configured, marathon_apps, numbering, shipped
+from harness.modes.mesos.marathon_api import MarathonTask
+from harness.modes.mesos.mesos_timers import PROFILES
+from harness.testing.ensemble import ZooKeeperServer
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble, loopback
+
+RUN = "mesos-test"
+IDS = [f"{number}{number}{number}{number}{number}{number}{number}{number}-1111-2222-3333-444444444444" for number in range(10)]
+
+
+def task(
+    number: int, host: str, *, app: str = "/web", port: int = 31000, state: str = "TASK_RUNNING", version: str = "1"
+) -> dict[str, Any]:
+    """Return a task as Marathon lists it; `number` is of its id."""
+    name = f"{app.strip('/').replace('/', '_')}.instance-{IDS[number]}._app.1"
+    staged = f"2026-11-30T12:00:0{number}.000Z"
+    return {"id": name, "appId": app, "host": host, "ports": [port], "state": state, "stagedAt": staged, "version": version}
+
+
+@dataclass
+class Upstream:
+    """Marathon and the masters of a cluster: what each node's tell. `silent` names nodes whose REST is broken."""
+
+    cluster: Cluster
+    mode: Mesos
+    ensemble: dict[str, ZooKeeperServer]
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
+    leader: str = "n2"
+    silent: dict[str, Behaviour] = field(default_factory=dict)
+    apps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    status: int = 0
+
+    def answer(self, node: str, request: Request) -> Behaviour:
+        """Answer as the daemons of that node, all of which share a port here."""
+        if node in self.silent:
+            return self.silent[node]
+        path = request.path.partition("?")[0]
+        if path == "/master/slaves" and node != self.leader:
+            return Response(307, b"", f"Location: //{self.leader}:5050/master/slaves\r\n")
+        told = {
+            "/v2/tasks": {"tasks": self.tasks},
+            "/master/slaves": {"slaves": [{"hostname": each} for each in self.agents], "recovered_slaves": []},
+            "/metrics/snapshot": {"master/elected": 1.0 if node == self.leader else 0.0},
+            "/state": {"master_hostname": self.leader},
+            "/": {},  # an instance of an app that listens on the same port
+        }
+        return self._json(told[path]) if path in told else self._changed(request, path)
+
+    def _changed(self, request: Request, path: str) -> Behaviour:
+        if self.status:
+            return Response(self.status, b'{"message": "no", "details": [{"path": "/id", "errors": ["bad"]}]}')
+        name = "/" + path.removeprefix("/v2/apps").strip("/").removesuffix("/restart")
+        if request.method == "GET":
+            return self._json({"app": self.apps[name]}) if name in self.apps else Response(404, b'{"message": "App does not exist"}')
+        self.changes.append((request.method, path))
+        body = json.loads(request.body or b"{}")
+        if request.method == "POST" and path == "/v2/apps":
+            if body["id"] in self.apps:
+                return Response(409, b'{"message": "An app with id [/web] already exists."}')
+            self.apps[body["id"]] = body
+            return Response(201, json.dumps({**body, "deployments": [{"id": "d1"}]}).encode())
+        if request.method == "DELETE":
+            self.apps.pop(name, None)
+            self.tasks = [each for each in self.tasks if each["appId"] != name]
+        elif request.method == "PUT":
+            self.apps[name] |= body
+        return self._json({"deploymentId": "d2", "version": "2"})
+
+    @staticmethod
+    def _json(body: Any) -> Response:
+        return Response(200, json.dumps(body).encode())
+
+    def view(self, name: str = "n1") -> Any:
+        """Ask at a node."""
+        return self.mode.view(self.cluster, self.cluster.node(name))
+
+    def node(self, name: str) -> MemoryNode:
+        """Return a node as what it is."""
+        node = self.cluster.node(name)
+        assert isinstance(node, MemoryNode)
+        return node
+
+
+def fine(argv: tuple[str, ...], stdin: bytes) -> Result:
+    """Run without trouble."""
+    return Result(argv, 0, b"fine\n", stdin)
+
+
+def make(count: int) -> Iterator[Upstream]:
+    """Lend a cluster of so many nodes, an agent on each of which is listed."""
+    names = [f"n{number}" for number in range(1, count + 1)]
+    provider = MemoryProvider()
+    addresses = [loopback() for _ in names]
+    nodes = provider.create(RUN, [NodeSpec(name, address) for name, address in zip(names, addresses, strict=True)])
+    for node in nodes:
+        assert isinstance(node, MemoryNode)
+        node.programs.update({"sh": fine, "timeout": fine, "journalctl": fine})
+    servers: list[Server] = []
+    try:
+        first = Server(lambda _: ServerTrouble.CLOSE, addresses[0])
+        keeper = ZooKeeperServer(addresses[0])
+        servers += [first, *(Server(lambda _: ServerTrouble.CLOSE, address, first.port) for address in addresses[1:])]
+        ensemble = {"n1": keeper} | {
+            name: ZooKeeperServer(address, keeper.port, keeper.nodes) for name, address in zip(names[1:], addresses[1:], strict=True)
+        }
+        mode = Mesos(ports=(first.port, first.port, first.port, keeper.port))
+        cluster = Cluster(RUN, nodes, provider, mode, FakeClock(moves_itself=True), apps=(App("web", 2),))
+        upstream = Upstream(cluster, mode, ensemble, agents=names)
+        for name, server in zip(names, servers, strict=True):
+            server.behave = lambda request, name=name: upstream.answer(name, request)  # type: ignore[misc]  # a default binds the name
+        for each in (*servers, *ensemble.values()):
+            each.__enter__()
+        for name in names:
+            ensemble[name].mode = "leader" if name == "n3" else "follower"
+        yield upstream
+    finally:
+        for each in (*servers, *ensemble.values()):
+            each.close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """Lend a cluster of three nodes."""
+    yield from make(3)
+
+
+# ---------------------------------------------------------------- what is where
+
+
+def test_a_view_is_the_leaders_wherever_it_is_asked(upstream: Upstream) -> None:
+    """A master that does not lead sends whoever asks on, and there we go; tasks are Marathon's, numbered in the order in which they were staged."""
+    upstream.tasks = [task(2, "n3"), task(1, "n2")]
+    for name in ("n1", "n2"):
+        view = upstream.view(name)
+        assert view.nodes == ("n1", "n2", "n3")
+        assert [(each.instance, each.node, each.running) for each in view.placements] == [("web@1", "n2", True), ("web@2", "n3", True)]
+
+
+def test_what_is_unreachable_is_told_as_that_and_its_replacement_has_its_number(upstream: Upstream) -> None:
+    """Both stand in one view under one name: so it is seen when both run."""
+    upstream.tasks = [task(1, "n2"), task(2, "n3")]
+    upstream.view()
+    upstream.agents.remove("n2")
+    upstream.tasks[0]["state"] = "TASK_UNREACHABLE"
+    upstream.tasks.append(task(3, "n1"))
+    view = upstream.view()
+    assert view.nodes == ("n1", "n3")
+    assert [(each.instance, each.node, each.state) for each in view.placements] == [
+        ("web@1", "n1", "TASK_RUNNING"),
+        ("web@1", "n2", "TASK_UNREACHABLE"),
+        ("web@2", "n3", "TASK_RUNNING"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *ServerTrouble,
+        Response(503),
+        Response(200, b"[]"),
+        Response(307, b""),
+        Response(200, b'{"slaves": [{}]}'),
+        Response(307, b"", "Location: //elsewhere:5050/\r\n"),
+    ],
+    ids=str,
+)
+def test_what_is_no_answer_is_no_empty_view(upstream: Upstream, wrong: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes in place of an answer says nothing about the cluster."""
+    monkeypatch.setattr("harness.modes.mesos.pace.answer", lambda _: 0.3)
+    upstream.silent["n1"] = wrong
+    with pytest.raises(Unreachable):
+        upstream.view("n1")
+
+
+def test_a_node_without_a_master_is_asked_whom_its_agent_follows() -> None:
+    """Of six nodes five are members."""
+    for six in make(6):
+        six.tasks = [task(1, "n6")]
+        assert six.mode.members(six.cluster) == ("n1", "n2", "n3", "n4", "n5")
+        assert six.view("n6").placements[0].node == "n6"
+        six.leader = ""
+        with pytest.raises(Unreachable, match="it follows none"):
+            six.view("n6")
+
+
+# ---------------------------------------------------------------- who an instance is
+
+
+def test_a_container_is_named_by_the_number_of_its_instance(upstream: Upstream) -> None:
+    """By its task's id, or what the agent on its node makes of that; one that nobody has told of is asked for."""
+    upstream.tasks = [task(1, "n2"), task(2, "n3")]
+    name = upstream.cluster.instance
+    assert name(f"web@{IDS[2]}") == "web@2"
+    assert name(upstream.tasks[0]["id"]) == "web@1"
+    assert [name(each) for each in ("", "web@7", "other", f"web@{IDS[5]}")] == ["", "web@7", "other", f"web@{IDS[5]}"]
+
+
+def test_who_is_not_known_is_not_asked_for_again_and_again(upstream: Upstream) -> None:
+    """What a node says waits for it."""
+    clock = FakeClock()
+    upstream.cluster.clock = clock
+    upstream.silent = dict.fromkeys(("n1", "n2", "n3"), Response(503))
+    assert upstream.cluster.instance(f"web@{IDS[1]}") == f"web@{IDS[1]}"
+    upstream.silent = {}
+    upstream.tasks = [task(1, "n2")]
+    assert upstream.cluster.instance(f"web@{IDS[1]}") == f"web@{IDS[1]}"
+    clock.advance(1.0)
+    assert upstream.cluster.instance(f"web@{IDS[1]}") == "web@1"
+
+
+def listed(*rows: dict[str, Any]) -> list[MarathonTask]:
+    """Return tasks as they are parsed."""
+    return [
+        MarathonTask(each["id"], each["appId"], each["host"], tuple(each["ports"]), each["state"], each["stagedAt"], each["version"])
+        for each in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("looks", "numbers"),
+    [
+        ([[task(1, "a"), task(2, "b")], [task(2, "b"), task(3, "a")]], {1: 1, 2: 2, 3: 1}),  # one ended, and another came
+        ([[task(1, "a", state="TASK_UNREACHABLE"), task(2, "b"), task(3, "c")]], {1: 1, 2: 1, 3: 2}),  # it was lost before anybody looked
+        ([[task(1, "a")], [task(1, "a"), task(2, "b", version="2"), task(3, "c", version="2")]], {1: 1, 2: 2, 3: 1}),  # beside the old one
+        ([[task(1, "a"), task(2, "b")], [task(1, "a"), task(2, "b"), task(3, "c")], [task(1, "a"), task(4, "d")]], {3: 3, 4: 2}),
+    ],
+)
+def test_an_instance_has_the_lowest_number_that_is_free(looks: list[list[dict[str, Any]]], numbers: dict[int, int]) -> None:
+    """And keeps it; one that is unreachable keeps it from nobody, and in a change of version the new take those of the old."""
+    found = numbering.Numbers()
+    for rows in looks:
+        found.note(listed(*rows), 2)
+    assert {number: found.of(IDS[number]) for number in numbers} == numbers
+
+
+@pytest.mark.parametrize(
+    ("told", "instance"),
+    [
+        (f"web.instance-{IDS[1]}._app.1", IDS[1]),
+        (f"prod_web.v2.instance-{IDS[1]}._app.12", IDS[1]),
+        (f"web.{IDS[1]}", IDS[1]),
+        ("web.instance-1._app.1", None),
+        ("web", None),
+    ],
+)
+def test_a_tasks_id_names_its_instance(told: str, instance: str | None) -> None:
+    """As Marathon makes them now, and as it made them in 2014."""
+    assert numbering.instance_id(told) == instance
+
+
+# ---------------------------------------------------------------- who leads
+
+
+def test_a_follower_follows_whoever_leads_in_its_epoch(upstream: Upstream) -> None:
+    """It does not say whom: the one that says that it leads in the same is asked for."""
+    claims = {}
+    for node in upstream.cluster.nodes:
+        with upstream.mode.asking(upstream.cluster, node) as ask:
+            claims[node.name] = ask()
+    assert claims == dict.fromkeys(("n1", "n2", "n3"), (2, "n3"))
+
+
+def test_a_member_of_no_quorum_follows_nobody_and_one_of_an_epoch_without_a_leader_could_not_be_asked(upstream: Upstream) -> None:
+    """The first says so; of the other nobody knows."""
+    with upstream.mode.asking(upstream.cluster, upstream.cluster.node("n1")) as ask:
+        assert ask() == (2, "n3")
+        upstream.ensemble["n1"].mode = "looking"
+        assert ask() == (2, None)
+        upstream.ensemble["n1"].mode, upstream.ensemble["n1"].epoch = "follower", 3
+        with pytest.raises(Unreachable, match="epoch 3"):
+            ask()
+        upstream.ensemble["n2"].mode, upstream.ensemble["n2"].epoch = "leader", 3
+        assert ask() == (3, "n2")
+
+
+# ---------------------------------------------------------------- forming and deploying
+
+
+def test_each_node_is_handed_what_it_is_to_be(upstream: Upstream) -> None:
+    """A member all of it; the stand-ins beside the configurations, in one archive."""
+    upstream.mode.form(upstream.cluster)
+    (call,) = [each for each in upstream.node("n1").calls if each[0] == "sh"]
+    assert call[5:7] == ("1", "20s")
+    files = configured.files(upstream.cluster.nodes[0], upstream.cluster.nodes, PROFILES["fast"])
+    assert "tickTime=1000\n" in files["etc/zookeeper/conf/zoo.cfg"]
+    assert "--agent_ping_timeout=1secs" in files["etc/default/mesos-master"]
+    assert "--quorum=2" in files["etc/default/mesos-master"]
+    assert "--zk_session_timeout 4000" in files["etc/default/marathon"]
+    with tarfile.open(fileobj=io.BytesIO(shipped.archive(files))) as tar:
+        names = tar.getnames()
+    assert {"etc/default/mesos-agent", "usr/local/lib/mesos/feeder/__main__.py"} <= {*names}
+    assert not [each for each in names if "__pycache__" in each]
+    other = configured.files(MemoryNode("n9", "10.0.0.9"), upstream.cluster.nodes, PROFILES["fast"])
+    assert [*other] == ["etc/default/mesos-agent", "etc/default/haproxy-feeder", "etc/haproxy/haproxy.cfg"]
+
+
+def test_a_cluster_that_does_not_form_says_what_was_seen(upstream: Upstream) -> None:
+    """Of each node that was not ready in time."""
+    upstream.agents.remove("n3")
+    with pytest.raises(Expired, match="lists n1, n2") as error:
+        upstream.mode.form(upstream.cluster)
+    assert "not ready: n1, n2, n3" in str(error.value)
+
+
+def test_an_app_is_deployed_once_all_of_it_answers(upstream: Upstream) -> None:
+    """On the ports that Mesos chose; it is given to Marathon once, also where an answer was lost."""
+    app = App("web", 2)
+    port = upstream.mode._ports[0]
+    upstream.tasks = [task(1, "n1", port=port), task(2, "n2", port=port)]
+    upstream.mode.deploy(upstream.cluster, app)
+    assert upstream.apps["/web"]["constraints"] == [["hostname", "UNIQUE"]]
+    assert upstream.mode.port(upstream.cluster, app, "web@1", upstream.cluster.nodes[0]) == port
+    assert upstream.mode.port(upstream.cluster, app, "web@1", upstream.cluster.nodes[1]) is None
+    upstream.mode.deploy(upstream.cluster, app)
+    assert upstream.changes == [("POST", "/v2/apps")] * 2
+
+
+def test_an_app_of_another_run_is_left_alone(upstream: Upstream) -> None:
+    """Whatever is to be done to it."""
+    upstream.apps["/web"] = {"id": "/web", "instances": 1, "labels": {"whalefall.run": "another"}}
+    web = App("web", 2)
+    for ask in (upstream.mode.launch, upstream.mode.remove, upstream.mode.update, lambda *_: upstream.mode.scale(upstream.cluster, web, 3)):
+        with pytest.raises(HarnessError, match="none of this run's"):
+            ask(upstream.cluster, web)
+    assert upstream.apps["/web"]["instances"] == 1
+
+
+def test_what_marathon_refuses_is_told_in_its_own_words(upstream: Upstream) -> None:
+    """With its details; and what it cannot do now is asked again until there is no time left."""
+    upstream.status = 422
+    with pytest.raises(HarnessError, match=r"422: no \(/id: bad\)"):
+        upstream.mode.launch(upstream.cluster, App("web", 2))
+    upstream.status = 503
+    with pytest.raises(Expired, match="503"):
+        upstream.mode.launch(upstream.cluster, App("web", 2))
+
+
+def test_an_app_is_scaled_up_and_not_down_and_removed(upstream: Upstream) -> None:
+    """Marathon chooses itself which tasks stop."""
+    app = App("web", 2)
+    upstream.mode.launch(upstream.cluster, app)
+    upstream.mode.scale(upstream.cluster, app, 30)
+    assert upstream.apps["/web"]["instances"] == 30
+    with pytest.raises(HarnessError, match="as many or more"):
+        upstream.mode.scale(upstream.cluster, app, 1)
+    upstream.tasks = [task(1, "n1"), task(2, "n1", app="/other")]
+    for _ in range(2):
+        upstream.mode.remove(upstream.cluster, app)
+    assert not upstream.apps
+    assert [each["appId"] for each in upstream.tasks] == ["/other"]
+
+
+# ---------------------------------------------------------------- definitions
+
+
+def test_an_app_is_written_as_marathon_has_it() -> None:
+    """With all that a scenario may give one."""
+    health = Health(http="/health", every=1.5, timeout=0.5, retries=2, start_period=3.0)
+    app = App("web", 3, pin="n2", environment=(("A", "1"),), labels=(("team", "x"),), health=health, command=("serve", "-v"))
+    app = replace(app, volumes=(Volume("/data/web", "/data", read_only=True), Volume("kept", "/kept")))
+    body: Any = marathon_apps.definition(app, RUN)
+    assert body["constraints"] == [["hostname", "UNIQUE"], ["hostname", "CLUSTER", "n2"]]
+    assert body["upgradeStrategy"] == {"minimumHealthCapacity": 0.6666, "maximumOverCapacity": 0.0}
+    assert body["args"] == ["serve", "-v"]
+    assert body["container"]["docker"]["parameters"] == [
+        {"key": "label", "value": "whalefall.app=web"},
+        {"key": "label", "value": "team=x"},
+        {"key": "volume", "value": "kept:/kept"},
+    ]
+    assert body["container"]["volumes"] == [{"containerPath": "/data", "hostPath": "/data/web", "mode": "RO"}]
+    assert body["healthChecks"] == [
+        {
+            "protocol": "HTTP",
+            "path": "/health",
+            "portIndex": 0,
+            "intervalSeconds": 2,
+            "timeoutSeconds": 1,
+            "gracePeriodSeconds": 3,
+            "maxConsecutiveFailures": 2,
+        }
+    ]
+    line: Any = marathon_apps.definition(replace(app, health=Health(words=("a b", "c"))), RUN)
+    assert line["healthChecks"] == [{"protocol": "COMMAND", "command": {"value": "'a b' c"}}]
+
+
+@pytest.mark.parametrize("name", ["Web", "web_1", "-web", "w" * 64])
+def test_a_name_that_marathon_would_not_take_is_refused(name: str) -> None:
+    """When the scenario is read, and before anything is sent."""
+    assert [key for key, *_ in Mesos().refused(App(name, 1))] == ["name"]
+    with pytest.raises(HarnessError, match="cannot name an app of Marathon's"):
+        marathon_apps.definition(App(name, 1), RUN)
+    assert [key for key, *_ in Mesos().refused(App("web", 1, restart="no"))] == ["restart"]
