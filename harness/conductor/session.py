@@ -24,7 +24,7 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported, in_words
 from harness.core.figures import given
-from harness.core.protocols import Altering, Enduring, Ordered, Outliving, Performing, Quorum, Viewing
+from harness.core.protocols import Altering, Electing, Enduring, Ordered, Outliving, Performing, Quorum, Viewing
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, HERE, Outcome, Phase, Stage
 from harness.faults import common
@@ -549,14 +549,16 @@ class Session:
         if targets.is_here(expression):
             return (HERE,)
         mode = self.cluster.mode
+        wanted = targets.parse(expression)
         return aim.resolve(
-            targets.parse(expression),
+            wanted,
             nodes=tuple(node.name for node in self.cluster.nodes),
             leader=self.situation.leader(),
             members=_members(self.cluster),
             hosting={**self.situation.hosting(), **self.situation.running()},
             hit={name for each in self._going for name in each.hit},
             by=self._hit,
+            first=_first(self.cluster, wanted),
             controller=self.situation.controller(mode.orders(self.cluster)) if isinstance(mode, Ordered) else None,
             rng=self._drawing(f"{stream} on {expression}"),
             spared=permission.spared(self.cluster) if to_break else (),
@@ -665,6 +667,16 @@ def _nothing_to_recover(displaced: Sequence[str], lost: Sequence[str]) -> str:
 def _members(cluster: Cluster) -> tuple[str, ...]:
     """Return the names of the quorum's members; none where the mode stands on no quorum."""
     return cluster.mode.members(cluster) if isinstance(cluster.mode, Quorum) else ()
+
+
+def _first(cluster: Cluster, expression: targets.Expression) -> dict[str, str]:
+    """Return where each daemon leads that an expression names: those of which somebody says so."""
+    named = {each.process for each in targets.leading(expression)}
+    if not named or not isinstance(cluster.mode, Electing):
+        return {}
+    mode: Electing = cluster.mode
+    with cluster.network():
+        return {process: node for process in sorted(named) if (node := mode.first(cluster, process)) is not None}
 
 
 def unwritten(recorder: Recorder) -> HarnessError | None:

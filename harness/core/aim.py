@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.core.errors import FaultFailed
-from harness.core.targets import CONTROLLER, HIT, LEADER, Atom, Expression, Hosting, HostOf, Not, Part, Same, earlier
+from harness.core.targets import CONTROLLER, HIT, LEADER, Atom, Expression, Hosting, HostOf, Leading, Not, Part, Same, earlier, leading
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from random import Random
 
 _NOTHING: Final[Mapping[str, Collection[str]]] = {}
+_NONE: Final[Mapping[str, str]] = {}
 
 
 _MOST_FACTS = 12
@@ -40,20 +41,23 @@ def resolve(
     hit: Collection[str] = (),
     by: Mapping[str, Collection[str]] = _NOTHING,
     controller: str | None = None,
+    first: Mapping[str, str] = _NONE,
 ) -> tuple[str, ...]:
     """Return the names of the nodes to hit, sorted; never none.
 
     `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app, and for each instance, which
     nodes run it now; `hit` are those of all faults that go on, and `by` tells for the name of each fault that had one which nodes it hit;
-    `controller` is None while no node takes orders.
+    `controller` is None while no node takes orders; `first` tells for each daemon that leads others of its kind on which node.
     Nobody in `spared` is ever hit: choosers choose among the others, and where all of a set would be hit that holds one, nobody is.
     The same arguments with an equal `rng` give the same nodes. Raises `ImpossibleTarget`.
     """
-    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting, frozenset(hit), by, controller)
+    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting, frozenset(hit), by, controller, first)
     if unheard := [atom.name for atom in earlier(expression) if atom.name not in by]:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: no fault named {', '.join(unheard)} has hit anybody yet")
     if leader is None and expression.needs_leader:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now")
+    if unknown := [each.process for each in leading(expression) if each.process not in first]:
+        raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known which {' and '.join(unknown)} leads now")
     if controller is None and expression.needs_controller:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: the orchestrator's API gives no answer at any node that takes orders")
     left = facts.nodes
@@ -76,7 +80,7 @@ def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
     """Return the nodes that an expression holds whatever happens in a run, sorted; none where that, or a chooser, decides."""
     if expression.choices or any(atom.fact for atom in expression.atoms()):
         return ()
-    facts = _Facts(frozenset(nodes), None, frozenset(), {}, frozenset(), {}, None)
+    facts = _Facts(frozenset(nodes), None, frozenset(), {}, frozenset(), {}, None, {})
     return tuple(sorted(facts.nodes.intersection(*(facts.of(part) for part in expression.sets))))
 
 
@@ -89,6 +93,7 @@ def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str
     facts = tuple(sorted({atom.fact for atom in expression.atoms() if atom.fact}))
     if len(facts) > _MOST_FACTS:
         return len(nodes)
+    led = {each.fact for each in leading(expression)}
     possible = 0
     without = dict.fromkeys(facts, 0)  # nodes that could be hit even if this fact is not true of them
     for node in nodes:
@@ -98,7 +103,7 @@ def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str
             without[fact] += any(not truth[fact] for truth in fits)
     for fact in facts:
         if not without[fact]:
-            possible = min(possible, 1 if fact in {LEADER, CONTROLLER} else instances.get(fact, 1 if "@" in fact else len(nodes)))
+            possible = min(possible, 1 if fact in {LEADER, CONTROLLER, *led} else instances.get(fact, 1 if "@" in fact else len(nodes)))
     return possible
 
 
@@ -113,6 +118,7 @@ class _Facts:
     hit: frozenset[str]
     by: Mapping[str, Collection[str]]
     controller: str | None
+    first: Mapping[str, str]
 
     def of(self, part: Part) -> frozenset[str]:
         """Return the nodes that a set holds."""
@@ -122,6 +128,8 @@ class _Facts:
         """Whether an atom is true of a node."""
         if isinstance(atom, Same):
             return node in self.by.get(atom.name, ())
+        if isinstance(atom, Leading):
+            return node == self.first.get(atom.process)
         if isinstance(atom, Hosting | HostOf):
             return node in self.hosting.get(atom.fact, ())
         facts = {"all": True, LEADER: node == self.leader, CONTROLLER: node == self.controller, HIT: node in self.hit}

@@ -588,6 +588,19 @@ class Ordered(Protocol):
 
 @of_modes
 @runtime_checkable
+class Electing(Protocol):
+    """A mode of whose daemons some elect a leader among themselves, beside the quorum that they stand on."""
+
+    @classmethod
+    def elected(cls) -> Sequence[str]:
+        """Return their names, as `Services.processes` has them."""
+
+    def first(self, cluster: Cluster, process: str) -> str | None:
+        """Return the name of the node whose daemon of that name leads now, by its own word; None where none says so. Inside `cluster.network()`."""
+
+
+@of_modes
+@runtime_checkable
 class Draining(Protocol):
     """A mode that can take all work from a node, and keep it away."""
 

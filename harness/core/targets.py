@@ -5,6 +5,7 @@ An expression is a list of words joined by ``&`` (and), with ``!`` (not) and par
     n2                    a node by name
     all                   every node
     leader                the node that leads the quorum
+    leading(marathon)     the node whose daemon of that name leads those of all nodes
     hosting(web)          every node that runs an instance of web, by node truth
     web@1                 the node that runs this instance, by node truth
     controller            the node through which this run's orders to the orchestrator go
@@ -42,6 +43,7 @@ SAME: Final = "same as"
 SETS: Final = (LEADER, CONTROLLER, "all", HIT)
 CHOOSERS: Final = ("any", "follower", "minority", "majority")
 HOSTING: Final = "hosting"
+LEADING: Final = "leading"
 
 LONGEST = 300
 """Characters of an expression at most."""
@@ -52,7 +54,10 @@ DEEPEST = 20
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9][A-Za-z0-9_.@-]*)|(?P<mark>[&!()]))")
 
 
-_TERM = "a node's name, leader, follower, controller, hosting(APP), APP@N, hit, same as NAME, any, any N, all, minority, majority, ! or ("
+_TERM = (
+    "a node's name, leader, follower, controller, hosting(APP), leading(PROCESS), APP@N, hit, same as NAME, any, any N, all, minority, majority, "
+    "! or ("
+)
 _MOST_ANY = 50
 """Nodes that `any` may ask for: as many as a cluster has at most."""
 
@@ -124,6 +129,31 @@ class Hosting:
     def told(self, affirmed: bool) -> str:
         """Tell it as the end of "a node that …"."""
         return f"runs {self.app}" if affirmed else f"does not run {self.app}"
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The node whose daemon leads the others of its kind."""
+
+    process: str
+    position: int  # of the daemon's name
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return f"{LEADING}({self.process})"
+
+    @property
+    def fact(self) -> str:
+        """What it hangs on in a run."""
+        return str(self)
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return truth(self)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        return f"has the leading {self.process}" if affirmed else f"does not have the leading {self.process}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +266,7 @@ class Both:
         return (" and " if affirmed else " or ").join(part.told(affirmed) for part in self.parts)
 
 
-Atom: TypeAlias = Name | Hosting | HostOf | Same
+Atom: TypeAlias = Name | Hosting | Leading | HostOf | Same
 """A set that is made of no others."""
 
 Part: TypeAlias = Atom | Not | Both
@@ -311,6 +341,11 @@ def names(expression: Expression) -> tuple[Name, ...]:
 def apps(expression: Expression) -> tuple[Hosting | HostOf, ...]:
     """Return the mentions of apps, and of single instances, in it, with their positions."""
     return tuple(atom for atom in expression.atoms() if isinstance(atom, Hosting | HostOf))
+
+
+def leading(expression: Expression) -> tuple[Leading, ...]:
+    """Return the mentions of daemons that lead in it, with their positions."""
+    return tuple(atom for atom in expression.atoms() if isinstance(atom, Leading))
 
 
 def earlier(expression: Expression) -> tuple[Same, ...]:
@@ -423,9 +458,12 @@ class _Parser:
         if word in "&)":
             raise BadTarget(position, repr(word), _TERM)
         if word == HOSTING:
-            return self.hosting(position)
+            return Hosting(*self.named(position, HOSTING, "APP", "one app"))
+        if word == LEADING:
+            return Leading(*self.named(position, LEADING, "PROCESS", "one daemon"))
         if (following := self.peek()) is not None and following[1] == "(":
-            raise BadTarget(position, f"{word}(…)", "hosting(APP) as the only word with parentheses", nearest(word, [HOSTING]))
+            expected = "hosting(APP) or leading(PROCESS) as the only words with parentheses"
+            raise BadTarget(position, f"{word}(…)", expected, nearest(word, [HOSTING, LEADING]))
         if word.lower() in {"not", "one"} and following is not None and following[1] not in {"&", ")"}:
             raise BadTarget(position, repr(word), _TERM, _SPELLED[word.lower()])
         if word in CHOOSERS:
@@ -456,7 +494,10 @@ class _Parser:
         for part in _flat([self.term()]):
             if isinstance(part, Choice):
                 raise BadTarget(
-                    position, f"! before {part.word}", "! before a set: a name, leader, all, hit, hosting(APP)", _instead(part.word)
+                    position,
+                    f"! before {part.word}",
+                    "! before a set: a name, leader, all, hit, hosting(APP), leading(PROCESS)",
+                    _instead(part.word),
                 )
             parts.append(part)
         return Not(parts[0] if len(parts) == 1 else Both(tuple(parts)))
@@ -469,13 +510,14 @@ class _Parser:
             raise BadTarget(at, found, f"`&`, or `)` for the `(` at character {position + 1}")
         return _Group(parts)
 
-    def hosting(self, position: int) -> Hosting:
+    def named(self, position: int, word: str, what: str, whose: str) -> tuple[str, int]:
+        """Read what stands in the parentheses after a word, and where."""
         opening, app, closing = self.take(), self.take(), self.take()
         if opening is None or opening[1] != "(" or app is None or app[1] in "&!()" or closing is None or closing[1] != ")":
             found, name = self.text[position : position + 24], opening[1] if opening is not None else ""
-            meant = f"did you mean 'hosting({name[:40]})'?" if name not in {"", *"&!()"} and (app is None or app[1] not in "()") else ""
-            raise BadTarget(position, repr(found), "hosting(APP) with the name of one app", meant)
-        return Hosting(app[1], app[0])
+            meant = f"did you mean '{word}({name[:40]})'?" if name not in {"", *"&!()"} and (app is None or app[1] not in "()") else ""
+            raise BadTarget(position, repr(found), f"{word}({what}) with the name of {whose}", meant)
+        return app[1], app[0]
 
     def nested(self, inner: Callable[[int], Not | _Group], position: int) -> Not | _Group:
         self.depth += 1

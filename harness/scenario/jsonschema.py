@@ -14,8 +14,8 @@ from harness.steps.part import model_schema
 from harness.workloads.probe import Probe
 
 _TARGET = (
-    f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, any N, hosting(APP), APP@N, same as NAME (of an earlier fault), "
-    f"joined by & (and), ! for not; or {HERE}, this machine, for commands"
+    f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, any N, hosting(APP), leading(PROCESS), APP@N, "
+    f"same as NAME (of an earlier fault), joined by & (and), ! for not; or {HERE}, this machine, for commands"
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
-from harness.core.protocols import Ordered, Quorum, Selective, Viewing
+from harness.core.protocols import Electing, Ordered, Quorum, Selective, Viewing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,15 @@ def target_misfits(text: str, place: Place, mode: Any) -> list[Misfit]:
         found.append(
             Misfit(place, f"{text!r}, with the {mode.name} mode", "a mode whose orders go through one node, and that says where it answers")
         )
+    known = mode.elected() if isinstance(mode, Electing) else ()
+    for each in targets.leading(expression):
+        if each.process not in known:
+            expected = (
+                f"a daemon that leads others of its kind: {', '.join(known)}"
+                if known
+                else "a mode with daemons that elect a leader of their own"
+            )
+            found.append(Misfit(place, f"{str(each)!r}, with the {mode.name} mode", expected))
     return found
 
 

@@ -194,9 +194,9 @@ def _unknown_nodes(expression: targets.Expression, nodes: Sequence[str]) -> list
     if not nodes:
         return []
     span = nodes[0] if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
-    words = (*targets.SETS, *targets.CHOOSERS, f"{targets.HOSTING}(APP)", "APP@N", f"{targets.SAME} NAME")
+    words = (*targets.SETS, *targets.CHOOSERS, f"{targets.HOSTING}(APP)", f"{targets.LEADING}(PROCESS)", "APP@N", f"{targets.SAME} NAME")
     expected = f"a node's name, {span}, or one of the words {', '.join(words)}"
-    valid = [*nodes, *targets.SETS, *targets.CHOOSERS, targets.HOSTING, targets.SAME]
+    valid = [*nodes, *targets.SETS, *targets.CHOOSERS, targets.HOSTING, targets.LEADING, targets.SAME]
     return [
         _not_among(f"the target {name.word!r}", expected, name.position, name.word, valid)
         for name in targets.names(expression)

@@ -41,6 +41,24 @@ def test_the_controller_is_who_takes_orders() -> None:
     assert in_words(parse("!controller & any"), nodes=NODES) == "1 node that does not take this run's orders (of 5)"
 
 
+def test_a_daemon_that_leads_is_on_one_node() -> None:
+    """Known only in the run; where nobody says that it leads, nobody is hit."""
+
+    def resolved(text: str, **first: str) -> tuple[str, ...]:
+        return resolve(parse(text), nodes=NODES, leader="n2", members=("n1",), hosting=HOSTING, rng=seeded(7), first=first)
+
+    assert resolved("leading(marathon)", marathon="n3") == ("n3",)
+    assert resolved("!leading(marathon) & hosting(web) & !leader", marathon="n3") == ("n1",)
+    with pytest.raises(ImpossibleTarget, match="it is not known which mesos-master leads now"):
+        resolved("leading(mesos-master)", marathon="n3")
+    assert most(parse("leading(marathon)"), nodes=NODES, instances={}) == 1
+    assert most(parse("!leading(marathon) & hosting(web)"), nodes=NODES, instances={"web": 2}) == 2
+    assert in_words(parse("!leading(marathon) & any"), nodes=NODES) == "1 node that does not have the leading marathon (of 5)"
+    assert str(parse("leading( marathon )")) == "leading(marathon)"
+    with pytest.raises(BadTarget, match="leading\\(PROCESS\\) with the name of one daemon"):
+        parse("leading()")
+
+
 def hit(text: str, *, leader: str | None = "n2", seed: int = 7) -> tuple[str, ...]:
     """Resolve an expression in a cluster of five with three members."""
     return resolve(parse(text), nodes=NODES, leader=leader, members=("n1", "n2", "n3"), hosting=HOSTING, rng=seeded(seed))

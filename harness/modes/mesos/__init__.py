@@ -10,7 +10,7 @@ import dataclasses
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
@@ -212,6 +212,27 @@ class Mesos:
     def election(self) -> float:
         """Return how long ZooKeeper may take to have a leader again, in seconds."""
         return timing.election(self._timers)
+
+    # -- Electing
+
+    @classmethod
+    def elected(cls) -> tuple[str, ...]:
+        """Return the daemons that elect a leader in ZooKeeper."""
+        return ("mesos-master", "marathon")
+
+    def first(self, cluster: Cluster, process: str) -> str | None:
+        """Return the node of the leading master, by what each says of itself, or of the leading Marathon, by the first that knows it."""
+        if process == "marathon":
+            try:
+                host = self._at_any(cluster, lambda rest: rest.leader())
+            except Unreachable:
+                return None
+            return _hosts(cluster).get(host or "")
+        for name in self.members(cluster):
+            with suppress(Unreachable):
+                if self._rest(cluster, cluster.node(name)).leads():
+                    return name
+        return None
 
     # -- Registers
 
