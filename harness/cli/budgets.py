@@ -35,10 +35,10 @@ def modes_command() -> None:
 def _print_mode(out: Console, mode: Any) -> None:
     """Print one mode: a table of its timers, a column a profile, and below it the budgets, those of faults that are alike together."""
     from harness.core.figures import given  # noqa: PLC0415 - same
-    from harness.core.protocols import Quorum  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.core.protocols import Quorum, told_as  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     profiles = {profile: mode.from_timers(profile, {}) for profile in mode.TIMERS}
-    out.print(Text(in_line(mode.name), style="bold"))
+    out.print(Text(in_line(told_as(profiles["default"])), style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("timer", no_wrap=True)
     for profile in profiles:

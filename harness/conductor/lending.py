@@ -255,7 +255,7 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
     """Form the cluster, or find the one that runs already. Returns the plan, with the budgets of the timers that are really in force."""
     mode = cluster.mode
     if not isinstance(cluster.provider, Running):
-        options.tell("form", f"forming {plan.mode}")
+        options.tell("form", f"forming {plan.orchestrator}")
         stops.beside(lambda: mode.form(cluster), "form")
         if options.standing is not None and isinstance(cluster.provider, Snapshots):
             options.tell("form", "keeping that state for the runs that follow")
@@ -265,7 +265,7 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
         raise Unsupported(
             f"the {mode.name} mode can only form clusters, and the {cluster.provider.name} provider has one that runs already"
         )
-    options.tell("form", f"finding {plan.mode} on the hosts")
+    options.tell("form", f"finding {plan.orchestrator} on the hosts")
     adopting = mode
     stops.beside(lambda: adopting.adopt(cluster), "adopt")
     for remark in adopting.remarks:

@@ -601,6 +601,16 @@ class Electing(Protocol):
 
 @of_modes
 @runtime_checkable
+class Distributed(Protocol):
+    """A mode that may run something else in the place of upstream's own daemons: wherever people read which mode it is, they read that, too."""
+
+    @property
+    def distribution(self) -> str:
+        """What it runs, in a word or two: ``stand-in``; empty where that is upstream's own."""
+
+
+@of_modes
+@runtime_checkable
 class Draining(Protocol):
     """A mode that can take all work from a node, and keep it away."""
 
@@ -891,6 +901,16 @@ class Performing(Protocol):
 
     def begin(self, cluster: Cluster) -> Performance:
         """Begin it. Raises `HarnessError`."""
+
+
+def told_as(mode: Mode) -> str:
+    """Return what people are told that a mode is: its name, and what it runs where that is not upstream's own; see `Distributed`."""
+    return spelled(mode.name, mode.distribution if isinstance(mode, Distributed) else "")
+
+
+def spelled(mode: str, distribution: str) -> str:
+    """Return the same by the mode's name and what it runs."""
+    return f"{mode} ({distribution})" if distribution else mode
 
 
 def watchers(mode: Mode | type[Mode]) -> tuple[str, ...]:

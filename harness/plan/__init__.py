@@ -18,7 +18,7 @@ from harness.checkers.mandate import ELECTION
 from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
-from harness.core.protocols import Disks, Quorum
+from harness.core.protocols import Disks, Distributed, Quorum, spelled
 from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, RESTARTS, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
@@ -82,7 +82,13 @@ class Plan:
     observers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # who watches, and which nodes it must speak of
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
     stretched: str = ""  # which of the mode's timers were stretched for these machines, and why; empty where none was
+    distribution: str = ""  # what its mode runs in the place of upstream's own daemons; see `harness.core.protocols.Distributed`
     made: tuple[str, ...] = ()  # names of the faults that a scenario in Python made, in order, also of those that `steps` cannot hold
+
+    @property
+    def orchestrator(self) -> str:
+        """What people are told that its mode is: ``mesos (stand-in)``."""
+        return spelled(self.mode, self.distribution)
 
     @property
     def slack(self) -> float:
@@ -251,6 +257,7 @@ class Plan:
             "slower": dataclasses.asdict(self.slower) if self.slower else None,
             "stretched": self.stretched,
             "made": list(self.made),
+            "distribution": self.distribution,
         }
 
     @classmethod
@@ -296,6 +303,7 @@ class Plan:
                 slower=slow,
                 stretched=str(body.get("stretched", "")),
                 made=made,
+                distribution=typed(str, body.get("distribution", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             hint = "it is damaged, from another version of the harness, or of a plug-in that is not installed here"
@@ -346,6 +354,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         because=scenario.because,
         election=election,
         observers=observers,
+        distribution=mode.distribution if isinstance(mode, Distributed) else "",
     )
 
 
@@ -381,6 +390,7 @@ def asked_plan(wish: Mapping[str, Any], mode: Mode, *, name: str, why: str, file
         checks=(),
         promises=(),
         control=None,
+        distribution=mode.distribution if isinstance(mode, Distributed) else "",
     )
     return made.as_done(mode, (), ())
 

@@ -112,7 +112,7 @@ def _nothing_promised(made: Plan) -> list[str]:
         budgets = briefing.budgets_of(step.fault, made.budgets)
         if kind.loses is Loss.NOTHING or not budgets or any(budget.terms for budget in budgets):
             continue
-        what = f"{made.mode} promises no recovery after {budget_key(step.fault.name, kind)}"
+        what = f"{made.orchestrator} promises no recovery after {budget_key(step.fault.name, kind)}"
         if step.hold and step.until == RECOVERED:
             said.append(
                 f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for its full {given(step.hold.seconds)}"

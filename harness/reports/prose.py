@@ -38,10 +38,10 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     lines = [
         made.scenario,
         f"  {made.why}",
-        *(["", f"  but in {made.mode}: {made.because}"] if made.because else []),
+        *(["", f"  but in {made.orchestrator}: {made.because}"] if made.because else []),
         "",
         f"  cluster   {counted(len(names), 'node')} from {made.provider} ({', '.join(names)})",
-        f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
+        f"            orchestrated by {made.orchestrator}, profile {made.profile}, seed {made.seed}",
         *(["            " + ", ".join(f"{name} {given(value)}" for name, value in made.timers.items())] if made.timers else []),
         *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
         *(f"  app       {_app_words(app)}" for app in made.apps),

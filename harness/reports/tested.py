@@ -78,7 +78,7 @@ def planned_properties(plan: Plan, file: str) -> list[tuple[str, object]]:
     """Return what a JUnit file should keep of a run that begins now. The file makes it one of ours; see `harness.reports.junit`."""
     return [
         ("scenario", plan.scenario),
-        ("mode", plan.mode),
+        ("mode", plan.orchestrator),
         ("provider", plan.provider),
         ("seed", plan.seed),
         (FILE, in_line(file)),

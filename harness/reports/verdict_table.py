@@ -82,7 +82,7 @@ def conviction(run: Run) -> Conviction | None:
 
 def title(plan: Plan) -> str:
     """Name a plan in one line: scenario, mode, provider, seed, and the profile of timers."""
-    return in_line(f"{plan.scenario}, {plan.mode} on {plan.provider}, seed {plan.seed}, {plan.profile} timers")
+    return in_line(f"{plan.scenario}, {plan.orchestrator} on {plan.provider}, seed {plan.seed}, {plan.profile} timers")
 
 
 def opened(plan: Plan) -> Text:

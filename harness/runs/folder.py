@@ -69,6 +69,7 @@ def stands_on(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict
         "cores": os.cpu_count(),
         "provider": plan.provider,
         "mode": plan.mode,
+        **({"distribution": plan.distribution} if plan.distribution else {}),
         "profile": plan.profile,
         "started": datetime.fromtimestamp(recorder.wall_origin, tz=UTC).isoformat(timespec="microseconds"),  # the run's second 0
         **facts,

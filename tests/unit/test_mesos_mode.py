@@ -7,16 +7,20 @@ import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.core.errors import Expired, HarnessError, Unreachable
+from harness.core.errors import BadInput, Expired, HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import App, Health, NodeSpec, Result, Volume
 from harness.modes.mesos import Mesos, configured, marathon_apps, numbering, shipped
 from harness.modes.mesos.marathon_api import MarathonTask
 from harness.modes.mesos.mesos_timers import PROFILES
+from harness.plan import Plan, plan_of
+from harness.reports.prose import describe
+from harness.reports.verdict_table import title
 from harness.testing.ensemble import ZooKeeperServer
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
@@ -62,6 +66,7 @@ class Upstream:
             "/v2/tasks": {"tasks": self.tasks},
             "/master/slaves": {"slaves": [{"hostname": each} for each in self.agents], "recovered_slaves": []},
             "/metrics/snapshot": {"master/elected": 1.0 if node == self.leader else 0.0},
+            "/v2/leader": {"leader": f"{self.leader}:8080"},
             "/state": {"master_hostname": self.leader},
             "/": {},  # an instance of an app that listens on the same port
         }
@@ -411,3 +416,57 @@ def test_a_name_that_marathon_would_not_take_is_refused(name: str) -> None:
     with pytest.raises(HarnessError, match="cannot name an app of Marathon's"):
         marathon_apps.definition(App(name, 1), RUN)
     assert [key for key, *_ in Mesos().refused(App("web", 1, restart="no"))] == ["restart"]
+
+
+# ---------------------------------------------------------------- what stands in
+
+
+def test_who_reads_of_it_reads_that_it_is_a_stand_in(tmp_path: Path) -> None:
+    """In a plan that was saved and read back, as in one that is made; its name alone stays what it is asked by."""
+    file = tmp_path / "loss.yaml"
+    file.write_text(SCENARIO)
+    made = plan_of(file, mode=None, provider=None, profile=None, seed=1)
+    for each in (made, Plan.from_json(json.loads(json.dumps(made.to_json())))):
+        assert (each.mode, each.orchestrator) == ("mesos", "mesos (stand-in)")
+        assert "orchestrated by mesos (stand-in)" in describe(each)
+        assert "mesos (stand-in) on nspawn" in title(each)
+    assert Plan.from_json({name: value for name, value in made.to_json().items() if name != "distribution"}).orchestrator == "mesos"
+
+
+SCENARIO = """\
+scenario: loss
+why: A machine is lost.
+cluster: {mode: mesos, provider: nspawn, nodes: 3, profile: fast}
+apps: [{name: web, instances: 2}]
+steps:
+  - wait: 5s
+  - fault: node.kill
+    on: hosting(web) & !leading(mesos-master) & any
+    hold: {until: recovered, at most: 60s}
+promises:
+  - rescheduled: {app: web, within: 40s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("whom", "mode", "words"),
+    [
+        ("leading(zookeeper)", "mesos", "a daemon that leads others of its kind: mesos-master, marathon"),
+        ("leading(marathon)", "swarm", "a mode with daemons that elect a leader of their own"),
+    ],
+)
+def test_who_leads_is_only_asked_where_somebody_does(tmp_path: Path, whom: str, mode: str, words: str) -> None:
+    """When the file is read."""
+    file = tmp_path / "loss.yaml"
+    file.write_text(SCENARIO.replace("!leading(mesos-master)", whom))
+    with pytest.raises(BadInput, match=words):
+        plan_of(file, mode=mode, provider=None, profile=None, seed=1)
+
+
+def test_who_leads_is_asked_of_all(upstream: Upstream) -> None:
+    """A master says so of itself, Marathon of its leader; where nobody says anything nobody is named."""
+    assert upstream.mode.first(upstream.cluster, "mesos-master") == "n2"
+    assert upstream.mode.first(upstream.cluster, "marathon") == "n2"
+    upstream.silent = dict.fromkeys(("n1", "n2", "n3"), Response(503))
+    assert upstream.mode.first(upstream.cluster, "mesos-master") is None
+    assert upstream.mode.first(upstream.cluster, "marathon") is None

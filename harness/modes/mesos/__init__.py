@@ -110,6 +110,11 @@ class Mesos:
         self._timers = timing.withstanding(self._timers, seconds)
 
     @property
+    def distribution(self) -> str:
+        """Say that master, agent and Marathon are stand-ins; see `harness.core.protocols.Distributed`."""
+        return "stand-in"
+
+    @property
     def timers(self) -> Mapping[str, float]:
         """The timers in use, by name, in seconds."""
         return dataclasses.asdict(self._timers)
