@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.core.errors import BadInput
 from harness.core.naming import close, shown
 from harness.core.protocols import Defining, OwnApp
-from harness.core.values import CallStream
+from harness.core.values import ID, CallStream
 from harness.history.calls import stream
 from harness.host import contexts, untrusted
 from harness.scenario import models
@@ -105,7 +105,9 @@ def uncallable(workload: str, app: App, instances: int) -> tuple[str, str] | Non
             f"{workload} of {app.name}, of which no port is known: {own.portless}",
             "`native: {file: …, port: PORT}`, or a definition that says it",
         )
-    if not own.told and not own.each and instances > 1:
+    if (
+        not own.told and not own.each and ID not in own.container and instances > 1
+    ):  # an id that leads to a port is told by the orchestrator
         found = f"{workload} of {app.name}, whose instances answer on one port and do not say which they are"
         return found, "a port of its own for each, or WHALEFALL_INSTANCE in what its containers have in their environment"
     return None

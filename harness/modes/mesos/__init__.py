@@ -19,12 +19,12 @@ from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
 from harness.core.values import Placement, TaskNames, View
 from harness.modes import on_nodes
-from harness.modes.mesos import configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
+from harness.modes.mesos import app_json, configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
 from harness.modes.mesos import mesos_timers as timing
 from harness.modes.mesos.marathon_api import Locked, MarathonTask, Rest
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Cluster, Node
+    from harness.core.protocols import Cluster, Node, OwnApp
     from harness.core.values import App, Budget, Endurance, Json, Traits, Who
 
 T = TypeVar("T")
@@ -294,6 +294,18 @@ class Mesos:
         with cluster.network():
             what = f"{instances} instances of {app.name}"
             self._change(cluster, app, marathon_apps.scaled(app, instances), what, Deadline(cluster.clock, self._change_seconds()))
+
+    # -- Defining
+
+    ENDINGS: ClassVar[Mapping[str, str]] = app_json.ENDINGS
+
+    def define(self, wanted: OwnApp) -> App:
+        """Return the app that a definition of Marathon's makes; see `harness.modes.mesos.app_json`."""
+        return app_json.define(wanted)
+
+    def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
+        """Return which apps have one id."""
+        return tuple(app_json.clashes(apps))
 
     # -- Selective
 
