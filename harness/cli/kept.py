@@ -14,7 +14,7 @@ from harness.cli.telling import console, say
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import lasted
 from harness.core.plain import as_path, command, in_line, json_text
-from harness.core.protocols import spelled
+from harness.core.protocols import with_distribution
 from harness.runs.run import EXIT, cut_off, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def list_command(results: Path) -> None:
             "run": folder.name,
             "verdict": styled(str(said)),
             **{key: str(plan.get(key, "?")) for key in ("scenario", "provider", "seed")},
-            "mode": spelled(str(plan.get("mode", "?")), str(plan.get("distribution", ""))),
+            "mode": with_distribution(str(plan.get("mode", "?")), str(plan.get("distribution", ""))),
             "when": _when(environment.get("started"), "%Y-%m-%d %H:%M"),
             "seconds": "?" if length is None else lasted(length).removesuffix(" s"),
             "took": "?" if length is None else lasted(length),

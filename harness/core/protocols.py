@@ -905,10 +905,10 @@ class Performing(Protocol):
 
 def told_as(mode: Mode) -> str:
     """Return what people are told that a mode is: its name, and what it runs where that is not upstream's own; see `Distributed`."""
-    return spelled(mode.name, mode.distribution if isinstance(mode, Distributed) else "")
+    return with_distribution(mode.name, mode.distribution if isinstance(mode, Distributed) else "")
 
 
-def spelled(mode: str, distribution: str) -> str:
+def with_distribution(mode: str, distribution: str) -> str:
     """Return the same by the mode's name and what it runs."""
     return f"{mode} ({distribution})" if distribution else mode
 

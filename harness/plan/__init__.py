@@ -18,7 +18,7 @@ from harness.checkers.mandate import ELECTION
 from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
-from harness.core.protocols import Disks, Distributed, Quorum, spelled
+from harness.core.protocols import Disks, Distributed, Quorum, with_distribution
 from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, RESTARTS, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
@@ -88,7 +88,7 @@ class Plan:
     @property
     def orchestrator(self) -> str:
         """What people are told that its mode is: ``mesos (stand-in)``."""
-        return spelled(self.mode, self.distribution)
+        return with_distribution(self.mode, self.distribution)
 
     @property
     def slack(self) -> float:
