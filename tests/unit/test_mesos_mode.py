@@ -308,10 +308,10 @@ def test_each_node_is_handed_what_it_is_to_be(upstream: Upstream) -> None:
     (call,) = [each for each in upstream.node("n1").calls if each[0] == "sh"]
     assert call[5:7] == ("1", "20s")
     files = configured.files(upstream.cluster.nodes[0], upstream.cluster.nodes, PROFILES["fast"])
-    assert "tickTime=1000\n" in files["etc/zookeeper/conf/zoo.cfg"]
-    assert "--agent_ping_timeout=1secs" in files["etc/default/mesos-master"]
+    assert "tickTime=500\n" in files["etc/zookeeper/conf/zoo.cfg"]
+    assert "--agent_ping_timeout=1.5secs" in files["etc/default/mesos-master"]
     assert "--quorum=2" in files["etc/default/mesos-master"]
-    assert "--zk_session_timeout 4000" in files["etc/default/marathon"]
+    assert "--zk_session_timeout 6000" in files["etc/default/marathon"]
     with tarfile.open(fileobj=io.BytesIO(shipped.archive(files))) as tar:
         names = tar.getnames()
     assert {"etc/default/mesos-agent", "usr/local/lib/mesos/feeder/__main__.py"} <= {*names}

@@ -68,7 +68,6 @@ def _files(node: Node, members: Sequence[Node], timers: MesosTimers) -> Iterator
             f"--zk_session_timeout {_milliseconds(timers.zk_session_timeout)}",
             f"--reconciliation_initial_delay {_milliseconds(timers.reconciliation_initial_delay)}",
             f"--min_revive_offers_interval {_milliseconds(timers.min_revive_offers_interval)}",
-            f"--mesos_heartbeat_interval {_milliseconds(timers.mesos_heartbeat_interval)}",
         ]
         yield "etc/default/marathon", _flags(marathon)
     agent = [
