@@ -347,9 +347,12 @@ def _beside(case: FormedCase, app: App) -> Iterator[Cluster]:
     try:
         yield cluster
     finally:
-        if isinstance(case.mode, Adopting):
-            with contextlib.suppress(HarnessError):  # who cannot is convicted by the promise that is about it
+        with contextlib.suppress(HarnessError, ContractBroken):  # who cannot is convicted by the promise that is about it
+            if isinstance(case.mode, Adopting):
                 case.mode.withdraw(cluster, app)
+            elif isinstance(case.mode, Removing):
+                case.mode.remove(cluster, app)
+                _await(case, lambda: all(_gone(case, node) for node in cluster.nodes), f"nothing of {app.name} to run")
 
 
 def _deployed(cluster: Cluster, app: App) -> None:

@@ -70,13 +70,14 @@ def formed(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextMa
     with lend(PROVIDERS["nspawn"](), "mode-contract", specs, mode, apps=(APP,)) as cluster:
         mode.form(cluster)
         mode.deploy(cluster, APP)
-        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}), partial(_instances, kind.TASKS))
+        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}), partial(_instances, cluster))
 
 
-def _instances(tasks: TaskNames | None, node: Node) -> set[str]:
+def _instances(cluster: Cluster, node: Node) -> set[str]:
     """Return what runs on a node, by what the observers' agent says first."""
-    said = node.run("timeout", "1", *agent_of(tasks), timeout=10.0)
-    return {name for _, name in json.loads(said.text.splitlines()[-1])["containers"]}
+    said = node.run("timeout", "1", *agent_of(*cluster.tasks), timeout=10.0)
+    with cluster.network():
+        return {cluster.instance(name) for _, name in json.loads(said.text.splitlines()[-1])["containers"]}
 
 
 @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)

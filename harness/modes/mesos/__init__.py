@@ -262,7 +262,14 @@ class Mesos:
     # -- Ports
 
     def port(self, cluster: Cluster, app: App, instance: str, node: Node) -> int | None:
-        """Return the port that Mesos chose for an instance on a node, by the last view of any node; the one that its own definition says, if any."""
+        """Return the port that Mesos chose for an instance on a node, by the last view of any node; the one that its own definition says, if any.
+
+        Asks nobody, but for an app of which nobody has told anything yet.
+        """
+        with self._lock:
+            told = (cluster.run_id, app.name) in self._numbers
+        if not told:
+            self._ask_who(cluster)
         return self._port(cluster, app, instance, node.name)
 
     # -- Services
