@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HOME: Final = PurePosixPath("usr/local/lib/mesos")
 """Where the stand-ins lie on a node: their units have it as PYTHONPATH."""
+_PACKAGES: Final = ("standin", "feeder")
 _LEFT_OUT: Final = frozenset({"__pycache__", "doubles"})
 _MODE: Final = 0o644
 
@@ -32,7 +33,7 @@ def archive(configured: Mapping[str, str]) -> bytes:
 def _programs() -> Iterator[tuple[str, bytes]]:
     """Yield the sources of the stand-ins, by their paths on a node."""
     home = files.fixtures() / "mesos"
-    for each in home.rglob("*.py"):
+    for each in (found for package in _PACKAGES for found in (home / package).rglob("*.py")):
         place = each.relative_to(home)
         if _LEFT_OUT.isdisjoint(place.parts) and each.is_file():
             yield str(HOME / place), each.read_bytes()
