@@ -130,13 +130,13 @@ class Elections:
         if whole is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         known = self._known(history)
+        if not any(each.led is not None for each in known.followings):
+            return conclude(self.name, history, [unknown("no majority of the members was ever seen to follow a leader")], "")
         windows = Windows.of(history, self.during, self.outside, self.expected.numbers, whole)
         # The first fault may have bitten since it was decided, as any whose time is judged by itself.
         first = first_decided(history, whole.start)
         each = tuple(window if window.named else replace(window, whose="the first fault", decided=first) for window in windows.each)
         points, held, details = replace(windows, each=each).judged(lambda window: self._within(history, known, window))
-        if not any(each.led is not None for each in known.followings):
-            points.append(unknown("no majority of the members was ever seen to follow a leader"))
         return conclude(self.name, history, points, held, details)
 
     def _known(self, history: History) -> _Known:
@@ -162,7 +162,7 @@ class Elections:
         held: list[str] = []
         if self.most is not None:
             points += self._too_many(history, known, window, counted, perhaps)
-            held.append(f"{_counted(counted)} ({self.most} allowed)")
+            held.append(f"{_counted([*counted, *perhaps])}{' at most' if perhaps else ''} ({self.most} allowed)")
         if self.longest is not None:
             points += self._too_long(history, known, window, nobody, unled)
             most = max((each.length for each in unled), default=0.0)
@@ -199,7 +199,7 @@ class Elections:
         """Say that members had elected so often by themselves before anything was broken that the rest is not too much; nothing where not so."""
         time = calm(history)
         before = [each.by for each in known.elections if time.start <= each.since and each.by <= time.end]
-        if not before:
+        if not before or time.length <= 0.0:
             return ""
         at_once = max(sum(0.0 <= other - each <= window.length for other in before) for each in before)
         usual = max(at_once, math.ceil(len(before) * window.length / time.length))
@@ -210,11 +210,11 @@ class Elections:
     def _too_long(
         self, history: History, known: _Known, window: Window, nobody: Sequence[Interval], unled: Sequence[Interval]
     ) -> list[Point]:
-        """Judge for how long at a time nobody led: by the longest time in which surely nobody did, or else by the longest in which that may be."""
+        """Judge for how long at a time nobody led: by each time in which surely nobody did, or else by the longest in which that may be."""
         allowed, said = self._allowed, f"{f', {window.named}' if window.named else ''} ({given(self._allowed)} allowed)"
-        sure = max(nobody, key=lambda each: each.length, default=None)
-        if sure is not None and sure.length > allowed:
-            return [self._leaderless(history, known, sure, said)]
+        # Slowness may excuse one of them, and none of the others.
+        if points := [self._leaderless(history, known, each, said) for each in nobody if each.length > allowed]:
+            return sorted(points, key=lambda each: -each.by)
         longest = max(unled, key=lambda each: each.length, default=None)
         if longest is not None and longest.length > allowed:
             seen = max((each.length for each in nobody if longest.start <= each.start < longest.end), default=0.0)
@@ -322,8 +322,9 @@ def _counted(elections: Sequence[Election]) -> str:
 
 
 def _entry(every: Sequence[Reign], time: float) -> tuple[int, ...]:
-    reign = reign_at(every, time)
-    return () if reign is None else (reign.entry,)
+    """Return the line from which on somebody was followed, or nobody, at some moment; or the first that says anything of that."""
+    reign = reign_at(every, time) or every[0]
+    return (reign.entry,)
 
 
 def _span(time: Interval) -> Json:

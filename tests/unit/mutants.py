@@ -16,6 +16,7 @@ from harness.checkers import (
     Checks,
     Clean,
     Conflicts,
+    Elections,
     Probed,
     QuorumSurvived,
     Rescheduled,
@@ -78,7 +79,7 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
     "named": (
         *(Assumptions(NAMED), Availability("web", 0.1, 35.0, NAMED, ("loss",)), Availability("web", 0.9, 5.0, NAMED, (), ("loss",))),
         *(Single("web", 0.0, NAMED, ("loss",)), Bystanders(None, NAMED, ("loss",)), Conflicts(expected=NAMED, during=("loss",))),
-        QuorumSurvived("go on", "stays", expected=NAMED, during=("loss",)),
+        *(QuorumSurvived("go on", "stays", expected=NAMED, during=("loss",)), Elections(0, 5.0, expected=NAMED, during=("loss",))),
     ),
     "asked": (Assumptions(ASKED), Conflicts(), Probed("queue", 0.9, 5.0, ASKED)),
     "node-kill": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "stays")),

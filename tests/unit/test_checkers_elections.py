@@ -103,6 +103,13 @@ def _twice(by: str = "n3") -> Story:
         (_cut(_story()), Elections(1, None, during=("hang",)), UNKNOWN, "which fault is called hang is not known"),
         (_cut(_story()), Elections(1, None, during=("again",)), UNKNOWN, "again (fault 2) was never made"),
         (_story(), Elections(1), UNKNOWN, "no fault was ever in force"),
+        (
+            _twice().stalled(49, 53, "n2"),
+            Elections(2),
+            HELD,
+            "2 elections (n2 in term 3 at 32.4 s, n3 in term 10 at 52.3 s) at most (2 allowed)",
+        ),
+        (_cut(Story()), Elections(0, 5.0), UNKNOWN, "no majority of the members was ever seen to follow a leader"),
     ],
     ids=[
         "none",
@@ -125,6 +132,8 @@ def _twice(by: str = "n3") -> Story:
         "no such fault",
         "never made",
         "no fault",
+        "one of them perhaps by a stall",
+        "no members",
     ],
 )
 def test_elections_are_counted_and_measured(story: Story, checker: Elections, verdict: Verdict, words: str) -> None:
@@ -154,6 +163,13 @@ def test_what_one_member_says_and_what_slow_machines_set_off_convicts_nobody(sto
     """Nor does it acquit; but a leader that a fault had taken is lost to that, however slow the machine."""
     finding = _judged(story, checker)
     assert (finding.verdict, words in finding.summary) == (UNKNOWN, True), finding.summary
+
+
+def test_each_time_without_a_leader_is_excused_by_itself() -> None:
+    """The longer one came on a slow machine, and the other one did not."""
+    story = _moved(_moved(_cut(_story()), 31.5, 40.5, 3, "n2"), 60, 67.5, 4, "n3").pressed(30, 42, 30.0)
+    finding = _judged(story, Elections(longest=5.0))
+    assert (finding.verdict, "nobody led for 7.0 s from 60.0 s" in finding.summary) == (BROKEN, True), finding.summary
 
 
 def test_a_leader_that_a_fault_took_is_replaced_by_an_election_however_slow_the_machine() -> None:

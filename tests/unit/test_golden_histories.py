@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkers import Assumptions, Availability, Clean, Conflicts, QuorumSurvived, Rescheduled, Writes
+from harness.checkers import Assumptions, Availability, Clean, Conflicts, Elections, QuorumSurvived, Rescheduled, Writes
 from harness.core.values import Verdict
 from harness.history.events import ApiSeen, History, Watching
 from harness.history.interfaces import Checker
@@ -76,6 +76,10 @@ TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("real-partition-minority", STOPS, BROKEN, "acknowledged"),
     ("real-etcd-leader-kill", Assumptions(), HELD, ""),
     ("real-etcd-leader-kill", QuorumSurvived("go on", "moves"), HELD, "98 writes acknowledged"),
+    ("real-partition-minority", Elections(2, 5.0), HELD, "2 elections (n3 in term 3 at 18.9 s, n2 in term 19 at 43.6 s) (2 allowed)"),
+    ("real-partition-minority", Elections(1), BROKEN, "2 elections"),
+    ("real-partition-minority", Elections(longest=2.0), BROKEN, "nobody led for 2.5 s from 40.6 s"),
+    ("real-etcd-leader-kill", Elections(1, 5.0), HELD, "nobody led for 1.6 s at most"),
     ("real-etcd-leader-kill", Writes(), HELD, "166 acknowledged writes of 166"),
     ("real-etcd-leader-kill", Clean(), HELD, ""),
 ]

@@ -8,13 +8,20 @@ from typing import Any, cast
 import pytest
 
 from harness.core.values import Outcome, Stage
-from harness.history.events import FaultStage, MemberSeen
+from harness.history.events import FaultStage, MemberSeen, Watching
 from harness.testing.histories import chained
-from harness.testing.mutations import add, both, change, drop, numbered, of
+from harness.testing.mutations import Mutation, add, between, both, change, drop, numbered, of
 from tests.unit.mutants import BROKEN, HELD, RUN, UNKNOWN, EventMutant, judge, told
 from tests.unit.retelling import AGAIN, WEB1, WEB2, answers, ran, uncalled, unread
 
 LATE = answers(12.0, 52.0, "get", Outcome.FAIL)
+AGAIN_LED = tuple((30.0 + number / 100, MemberSeen(node, 3, "n1")) for number, node in enumerate(("n1", "n3")))
+
+
+def _unled(start: float, end: float) -> Mutation:
+    """Members follow nobody for a while, and then the same one in the same term."""
+    lost = [(start, MemberSeen(node, 2, None)) for node in ("n1", "n3")]
+    return add(*lost, *((end, MemberSeen(node, 2, "n1")) for node in ("n1", "n3")))
 
 
 def _renumbered(event: Any) -> FaultStage:
@@ -53,6 +60,24 @@ EVENTS = [
     ),
     EventMutant("writes refused after it", "named", numbered(both(answers(54, 65, "write", Outcome.FAIL), unread(54, 65))), HELD, "quorum"),
     EventMutant("two leaders in a term after it", "named", add((60.0, MemberSeen("n3", 2, "n3"))), BROKEN, "quorum", "in term 2"),
+    EventMutant("the same leader in a new term in it", "named", add(*AGAIN_LED), BROKEN, "elections", "n1 in term 3 at 30.0 s"),
+    EventMutant(
+        "a new term by one's word alone in it", "named", add((30.0, MemberSeen("n3", 3, "n1"))), UNKNOWN, "elections", "no majority"
+    ),
+    EventMutant(
+        "a new term after it", "named", add(*((60.0, MemberSeen(node, 3, "n1")) for node in ("n1", "n2", "n3"))), HELD, "elections"
+    ),
+    EventMutant("nobody led in it", "named", _unled(30.0, 37.5), BROKEN, "elections", "nobody led for 7.0 s from 30.0 s"),
+    EventMutant("nobody led in it for a while", "named", _unled(30.0, 33.5), HELD, "elections"),
+    EventMutant("nobody led after it", "named", _unled(57.5, 65.0), HELD, "elections"),
+    EventMutant(
+        "members that were not heard in it",
+        "named",
+        drop(between(20.0, 40.0, lambda _, each: isinstance(each, Watching) and each.observer == "membership")),
+        UNKNOWN,
+        "elections",
+        "perhaps for",
+    ),
     EventMutant(
         "one that never came into force",
         "named",
