@@ -295,7 +295,7 @@ def an_app_comes_later_and_is_removed(case: FormedCase) -> None:
             _asked(lambda: mode.remove(cluster, one), which)
             told = _told(case, cluster.nodes[0]) & {*one.names} if case.views else set[str]()
             require(not told, f"nothing of {one.name} is told after {which}", ", ".join(told))
-        _await(case, lambda: all(_gone(case, node) for node in cluster.nodes), f"nothing of {one.name} to run")
+        _until_gone(case, one)
 
 
 def what_is_off_is_unreachable(case: FormedCase) -> None:
@@ -352,7 +352,7 @@ def _beside(case: FormedCase, app: App) -> Iterator[Cluster]:
                 case.mode.withdraw(cluster, app)
             elif isinstance(case.mode, Removing):
                 case.mode.remove(cluster, app)
-                _await(case, lambda: all(_gone(case, node) for node in cluster.nodes), f"nothing of {app.name} to run")
+                _until_gone(case, app)
 
 
 def _deployed(cluster: Cluster, app: App) -> None:
@@ -452,6 +452,11 @@ def _await(case: FormedCase, condition: Callable[[], bool], what: str) -> None:
         wait_until(there, awaited=what, seconds=READY_SECONDS, clock=case.cluster.clock, every=0.2, saw=lambda: last)
     except Expired as e:
         raise ContractBroken(f"promised: {what}; saw: {last}") from e
+
+
+def _until_gone(case: FormedCase, app: App) -> None:
+    """Wait until no node runs any of an app. Raises `ContractBroken`."""
+    _await(case, lambda: all(_gone(case, node) for node in case.cluster.nodes), f"nothing of {app.name} to run")
 
 
 def _asked(ask: Callable[[], None], what: str) -> None:
