@@ -59,8 +59,9 @@ class Election:
         return f"{self.leader} in term {self.term} at {at(self.by)}"
 
     def surely_in(self, window: Window) -> bool:
-        """Whether it counts for a time: it was won in it."""
-        return not self.doubt and any(each.start <= self.since and self.by <= each.end for each in window.pieces)
+        """Whether it counts for a time: it was won in it, and who led before was lost in it, too."""
+        begun = min(self.since, self.unled.start)
+        return not self.doubt and any(each.start <= begun and self.by <= each.end for each in window.pieces)
 
     def perhaps_in(self, window: Window) -> bool:
         """Whether it may have been won in a time."""
@@ -94,11 +95,11 @@ class Elections:
     An election is a term that has a leader, whoever led before: one that wins again, in a higher term, was elected again. Terms in which nobody won
     do not count: a vote was split, or a member that was cut off stood alone. Whoever set them off counts: a fault, its healing, or an action.
 
-    One that a majority of the members bears out convicts. One that fewer told of, that was told too late to say when it was won, whose leader cannot
-    have led, or that machines which stood still or had too much to do may have set off (not where a fault had taken the leader before), makes it
-    unknown if it would be one too many. So does a time in which so many were not heard that they may have elected somebody without anybody's
-    knowing. Elections as frequent as before anything was broken were made by no fault, nor was a time without a leader that is no longer than one
-    was then and what is allowed together (`harness.checkers.usual`).
+    One that a majority of the members bears out convicts. One that fewer told of, that may have been won, or set off, before that time, whose leader
+    cannot have led, or that machines which stood still or had too much to do may have set off (not where a fault had taken the leader before), makes
+    it unknown if it would be one too many. So does a time in which so many were not heard that they may have elected somebody without anybody's
+    knowing. Elections as frequent as before anything was broken were made by no fault, nor was a time without a leader that is no longer than one was
+    then and what is allowed together (`harness.checkers.usual`).
 
     Nobody led for as long as no majority can have followed anybody who was there, whatever those said who were not heard. That convicts, but for what
     slowness explains. Held takes more: that a majority surely followed somebody, lost to no fault and not cut off, but for `longest` at a time. Since
@@ -186,7 +187,7 @@ class Elections:
             return [doubted(broken(text, *entries), self._as_before(history, known, window, len(counted)))]
         points = []
         if len(counted) + len(perhaps) > allowed:
-            why = "; ".join(f"{each.text}: {each.doubt or 'nobody knows when it was won'}" for each in perhaps[:NAMED])
+            why = "; ".join(f"{each.text}: {each.doubt or 'it may have been won before that, or set off'}" for each in perhaps[:NAMED])
             more = f"; and {len(perhaps) - NAMED} more" if len(perhaps) > NAMED else ""
             entries = [index for each in (*counted, *perhaps) for index in each.entries]
             points.append(unknown(f"{text}, and perhaps {why}{more}", *entries))

@@ -219,8 +219,8 @@ def _unheard(story: Story, node: str, start: float, end: float) -> Story:
     [
         (("n2",), 2, HELD, "0 elections"),
         (("n2", "n3"), 2, HELD, "0 elections"),
-        (("n2", "n3"), 4, UNKNOWN, "nobody knows when it was won"),
-        (("n1", "n2", "n3"), 4, UNKNOWN, "nobody knows when it was won"),
+        (("n2", "n3"), 4, UNKNOWN, "it may have been won before that, or set off"),
+        (("n1", "n2", "n3"), 4, UNKNOWN, "it may have been won before that, or set off"),
     ],
     ids=["one is not heard", "most are not heard, and are in the same term", "and are in another", "nobody is heard"],
 )
@@ -266,6 +266,16 @@ def test_an_election_between_the_decision_and_the_bite_is_nobodys_for_sure() -> 
     for checker in (Elections(0), Elections(0, None, during=("cut",))):
         finding = _judged(story.copy(), checker)
         assert (finding.verdict, "had bitten before 30.0 s" in finding.summary) == (UNKNOWN, True), finding.summary
+
+
+def test_a_leader_that_was_lost_before_a_fault_bit_is_not_lost_to_that() -> None:
+    """Members were about to elect already, and did so when the fault was there."""
+    story = _cut(_moved(_story(), 28.0, 31.5, 3, "n2", nodes="n1 n2 n3"), targets="n3")
+    for checker in (Elections(0), Elections(0, None, during=("cut",))):
+        finding = _judged(story.copy(), checker)
+        assert (finding.verdict, "n2 in term 3 at 31.5 s: it may have been won before" in finding.summary) == (UNKNOWN, True), (
+            finding.summary
+        )
 
 
 def test_what_an_action_sets_off_is_an_election_as_well() -> None:
