@@ -303,6 +303,72 @@ def test_a_port_that_is_taken_is_a_binding_error() -> None:
     run(main())
 
 
+MALFORMED: list[Any] = [None, True, 1, "x", [], [1], [[]], {}, {"id": 1}, {"id": ".."}, {"id": "/x y"}, {"id": ""}]
+MALFORMED += [
+    {"apps": 1},
+    {"apps": [1]},
+    {"apps": [{}]},
+    {"groups": [{"id": 5}]},
+    {"groups": [{}]},
+    {"groups": 1},
+    {"dependencies": [1]},
+    {"dependencies": 1},
+]
+MALFORMED += [
+    {"ids": 1},
+    {"ids": [1]},
+    {"ids": ["x"]},
+    {"version": 1},
+    {"version": "x", "cmd": "y"},
+    {"version": []},
+    {"env": {"A": {"secret": "x"}}},
+]
+MALFORMED += [
+    {"container": 1},
+    {"container": {"docker": []}},
+    {"networks": [{}, {}]},
+    {"networks": 1},
+    {"constraints": [[]]},
+    {"healthChecks": [[]]},
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(
+            ("POST", "/v2/apps"),
+            ("PUT", "/v2/apps"),
+            ("PATCH", "/v2/apps"),
+            ("PUT", "/v2/apps/web"),
+            ("PATCH", "/v2/apps/web"),
+            ("PUT", "/v2/apps/new"),
+        ),
+        *(
+            ("POST", "/v2/groups"),
+            ("PUT", "/v2/groups"),
+            ("POST", "/v2/groups/g"),
+            ("PUT", "/v2/groups/g"),
+            ("PUT", "/v2/groups/web"),
+            ("POST", "/v2/tasks/delete"),
+        ),
+    ],
+)
+def test_whatever_is_sent_is_answered(method: str, path: str) -> None:
+    """With a status of upstream's, and the app that is there is none the worse for it."""
+
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
+        await client.deploy(cluster.app("/web"))
+        for body in [*MALFORMED, b"", b"{", b"[" * 5000, b"\xff\xfe"]:
+            found = await client.ask(method, path, body)
+            assert found.status in {200, 201, 400, 404, 409, 422}, (body, found)
+            assert found.json() is not None
+        await client.deployed()
+        await client.deploy(cluster.app("/after"))
+
+    tell(story)
+
+
 def test_a_request_does_not_go_round_in_circles() -> None:
     """A Marathon that is in the way already does not pass it on again."""
 
