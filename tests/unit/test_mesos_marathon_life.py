@@ -16,6 +16,7 @@ from standin.doubles.clock import run
 from standin.flags import BadFlagsError
 from standin.marathon import web
 from standin.marathon.settings import read
+from standin.marathon.tracker import Tracker
 from tests.contract.marathons import ScriptedCluster
 from tests.contract.scripted_master import Task
 
@@ -285,6 +286,23 @@ def test_a_state_that_cannot_be_read_ends_the_leader() -> None:
         await cluster.crash_leader()
         await asyncio.sleep(15)
         assert 104 in cluster.codes[1]
+
+    tell(story)
+
+
+def test_an_error_of_the_program_ends_the_leader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """107: the next one reads what was written, of which the half-done thing is no part."""
+
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
+        app = await client.deploy(cluster.app("/whole", instances=2))
+        before = ids(await client.tasks(app, 2))
+        with monkeypatch.context() as broken:
+            broken.delattr(Tracker, "start")
+            assert (await client.ask("PUT", "/v2/apps/whole", {"instances": 3})).status == 503
+        await client.leader()
+        assert [*itertools.chain(*cluster.codes)] == [107]
+        assert (await client.get("/v2/apps/whole"))["app"]["instances"] == 2
+        assert ids(await client.tasks(app, 2)) == before
 
     tell(story)
 
