@@ -16,6 +16,7 @@ from harness.core.protocols import Cluster, Furnishing, Mode, Provider
 from harness.core.values import App, NodeSpec
 
 pytest_plugins = ["pytester"]
+pytest.register_assert_rewrite("mesos_contract")  # the body of tests, though no module of tests
 _LONG = 200
 _GZIP = b"\x1f\x8b\x08"
 
