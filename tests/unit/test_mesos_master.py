@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,58 @@ def test_thirty_tasks_of_a_spike_run_in_seconds(tmp_path: Path) -> None:
             await scheduler.update("TASK_KILLED", each["task_id"]["value"])
         assert all(each["used_resources"]["cpus"] == 0 for each in (await active(cluster, 3)).values())
         assert await led(cluster) == "m1"
+        await cluster.close()
+
+    run(main())
+
+
+_MALFORMED: list[Any] = [
+    {},
+    [],
+    None,
+    {"type": "SUBSCRIBE"},
+    {"type": "SUBSCRIBE", "subscribe": {}},
+    {"type": "SUBSCRIBE", "subscribe": {"framework_info": None}},
+    {"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "root", "name": "x", "id": 3}}, "framework_id": 3},
+    {
+        "type": "SUBSCRIBE",
+        "subscribe": {"framework_info": {"user": "root", "name": "x", "id": {"value": "../x"}}},
+        "framework_id": {"value": "../x"},
+    },
+    {"type": "ACCEPT", "accept": {}},
+    {"type": "ACCEPT", "accept": {"offer_ids": [{"value": 1}], "operations": [{"type": "LAUNCH"}]}},
+    {"type": "ACCEPT", "accept": {"offer_ids": [{}], "filters": {"refuse_seconds": "long"}}},
+    {"type": "DECLINE", "decline": {"offer_ids": None}},
+    {"type": "KILL", "kill": {"task_id": "x"}},
+    {"type": "ACKNOWLEDGE", "acknowledge": {"agent_id": "x"}},
+    {"type": "RECONCILE", "reconcile": {"tasks": [3]}},
+    {"type": "NO_SUCH"},
+]
+
+
+@pytest.mark.parametrize("call", _MALFORMED, ids=repr)
+def test_calls_of_another_shape_are_refused(call: Any, tmp_path: Path) -> None:
+    """400, whatever it is; the master goes on, and what was on offer still is."""
+
+    async def main() -> None:
+        cluster = MemoryCluster(tmp_path)
+        await cluster.form()
+        scheduler = await Scheduler(cluster).connect()
+        offer = await scheduler.offer()
+        whole = call if not isinstance(call, dict) else {"framework_id": {"value": scheduler.identity}, **call}
+        headers = {"Content-Type": "application/json"}
+        if not isinstance(call, dict) or call.get("type") != "SUBSCRIBE":
+            headers["Mesos-Stream-Id"] = scheduler.stream_id
+        for path in ("/api/v1/scheduler", "/api/v1"):
+            answer = await cluster.network.ask("POST", f"{scheduler.master}{path}", json.dumps(whole).encode(), headers, within=5)
+            assert answer.status in {400, 501}, answer
+        for name, url in {"master": f"{scheduler.master}/master", "agent": f"{cluster.agents['a1']}/slave(1)"}.items():
+            for message in ("ReregisterSlaveMessage", "StatusUpdateMessage", "RunTaskMessage", "PingSlaveMessage"):
+                answer = await cluster.network.ask("POST", f"{url}/mesos.internal.{message}", json.dumps(call).encode(), within=5)
+                assert answer.status in {202, 400}, name
+        task = scheduler.task(offer)
+        await scheduler.accept(offer, task)
+        await scheduler.update("TASK_RUNNING", task["task_id"]["value"])
         await cluster.close()
 
     run(main())
