@@ -15,6 +15,7 @@ from mesos_contract.scheduler import Scheduler
 from standin.doubles.clock import run
 from standin.doubles.cluster import MemoryCluster
 from standin.doubles.zookeeper import MemoryEnsemble, MemoryZooKeeper
+from standin.http import JSON, Response
 from standin.master.observer import RateLimiter
 from standin.master.registrar import Registrar, Registry, RegistryError
 
@@ -153,8 +154,8 @@ def test_thirty_tasks_of_a_spike_run_in_seconds(tmp_path: Path) -> None:
 _MALFORMED: list[Any] = [
     {},
     [],
-    None,
-    {"type": "SUBSCRIBE"},
+    "text",
+    {"type": "SUBSCRIBE", "subscribe": None},
     {"type": "SUBSCRIBE", "subscribe": {}},
     {"type": "SUBSCRIBE", "subscribe": {"framework_info": None}},
     {"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "root", "name": "x", "id": 3}}, "framework_id": 3},
@@ -174,8 +175,7 @@ _MALFORMED: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("call", _MALFORMED, ids=repr)
-def test_calls_of_another_shape_are_refused(call: Any, tmp_path: Path) -> None:
+def test_calls_of_another_shape_are_refused(tmp_path: Path) -> None:
     """400, whatever it is; the master goes on, and what was on offer still is."""
 
     async def main() -> None:
@@ -183,20 +183,22 @@ def test_calls_of_another_shape_are_refused(call: Any, tmp_path: Path) -> None:
         await cluster.form()
         scheduler = await Scheduler(cluster).connect()
         offer = await scheduler.offer()
-        whole = call if not isinstance(call, dict) else {"framework_id": {"value": scheduler.identity}, **call}
-        headers = {"Content-Type": "application/json"}
-        if not isinstance(call, dict) or call.get("type") != "SUBSCRIBE":
-            headers["Mesos-Stream-Id"] = scheduler.stream_id
-        for path in ("/api/v1/scheduler", "/api/v1"):
-            answer = await cluster.network.ask("POST", f"{scheduler.master}{path}", json.dumps(whole).encode(), headers, within=5)
-            assert answer.status in {400, 501}, answer
-        for name, url in {"master": f"{scheduler.master}/master", "agent": f"{cluster.agents['a1']}/slave(1)"}.items():
-            for message in ("ReregisterSlaveMessage", "StatusUpdateMessage", "RunTaskMessage", "PingSlaveMessage"):
-                answer = await cluster.network.ask("POST", f"{url}/mesos.internal.{message}", json.dumps(call).encode(), within=5)
-                assert answer.status in {202, 400}, name
+        for call in _MALFORMED:
+            whole = {"framework_id": {"value": scheduler.identity}, **call} if isinstance(call, dict) else call
+            stream = {"Mesos-Stream-Id": scheduler.stream_id} if "subscribe" not in whole else {}
+            for path in ("/api/v1/scheduler", "/api/v1"):
+                answer = await _post(cluster, f"{scheduler.master}{path}", whole, stream)
+                assert answer.status in {400, 501}, call
+            for url in (f"{scheduler.master}/master", f"{cluster.agents['a1']}/slave(1)"):
+                for message in ("ReregisterSlaveMessage", "StatusUpdateMessage", "RunTaskMessage", "PingSlaveMessage"):
+                    answer = await _post(cluster, f"{url}/mesos.internal.{message}", call, {})
+                    assert answer.status in {202, 400}, call
         task = scheduler.task(offer)
         await scheduler.accept(offer, task)
         await scheduler.update("TASK_RUNNING", task["task_id"]["value"])
         await cluster.close()
+
+    async def _post(cluster: MemoryCluster, url: str, content: Any, headers: dict[str, str]) -> Response:
+        return await cluster.network.ask("POST", url, json.dumps(content).encode(), {"Content-Type": JSON, **headers}, within=5)
 
     run(main())
