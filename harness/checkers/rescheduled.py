@@ -374,10 +374,10 @@ def _as_before(known: _Known, one: Displaced, allowed: Allowance) -> str:
     """Say that it was back in time, and stopped again as it had before anything was broken; nothing where it was not so.
 
     Nor where it was gone at a time for longer than it had been then, and may take to come back, together: something keeps it down. What stopped on a
-    node that the fault left there, some time after that had bitten, may have done so by itself in the first place.
+    node that the fault left there may have done so by itself in the first place; but not at once after that took a daemon (`AT_ONCE`).
     """
     back = next((each for each in one.spells if each.start - one.at <= allowed.seconds), None)
-    itself = one.since_bite > 0.0 or one.band.traits.loses is Loss.NOTHING
+    itself = one.since_bite > AT_ONCE or one.band.traits.loses is Loss.NOTHING
     before = stopped_by_itself(known.history, one.instance) if back is not None or itself else None
     if before is None:
         return ""
