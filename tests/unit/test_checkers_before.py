@@ -785,8 +785,8 @@ def test_writes_that_were_as_slow_now_and_then_before_anything_was_broken_are_sl
 @pytest.mark.parametrize(
     ("before", "lost", "verdict"),
     [
-        (10.0, "", UNKNOWN),  # for 42 s, and for 40 s under the fault
-        (30.0, "", HELD),
+        (30.0, "", UNKNOWN),  # for 22 s, and for 40 s under the fault
+        (33.0, "", HELD),
         (10.0, "n1 n2", HELD),  # nobody is left who could acknowledge one
     ],
 )
