@@ -13,7 +13,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.outages import done_in, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
-from harness.checkers.usual import FEWEST, Stretch, Usual, calm, first_decided, long_ago, no_longer, stretches
+from harness.checkers.usual import FEWEST, NONE_BEFORE, Stretch, Usual, calm, first_decided, long_ago, no_longer, stretches
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
@@ -152,8 +152,9 @@ class LoadServed:
             bad = [each.entry for each in inside if each.tally.failed]
             due = sum(_due(load.pieces, part, decided) for part in window.pieces)
             found = _share(history, self.share, said[0], counts, edges, due, window, sure=not missing)
-            usual = _usual(history, load, window).explains(self.share, counts.ok + edges.ok + due, calls + edges.ok + due)
-            points += [doubted(replace(each, evidence=tuple(bad)), usual) for each in found]
+            usual = _usual(history, load, window) if found else NONE_BEFORE
+            why = usual.explains(self.share, counts.ok + edges.ok + due, calls + edges.ok + due)
+            points += [doubted(replace(each, evidence=tuple(bad)), why) for each in found]
         if self.gap is not None:
             longest = _longest(load.pieces, window)
             gaps = (gap for part in window.pieces for gap in _sure(load.pieces, part, not_made(history)))

@@ -33,6 +33,9 @@ SLOWED = 1.5
 _STEPS = 4
 """So many stretches begin in the time of one, at least."""
 
+_MOST = 400
+"""And no more than so many in all: they are for faults that last a moment, of which few calls are told anyway."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -55,7 +58,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """How calls went before anything was broken, in each stretch of that which was as long as what is judged, or in all of it."""
+    """How calls went before anything was broken: in all of that, and in each stretch of it that was as long as what is judged."""
 
     stretches: tuple[Stretch, ...] = ()
 
@@ -74,11 +77,14 @@ NONE_BEFORE = Usual()
 
 
 def stretches(time: Interval, length: float) -> list[Interval]:
-    """Return the stretches of some time that are so long, each a quarter of that later than the one before; all of it where that is no longer."""
+    """Return some time, and the stretches of it that are so long, each a quarter of that later than the one before, or more (`_MOST`)."""
     if not 0.0 < length < time.length:
         return [time]
-    count = math.ceil((time.length - length) / length * _STEPS)
-    return [Interval(start, start + length) for step in range(count + 1) for start in [time.start + step * (time.length - length) / count]]
+    count = math.ceil(min(_MOST, (time.length - length) / length * _STEPS))
+    return [
+        time,
+        *(Interval(start, start + length) for step in range(count + 1) for start in [time.start + step * (time.length - length) / count]),
+    ]
 
 
 def first_decided(history: History, otherwise: float) -> float:

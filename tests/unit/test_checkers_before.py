@@ -9,9 +9,11 @@ import pytest
 
 from harness.checkers import Availability, Bystanders, Conflicts, LoadServed, Probed, QuorumSurvived, Rescheduled, Settled
 from harness.checkers.expected import Expected
+from harness.checkers.usual import stretches
 from harness.core.traits import daemon
 from harness.core.values import Call, Effect, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.interfaces import Checker
+from harness.history.intervals import Interval
 from harness.history.loads import Tally
 from harness.testing.histories import Story
 
@@ -338,6 +340,25 @@ def test_a_share_that_was_as_bad_in_as_long_a_time_before_anything_was_broken_is
     finding = DURING[name].check(PROMISES[name][1](faulted(), failing).history())
     assert finding.verdict is verdict, finding.summary
     assert verdict is not UNKNOWN or "before the first fault was made" in finding.summary
+
+
+@pytest.mark.parametrize(("failing", "verdict"), [(2, UNKNOWN), (0, BROKEN)])
+def test_a_share_is_asked_of_all_the_time_before_where_as_long_a_one_has_too_few_calls(failing: int, verdict: Verdict) -> None:
+    """So many of every ten answers were no then, of 17 in 20 s, and two of every ten are in the time of the fault."""
+    story, at = faulted(), 3.0
+    while at < 110.0:
+        number = round(at * 10)
+        bad = number // 10 % 10 < (failing if at < 60 else 2)
+        story.call(at, "probe", Call("ask", "q"), Outcome.FAIL if bad else Outcome.OK, by="n1")
+        at += 1.2 if at < 57 else 0.9
+    finding = Probed("q", 0.9, 70.0, expected=NAMES, during=("f1",)).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
+def test_so_many_stretches_are_looked_at_whatever_of_how_short_a_time() -> None:
+    """A fault may be in force for a moment, and be found to be no more."""
+    assert len(stretches(Interval(3.0, 600.0), 1e-6)) < 500
+    assert stretches(Interval(0.0, 10.0), 0.0) == stretches(Interval(0.0, 10.0), 20.0) == [Interval(0.0, 10.0)]
 
 
 @pytest.mark.parametrize("name", PROMISES)
