@@ -62,7 +62,7 @@ MUTANTS: list[tuple[str, Any, str, Any]] = [
     ("an_upgrade_never_goes_below_what_must_be_healthy", deployments, "bounds", lambda app, _: (0, 2 * app.instances)),
     ("an_upgrade_never_goes_above_what_is_allowed", deployments, "bounds", lambda app, _: (app.instances, 2 * app.instances)),
     ("a_restart_replaces_all_and_changes_nothing", Scheduler, "restart", lambda self, path, force: self.update(path, {}, force=force)[2]),
-    ("a_failed_task_is_started_again", Instance, "again", lambda self, *_: self),
+    ("a_failed_task_is_started_again", tracker.Tracker, "_failed", lambda *_: None),
     ("failures_make_the_next_launch_wait_longer", Backoff, "failed", lambda *_: None),
     ("unique_hosts_are_unique", constraints, "met", lambda *_: True),
     ("an_app_starts_after_what_it_depends_on", Root, "needs", lambda *_: set[str]()),
