@@ -203,7 +203,7 @@ def test_a_leader_that_is_not_connected_to_zookeeper_exits_at_once() -> None:
         await asyncio.sleep(1)
         assert cluster.codes == [[103], []]
         found = await client.ask("GET", "/v2/apps", at=1)
-        assert (found.status, found.json()["message"]) == (503, "Could not determine the current leader")
+        assert (found.status, found.json()["message"]) == (502, "Could not determine the current leader")
         assert (await client.ask("GET", "/v2/leader", at=1)).status == 404
         assert (await client.ask("GET", "/ping", at=1)).status == 200
         await asyncio.sleep(10.5)
@@ -392,21 +392,20 @@ def test_a_request_does_not_go_round_in_circles() -> None:
 
     async def story(cluster: ScriptedCluster, _client: Client) -> None:
         network = cluster.network
-        headers = {"X-Marathon-Via": "10.77.0.32:8080"}
+        headers = {"X-Marathon-Via": "1.1 10.77.0.40:8080, 1.1 10.77.0.32:8080"}
         found = await network.ask("GET", f"{cluster.marathons[1]}/v2/apps", b"", headers, within=10)
         assert (found.status, found.json()["message"]) == (502, "Detected proxying loop.")
 
     tell(story)
 
 
-@pytest.mark.parametrize("at", [0, 1])
-def test_a_listener_that_does_not_read_is_cut_off(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than fill the memory of the leader, or of who passes on."""
+def test_a_listener_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than fill the memory of the leader."""
     monkeypatch.setattr(web, "OUTSTANDING", 30)
 
     async def story(cluster: ScriptedCluster, client: Client) -> None:
         network = cluster.internet.at("10.77.0.1")
-        async with network.open("GET", f"{cluster.marathons[at]}/v2/events") as slow:
+        async with network.open("GET", f"{cluster.marathons[0]}/v2/events") as slow:
             for number in range(6):
                 await client.ask("PUT", "/v2/apps/much", cluster.app("/much", instances=number))
                 await client.deployed()
