@@ -766,14 +766,17 @@ def test_what_stops_where_a_fault_leaves_it_as_it_did_before_anything_was_broken
     assert finding.verdict is verdict, finding.summary
 
 
-@pytest.mark.parametrize(("stops", "verdict"), [(0.05, BROKEN), (0.4, BROKEN), (4.0, BROKEN), (10.0, UNKNOWN)])
+@pytest.mark.parametrize(
+    ("part", "stops", "verdict"),
+    [("docker", 0.05, BROKEN), ("docker", 0.4, BROKEN), ("fleetd", 4.0, BROKEN), ("docker", 10.0, UNKNOWN), ("etcd", 0.4, UNKNOWN)],
+)
 @pytest.mark.parametrize("to", ["n2", "n3"])
 def test_what_stops_at_once_when_a_fault_takes_a_daemon_is_lost_to_it_whatever_had_stopped_before(
-    stops: float, to: str, verdict: Verdict
+    part: str, stops: float, to: str, verdict: Verdict
 ) -> None:
-    """It had stopped once by itself, for three seconds, and is back two seconds too late."""
+    """It had stopped once by itself, for three seconds, and is back two seconds too late. No container runs by a member of the quorum."""
     story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3", "web@2")
-    kind = daemon("docker", in_place=False)
+    kind = daemon(part, in_place=False)
     story.fault("process.kill", "n3", decided=60, in_force=60.1, healing=120, healed=121, traits=kind, lost="n3")
     story.node(15, "n3").node(18, "n3", "web@2").node(60.1 + stops, "n3").node(67.1 + stops, to, "web@2")
     finding = Rescheduled("web", within=5).check(story.endures().phase(121.5, Phase.SETTLING).watched(149, "n1 n2 n3").done(150).history())
