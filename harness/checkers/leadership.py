@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from harness.checkers.disturbance import Disturbance
 
+OFTEN = 0.25
+"""How many moves of leadership are to be expected in some time, by how many there were before, from which on one is no sign of a fault."""
+
 POLL = 1.0
 """Seconds without a leader that are worth a word: members are asked about so often."""
 
@@ -226,17 +229,23 @@ def _in_doubt(bite: _Bite, move: tuple[Reign, Reign]) -> str:
 def _moved_before(bite: _Bite, old: Reign) -> str:
     """Say that leadership had moved by itself in as long a time before anything was broken; nothing where it had not, or where the fault took it.
 
-    It might have as well where the same member won it again, in a later term.
+    Or that it had again and again, and so `OFTEN` that one more move in as long a time is no sign of anything. It might have moved as well where the
+    same member won it again, in a later term.
     """
     if bite.took(old):
         return ""
-    time = calm(bite.history, app="")
-    since = max(time.start, time.end - max(bite.bitten.length, bite.promised.election))
+    time, long = calm(bite.history, app=""), max(bite.bitten.length, bite.promised.election)
     led = [each for each in bite.every if each.leader is not None and each.start < time.end]
-    for early, late in itertools.pairwise(led):
-        if (early.term, early.leader) != (late.term, late.leader) and late.start > since:
-            lost = f"{late.leader} had won it anew" if early.leader == late.leader else f"it had moved from {early.leader} to {late.leader}"
-            return f"{lost} at {at(late.start)}, before anything was broken, too"
+    lost = [(early, late) for early, late in itertools.pairwise(led) if (early.term, early.leader) != (late.term, late.leader)]
+    lost = [each for each in lost if each[1].start > time.start]
+    often = len(lost) > 1 and len(lost) * long >= OFTEN * time.length
+    for early, late in lost:
+        if often or late.start > time.end - long:
+            moved = (
+                f"{late.leader} had won it anew" if early.leader == late.leader else f"it had moved from {early.leader} to {late.leader}"
+            )
+            more = f", the first of {len(lost)} times" if often else ""
+            return f"{moved} at {at(late.start)}{more}, before anything was broken, too"
     return ""
 
 

@@ -713,6 +713,28 @@ def test_leadership_that_is_lost_by_itself_is_moved_by_no_fault_whoever_won_it_a
 
 
 @pytest.mark.parametrize(
+    ("moves", "moved", "stayed"),
+    [
+        ((12.0, 25.0, 38.0, 65.0), UNKNOWN, UNKNOWN),
+        ((12.0, 65.0), HELD, BROKEN),  # once, and long ago
+    ],
+)
+def test_leadership_that_moved_again_and_again_before_is_moved_by_no_fault_however_short_that_is(
+    moves: tuple[float, ...], moved: Verdict, stayed: Verdict
+) -> None:
+    """The fault is there for 9 s, and in the 9 s before it leadership had not moved."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").members(0.7, "n1 n2 n3", 2, "n1")
+    story.fault("disk.slow", "n2", decided=60, in_force=60.1, healing=69.1, healed=70, traits=Traits(Loss.NOTHING, ("disk",)))
+    for number, time in enumerate(moves):
+        story.members(time, "n1 n2 n3", 3 + number, f"n{(number + 1) % 3 + 1}")
+    history = story.endures().phase(71, Phase.SETTLING).watched(99, "n1 n2 n3").done(100).history()
+    promises: tuple[tuple[Literal["moves", "stays"], Verdict], ...] = (("moves", moved), ("stays", stayed))
+    for leader, verdict in promises:
+        finding = QuorumSurvived(leader=leader).check(history)
+        assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
     ("before", "down", "verdict"),
     [
         (False, 118.0, BROKEN),
