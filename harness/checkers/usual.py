@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -102,17 +103,20 @@ def calm(history: History, app: str | None = None) -> Interval:
 
     Whole by the run's own word, or else since it was to be. What an action disturbs is not what is usual, nor what is so until a recovery after it.
     With `app` only those count that may do something to that app, and with an empty one those that may do something to whoever leads.
-    Worked out once for a history: it is asked of each call, and of each span.
     """
-    return history.once((calm, app), lambda: _calm(history, app))
+    return max(calms(history, app), key=lambda each: each.length)
 
 
-def _calm(history: History, app: str | None) -> Interval:
+def calms(history: History, app: str | None = None) -> list[Interval]:
+    """Return all of these times, one at least. Worked out once for a history: they are asked for with each call, and each span."""
+    return history.once((calms, app), lambda: _calms(history, app))
+
+
+def _calms(history: History, app: str | None) -> list[Interval]:
     since = next((entry.time for entry, event in history.each(Wholeness) if event.when == "before"), history.phase(Phase.STEADY) or 0.0)
     whole = Interval(since, max(since, first_there(history)))
     near = endurance(history).recovery
-    left = without([whole], [Interval(each.start, each.end + near) for each in _done(history, app)])
-    return max(left, key=lambda each: each.length, default=Interval(since, since))
+    return without([whole], [Interval(each.start, each.end + near) for each in _done(history, app)]) or [Interval(since, since)]
 
 
 def _done(history: History, app: str | None) -> list[Interval]:
@@ -194,10 +198,10 @@ class OwnStop:
 
 def stopped_by_itself(history: History, instance: str, node: str = "") -> OwnStop | None:
     """Return for how long an instance had stopped before anything was broken, at most, on a node that was up (on any, or on that one); else None."""
-    spans, time = node_spans(history), calm(history, app_of(instance))
+    spans = node_spans(history)
     ran = [stay for stay in stays(spans) if stay.instance == instance]
     found = []
-    for stay in ran:
+    for time, stay in itertools.product(calms(history, app_of(instance)), ran):
         after = span_at(spans[stay.node], stay.end) if time.start < stay.end < time.end and node in {"", stay.node} else None
         if after is not None and after.sure and after.state is NodeState.UP and instance not in after.instances:
             gone = next(iter(without([Interval(stay.end, time.end)], [each.interval for each in ran])), Interval(stay.end, stay.end))

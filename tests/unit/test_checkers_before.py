@@ -468,6 +468,17 @@ def test_what_stopped_over_and_over_before_anything_was_broken_is_stopped_by_no_
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("stopped", "verdict"), [(10.0, UNKNOWN), (25.0, BROKEN)])
+def test_what_stopped_in_any_time_in_which_nothing_was_done_is_stopped_by_no_fault(stopped: float, verdict: Verdict) -> None:
+    """An action at 20 s leaves two such times, and the longer one is later; until 37.5 s what stops may be its doing."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3")
+    story.fault("disk.slow", "n3", decided=60, in_force=60.1, healing=80, healed=81, traits=Traits(Loss.NOTHING, ("disk",)))
+    story.action(20, 21, "app.restart", effect=Effect(renews=("web",)))
+    story.node(stopped, "n1").node(stopped + 3, "n1", "web@1").node(65, "n1").node(68, "n1", "web@1")
+    finding = Bystanders().check(story.endures().phase(81.5, Phase.SETTLING).watched(119, "n1 n2 n3").done(120).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(
     ("before", "comes", "since", "verdict"),
     [
