@@ -13,7 +13,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, answers_missing, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.outages import done_in, judged_time
 from harness.checkers.troubles import FEWEST_PACES, SHORTEST_SILENCE, blind, not_let_run, pace, until_late, watched
-from harness.checkers.usual import FEWEST, NONE_BEFORE, Stretch, Usual, calm, first_decided, long_ago, no_longer, stretches
+from harness.checkers.usual import FEWEST, NONE_BEFORE, Stretch, Usual, calm, first_decided, long_ago, longest_run, no_longer, stretches
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import at, given, lasted, share
 from harness.core.units import Duration, Names, Share
@@ -244,10 +244,12 @@ def _share(
 
 def _usual(history: History, load: Load, window: Window) -> Usual:
     """Return how its calls went before anything was broken, in any time as long as the one that is judged."""
-    found = []
+    found, longer = [], window.length > calm(history).length
     for time in stretches(calm(history), window.length):
-        before = sum((each.tally for each in load.pieces if time.start <= each.start and each.end <= time.end), Tally())
-        found.append(Stretch(time, before.ok, before.calls))
+        tallies = [each.tally for each in load.pieces if time.start <= each.start and each.end <= time.end]
+        before = sum(tallies, Tally())
+        more = longest_run((each.failed > 0, each.failed) for each in tallies) if longer else 0
+        found.append(Stretch(time, before.ok, before.calls, more=more))
     return Usual(tuple(found))
 
 

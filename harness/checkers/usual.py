@@ -42,19 +42,21 @@ _MOST = 400
 class Stretch:
     """How calls went in some time before anything was broken, while the cluster was whole: so many well, of so many.
 
-    `bad` is how many of those since are no more than each of those who are called had of its own then: one's excuse none of another.
+    `bad` is how many of those since are no more than each of those who are called had of its own then: one's excuse none of another. Of that `more`
+    are those that failed in a row: in a longer time than this one once more of that is chance.
     """
 
     time: Interval
     good: int
     made: int
     bad: float = math.inf
+    more: int = 0
 
     def explains(self, share: float, good: float, made: float) -> bool:
         """Whether the share was not kept then either, and would be without as many bad ones as then; not where too few were made."""
         if self.made < FEWEST or self.good >= share * self.made:
             return False
-        return good + min(self.bad, made * (self.made - self.good) / self.made) >= share * made
+        return good + min(self.bad, made * (self.made - self.good) / self.made + self.more) >= share * made
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +150,28 @@ def usually(history: History, calls: Iterable[Op], during: Iterable[Op], length:
     """
     time, since = calm(history, app), _by_key(during)
     before = sorted((op for op in calls if time.start <= op.begun and (time.end if op.ended is None else op.ended) < time.end), key=_begun)
-    return Usual(tuple(_stretch(each, before, since) for each in stretches(time, length)))
+    return Usual(tuple(_stretch(each, before, since, once_more=length > time.length) for each in stretches(time, length)))
 
 
 def _begun(op: Op) -> float:
     return op.begun
 
 
-def _stretch(time: Interval, calls: Sequence[Op], since: Mapping[str, Sequence[bool]]) -> Stretch:
+def _stretch(time: Interval, calls: Sequence[Op], since: Mapping[str, Sequence[bool]], *, once_more: bool) -> Stretch:
     """Return how these `calls` went in some time, of those who are called `since`."""
     before = _by_key(calls[bisect.bisect_left(calls, time.start, key=_begun) : bisect.bisect_right(calls, time.end, key=_begun)])
     every = [ok for each in before.values() for ok in each]
     # Of whom nothing is known it is taken to be as of all.
     shares = {key: before.get(key) or every or [True] for key in since}
-    bad = sum(min(each.count(False), len(each) * shares[key].count(False) / len(shares[key])) for key, each in since.items())
-    return Stretch(time, sum(every), len(every), bad)
+    more = {key: longest_run((not ok, 1) for ok in before.get(key, ())) if once_more else 0 for key in since}
+    usual = {key: len(each) * shares[key].count(False) / len(shares[key]) + more[key] for key, each in since.items()}
+    bad = sum(min(each.count(False), usual[key]) for key, each in since.items())
+    return Stretch(time, sum(every), len(every), bad, sum(more.values()))
+
+
+def longest_run(failed: Iterable[tuple[bool, int]]) -> int:
+    """Return how many calls failed in a row, at most: of each of some times whether any did, and how many."""
+    return max((sum(count for _, count in alike) for bad, alike in itertools.groupby(failed, key=lambda each: each[0]) if bad), default=0)
 
 
 def _by_key(calls: Iterable[Op]) -> dict[str, list[bool]]:

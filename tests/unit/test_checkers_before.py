@@ -342,6 +342,22 @@ def test_a_share_that_was_as_bad_in_as_long_a_time_before_anything_was_broken_is
     assert verdict is not UNKNOWN or "before the first fault was made" in finding.summary
 
 
+@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(
+    ("failing", "verdict"),
+    [
+        (lambda at: any(each <= at < each + 4 for each in (35, 65, 95)), UNKNOWN),  # once before, and twice since, in hardly more time
+        (lambda at: any(each <= at < each + 4 for each in (65, 95)), BROKEN),
+        (lambda at: 35 <= at < 39 or any(each <= at < each + 8 for each in (65, 95)), BROKEN),  # twice as long each time
+        (lambda at: 15 <= at < 17 or 35 <= at < 37 or 65 <= at < 79, BROKEN),
+    ],
+)
+def test_what_failed_once_more_than_in_a_shorter_time_before_is_broken_by_no_fault(name: str, failing: Failing, verdict: Verdict) -> None:
+    """Chance has it in one time and not in the other; before the fault there were 57 s, and since then there are a little more."""
+    finding = PROMISES[name][0](0.95, 70.0).check(PROMISES[name][1](faulted(), failing).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(("failing", "verdict"), [(2, UNKNOWN), (0, BROKEN)])
 def test_a_share_is_asked_of_all_the_time_before_where_as_long_a_one_has_too_few_calls(failing: int, verdict: Verdict) -> None:
     """So many of every ten answers were no then, of 17 in 20 s, and two of every ten are in the time of the fault."""
