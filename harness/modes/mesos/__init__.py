@@ -300,7 +300,8 @@ class Mesos:
             )
         with cluster.network():
             what = f"{instances} instances of {app.name}"
-            self._change(cluster, app, marathon_apps.scaled(app, instances), what, Deadline(cluster.clock, self._change_seconds()))
+            # Nothing else: whatever else is changed, also its upgrade strategy, has Marathon replace all tasks.
+            self._change(cluster, app, {"instances": instances}, what, Deadline(cluster.clock, self._change_seconds()))
 
     # -- Defining
 

@@ -85,13 +85,6 @@ def _parsed(body: str) -> dict[str, Json]:
     return found
 
 
-def scaled(app: App, instances: int) -> dict[str, Json]:
-    """Return what changes in the definition of an app where there are to be so many of it."""
-    if app.native is not None:
-        return {"instances": instances}
-    return {"instances": instances, "upgradeStrategy": {"minimumHealthCapacity": _kept(instances), "maximumOverCapacity": 0.0}}
-
-
 def _kept(instances: int) -> float:
     """Return the share of an app's instances that runs at every moment of a change: all but one."""
     return math.floor((instances - 1) / instances * _SMALL) / _SMALL if instances > 1 else 0.0
