@@ -74,10 +74,16 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         stopped.append(name)
     running.update(re.findall(r"docker[-/]([0-9a-f]{64})", read("/proc/" + pid + "/cgroup")))
 
-# Containers that an app's own definition makes: a label, or nothing for the container's name, and a pattern each, as the observers' agent has them.
+# Containers that an app's own definition makes: a label, a variable or nothing for the container's name, and a pattern each, as the observers' agent
+# has them.
 def followed(config):
     for key, pattern in zip(sys.argv[4::2], sys.argv[5::2]):
-        said = config.partition('"Labels":{')[2].partition('"' + key + '":"')[2] if key else config.rpartition('"Name":"/')[2]
+        if key.startswith("$"):
+            given = config.partition('"Env":[')[2]
+            variables = "" if given.startswith("]") else "," + given.partition('"],"')[0]
+            said = variables.partition(',"' + key[1:] + "=")[2]
+        else:
+            said = config.partition('"Labels":{')[2].partition('"' + key + '":"')[2] if key else config.rpartition('"Name":"/')[2]
         if re.fullmatch(pattern, said.partition('"')[0]):
             return True
     return False

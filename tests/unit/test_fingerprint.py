@@ -108,14 +108,17 @@ def test_containers_of_an_apps_own_definition_come_and_go() -> None:
     """As those with our label do: the program is handed their names, and a label that they have."""
     one = node()
     tasks = [TaskNames("com.shop.number", "[0-9]+", "shop"), TaskNames("", "web-[0-9]+", "web"), TaskNames("of.the.mode", ".*")]
+    tasks.append(TaskNames("$TASK", "front[.][0-9]+", "front"))
     fingerprint(one, tasks=tasks)
-    assert one.calls[-1][6:] == ("com.shop.number", "[0-9]+", "", "web-[0-9]+")
+    assert one.calls[-1][6:] == ("com.shop.number", "[0-9]+", "", "web-[0-9]+", "$TASK", "front[.][0-9]+")
     followed: dict[str, Any] = {"re": re, "sys": argparse.Namespace(argv=["-c", "10.77.0.11", "ours", "5", *one.calls[-1][6:]])}
     exec("def followed" + PROGRAM.partition("def followed")[2].partition("\n\n")[0], followed)  # noqa: S102 - a part of the program itself
     configs = {
         '{"Labels":{"com.shop.number":"7"},"Name":"/x"}': True,
         '{"Labels":{},"Name":"/web-1"}': True,
         '{"Labels":{"Name":"/web-1"},"Name":"/x"}': False,
+        '{"Env":["A=1","TASK=front.7"],"Cmd":["x"],"Labels":{},"Name":"/x"}': True,
+        '{"Env":[],"Cmd":["x","TASK=front.7"],"Labels":{},"Name":"/x"}': False,
     }
     assert {each: followed["followed"](each) for each in configs} == configs
 
