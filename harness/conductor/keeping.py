@@ -1,4 +1,4 @@
-"""What nodes and machines said, kept beside a run: where its verdict asks for it, and where it failed."""
+"""What nodes and machines said, kept beside a run: where its verdict asks for it, and where it failed; what a mode's programs said, always."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import pace, stops
 from harness.core.errors import HarnessError, Unsupported
-from harness.core.protocols import Consoles, LogFiles
+from harness.core.protocols import Consoles, LogFiles, Outspoken
 from harness.core.stops import CutOff, Stopped
 from harness.host import untrusted
 
@@ -60,7 +60,8 @@ def _keep_consoles(cluster: Cluster, folder: Path) -> None:
 def kept_if_it_fails(cluster: Cluster, folder: Path, clock: Clock) -> Iterator[None]:
     """Keep logs and consoles of whatever can be reached where the block fails, for `KEEP_SECONDS` at most, and raise what it raised.
 
-    Nothing is kept where the run was asked to stop, where a fault cannot be made here at all, and where logs were kept already.
+    Nothing is kept where the run was asked to stop, where a fault cannot be made here at all, and where logs were kept already; but for what the
+    mode's own programs said, which is kept however the block ends.
     """
     try:
         yield
@@ -68,6 +69,16 @@ def kept_if_it_fails(cluster: Cluster, folder: Path, clock: Clock) -> Iterator[N
         if not isinstance(error, Stopped | Unsupported) and not (folder / "logs").exists():
             _keep(cluster, folder, clock)
         raise
+    finally:
+        save_said(cluster, folder)
+
+
+def save_said(cluster: Cluster, folder: Path) -> None:
+    """Keep what a mode's own programs said on this machine, beside the history. Trouble with that ends nothing."""
+    if isinstance(cluster.mode, Outspoken):
+        with contextlib.suppress(HarnessError, OSError):
+            for name, content in cluster.mode.said(cluster).items():
+                untrusted.write(folder, Path(name).name, content)
 
 
 def _keep(cluster: Cluster, folder: Path, clock: Clock) -> None:

@@ -611,6 +611,21 @@ class Distributed(Protocol):
 
 @of_modes
 @runtime_checkable
+class Replaying(Protocol):
+    """A mode in which nothing comes back by itself: somebody has the whole of it done again, perhaps by a changed inventory."""
+
+    def replay(self, cluster: Cluster, limit: str, tags: Sequence[str], move: Mapping[str, str]) -> str:
+        """Bring about on the hosts what is to run there. Returns how that went on each of them, in words.
+
+        `limit` is a pattern of hosts and groups, empty for all; `tags` are those of what is to be done, none for all of it. With `move` the work of
+        the host ``from`` is assigned to the host ``to`` before that: a node's name, or ``lost`` for those that cannot be reached, and ``any`` for
+        whichever may have it. Raises `HalfDone` where it was done on some hosts and failed on others, which are named, with the reason, `Expired`
+        where it was not over in time, and any other `HarnessError` where nothing was done.
+        """
+
+
+@of_modes
+@runtime_checkable
 class Draining(Protocol):
     """A mode that can take all work from a node, and keep it away."""
 
@@ -690,6 +705,15 @@ class LogFiles(Protocol):
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
         """Return file names and contents. Raises `Unreachable`. Secrets never stand in them."""
+
+
+@of_modes
+@runtime_checkable
+class Outspoken(Protocol):
+    """A mode that works by a program on this machine, whose words are kept beside every run."""
+
+    def said(self, cluster: Cluster) -> Mapping[str, bytes]:
+        """Return file names and contents; nothing where nothing was said. Asks nobody. Secrets never stand in them."""
 
 
 class Fault(Protocol):

@@ -120,6 +120,7 @@ WORDS = {
     "faults/common.py": ({"command"}, "a function"),
     "faults/own_fault.py": ({"command"}, "the name of a fault"),
     "history/events.py": ({"awaited"}, "a kind of event"),
+    "modes/ansible/static_inventory.py": ({"command"}, "a variable of a playbook"),
     "modes/fleet/docker_run.py": ({"single"}, "a kind of quotes"),
     "modes/fleet/unit_files.py": ({"command"}, _KEYS),
     "modes/mesos/marathon_apps.py": ({"command"}, "a key of Marathon's JSON"),

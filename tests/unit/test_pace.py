@@ -188,6 +188,7 @@ AS_THEY_STAND: Mapping[str, str] = {
     "providers/vagrant/__init__.py: _KNOCK_SECONDS": "a look in between, for what is told; nothing fails",
     "providers/vagrant/virsh.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
     "nodes/children.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
+    "modes/ansible/playing.py: _LAST_SECONDS": "how long a program that is ended has for its last words; nothing fails",
     "nodes/this_machine.py: GRACE_SECONDS": "how long a command that is ended has for its last words; nothing fails",
     "registry/entries.py: LOAD_SECONDS": "an import of one file, long before any run",
     "workloads/performing.py: END_SECONDS": "how long threads are waited for before they are left behind; nothing fails",

@@ -60,10 +60,15 @@ def make_user_key(folder: Path) -> str:
     return _make(folder / USER_KEY)
 
 
-def _make(path: Path) -> str:
+def pair() -> tuple[bytes, str]:
+    """Return a new ed25519 key: the private one in OpenSSH's format, and the public line. Neither is written anywhere."""
     key = Ed25519PrivateKey.generate()
     line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    body = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), line
+
+
+def _make(path: Path) -> str:
+    body, line = pair()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for file, text in ((path, body), (path.with_name(f"{path.name}.pub"), f"{line}\n".encode())):

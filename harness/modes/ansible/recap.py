@@ -1,0 +1,114 @@
+"""What ansible-playbook said of a play, read: how it went on each host, and why not where it failed. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.core.errors import clipped
+from harness.host import untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.core.values import Json
+
+_RECAP: Final = re.compile(r"^PLAY RECAP \*+$", re.MULTILINE)
+_HOST: Final = re.compile(
+    r"^(?P<name>\S+)\s+: ok=(?P<ok>[0-9]+)\s+changed=(?P<changed>[0-9]+)\s+unreachable=(?P<unreachable>[0-9]+)\s+failed=(?P<failed>[0-9]+)\b",
+    re.MULTILINE,
+)
+_FAILED: Final = re.compile(r"^(?:fatal|failed): \[(?P<name>[^\]\s]+)(?: -> [^\]]*)?\][^\n]*? => (?P<what>\{.*\})$", re.MULTILINE)
+_TASK: Final = re.compile(r"^TASK \[(?P<name>.*)\] \*+$", re.MULTILINE)
+_ERROR: Final = re.compile(r"^\[ERROR\]: (?P<what>.*)$\n?(?:^Origin: (?P<at>.*)$)?", re.MULTILINE)
+_NOT_SAID: Final = frozenset({"", "All items completed"})
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecap:
+    """How a play went on one host."""
+
+    name: str
+    changed: int
+    unreachable: bool
+    failed: bool
+    why: str = ""  # of a host on which it did not go well
+
+    @property
+    def well(self) -> bool:
+        """Whether all that was to be done there is done."""
+        return not (self.unreachable or self.failed)
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if self.well:
+            return f"{self.name}: {self.changed} changed" if self.changed else f"{self.name}: nothing to change"
+        return f"{self.name}: {'unreachable' if self.unreachable else 'failed'}{f' ({self.why})' if self.why else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recap:
+    """How a play went: of each host, in the order in which Ansible tells them, and what kept it from being played at all."""
+
+    hosts: tuple[HostRecap, ...]
+    errors: tuple[str, ...] = ()
+
+    @property
+    def bad(self) -> tuple[HostRecap, ...]:
+        """The hosts on which it did not go well."""
+        return tuple(each for each in self.hosts if not each.well)
+
+    def changed(self, words: Callable[[str], str]) -> Recap:
+        """Return it with all that hosts and Ansible said put into other words, as without what must not be shown."""
+        return Recap(tuple(replace(each, why=words(each.why)) for each in self.hosts), tuple(map(words, self.errors)))
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return "; ".join(map(str, self.hosts)) or "; ".join(self.errors) or "it was played on no host"
+
+
+def read(said: str) -> Recap:
+    """Read what the callback `default` prints, results as JSON. Whatever else is printed, nothing of it is obeyed or raised."""
+    head = [*_RECAP.finditer(said)]
+    errors = tuple(dict.fromkeys(clipped(_with_place(each)) for each in _ERROR.finditer(said)))
+    if not head:
+        return Recap((), errors)
+    why = _reasons(said[: head[-1].start()])
+    hosts = tuple(
+        HostRecap(each["name"], int(each["changed"]), each["unreachable"] != "0", each["failed"] != "0", why.get(each["name"], ""))
+        for each in _HOST.finditer(said, head[-1].end())
+    )
+    return Recap(hosts, errors)
+
+
+def _with_place(error: re.Match[str]) -> str:
+    at = error["at"].removeprefix("/run/play/") if error["at"] else ""
+    return f"{at}: {error['what']}" if at else error["what"]
+
+
+def _reasons(said: str) -> Mapping[str, str]:
+    """Return what each host said last of why something failed there, with the task's name."""
+    tasks = [(each.start(), each["name"]) for each in _TASK.finditer(said)]
+    found: dict[str, str] = {}
+    for each in _FAILED.finditer(said):
+        try:
+            words = _words(untrusted.loads(each["what"].encode(errors="replace")))
+        except ValueError:
+            words = each["what"]
+        if words:
+            task = next((name for start, name in reversed(tasks) if start < each.start()), "")
+            found[each["name"]] = clipped(f"{task}: {words}" if task else words)
+    return found
+
+
+def _words(what: Json) -> str:
+    """Return the message of a result, and of one of a loop that of its first item that failed."""
+    result: Any = what
+    if not isinstance(result, dict):
+        return ""
+    own = " ".join(str(result.get("msg") or "").split())
+    if own not in _NOT_SAID:
+        return own
+    results = result.get("results")
+    return next((words for each in (results if isinstance(results, list) else ()) if (words := _words(each))), "")
