@@ -16,6 +16,7 @@ from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.elections import Elections
 from harness.checkers.loaded import LoadServed
+from harness.checkers.manual import Manual
 from harness.checkers.never_twice import Single
 from harness.checkers.probed import Probed
 from harness.checkers.quorum import QuorumSurvived
@@ -45,6 +46,7 @@ __all__ = [
     "Conflicts",
     "Elections",
     "LoadServed",
+    "Manual",
     "Probed",
     "QuorumSurvived",
     "Rescheduled",

@@ -25,6 +25,7 @@ from harness.checkers import (
     Conflicts,
     Elections,
     LoadServed,
+    Manual,
     Probed,
     QuorumSurvived,
     Rescheduled,
@@ -81,6 +82,15 @@ def _scaled(ran: float) -> History:
     """Return the good run, with web scaled to three at 45 s, of which the third runs from some moment on."""
     story = node_kill().endures(recovery=16.5).action(45.0, 45.2, "app.scale", effect=Effect({"web": 3}), was={"web": 2})
     return story.node(ran, "n1", "web@1", "web@3").history()
+
+
+@later
+def _replayed(begun: float | None) -> History:
+    """Return the good run, in which web@2 runs again at 42 s, with a playbook that was played again from some moment on, for 3 s."""
+    story = node_kill().endures(recovery=16.5)
+    if begun is not None:
+        story.action(begun, begun + 3.0, "ansible.replay", effect=Effect(disturbs=True))
+    return story.history()
 
 
 @later
@@ -144,6 +154,8 @@ ROWS: dict[str, Row] = {
         node_kill().endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web").history,
         node_kill().endures(recovery=16.5).awaited(12.0, 36.0, "recovered", "web", Outcome.FAIL, missing=("web@2 runs nowhere",)).history,
     ),
+    "manual": Row(Manual("web", 10.0), _replayed(39.0), _replayed(None)),
+    "manual, too late": Row(Manual("web", 10.0), _replayed(39.0), _replayed(15.0)),
     "bystanders": Row(Bystanders(), GOOD, _but(GONE)),
     "bystanders, during a fault": Row(Bystanders(None, NAMED, ("loss",)), GOOD, _but(GONE)),
     "checks": Row(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),

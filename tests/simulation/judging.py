@@ -39,6 +39,7 @@ ALWAYS_CLEAR = ("writes", "checks", "clean", "conflicts", "assumptions")
 
 
 UNASKED: Mapping[str, str] = {
+    "manual": "every simulated cluster has a failure detector; tests/unit/test_checkers_manual.py makes up losses that nobody notices",
     "command": "what a program of the user's own tells of its calls is part of no simulated cluster; tests/unit/test_own_load.py makes up such calls",
     "probe": "what a question of the user's own asks is part of no simulated cluster; it is judged by the fold of `availability`, which is asked",
 }

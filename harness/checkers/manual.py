@@ -1,0 +1,140 @@
+"""Whether lost work stays down until somebody acts, and comes back by that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.checkers.either_way import either_way
+from harness.checkers.expected import Expected
+from harness.checkers.judging import Point, broken, conclude, missed, unknown
+from harness.checkers.troubles import watched
+from harness.core.figures import at, given, lasted
+from harness.core.units import ABOVE, Duration
+from harness.core.values import Outcome
+from harness.history.deeds import deeds
+from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, stays, united
+from harness.history.losses import AT_ONCE
+from harness.history.recovery import displaced
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.core.values import Finding, Json
+    from harness.history.deeds import Deed
+    from harness.history.events import History
+    from harness.history.intervals import Span, Stay
+    from harness.history.losses import Displaced
+
+STAYS = 2.0
+"""Seconds for which it must run to count: what crashes over and over runs now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manual:
+    """What a fault takes of an app stays down until an action is done that may bring it back, and runs again `within` some time of the end of that.
+
+    That is what a system promises that has no failure detector, as static Ansible: nothing comes back by itself, and all of it does when somebody has
+    the playbook played again. By node truth, on whatever node. Broken where it ran again before anybody had begun anything, where nobody did anything
+    at all, and where it did not run in time once it was done. Unknown where no fault took anything of the app, where what it took ran on out of
+    reach, where it is not known whether the action was done, and where a node could not be asked that may have run it meanwhile.
+    """
+
+    name: ClassVar[str] = "manual"
+    whole: ClassVar[str] = "it is about the time from a loss to what somebody does about it, whatever goes on meanwhile"
+    app: str
+    within: Annotated[Duration, Field(gt=0, description=ABOVE)]
+    expected: Expected = field(default_factory=Expected)  # filled in by the plan
+
+    def check(self, history: History) -> Finding:
+        """Return held with how long each loss lasted, broken, or unknown; details have each loss."""
+        return either_way(history, self._check, self.expected.voters)
+
+    def _check(self, history: History) -> Finding:
+        spans, end = node_spans(history), history.observed
+        every = [each for each in deeds(history) if _brings(each, self.app)]
+        lost = [each for each in displaced(history, self.expected.voters) if app_of(each.instance) == self.app]
+        points: list[Point] = []
+        held: list[str] = []
+        details: dict[str, Json] = {}
+        for one in lost:
+            came, said = self._judge(history, one, every, spans, end)
+            details[one.key] = {"lost": neat(one.at), "ran again": None if came is None else neat(came)}
+            if isinstance(said, Point):
+                points.append(said)
+            else:
+                held.append(said)
+        if not lost:
+            points.append(unknown(f"no instance of {self.app} was displaced by a fault"))
+        return conclude(self.name, history, points, f"{'; '.join(held)} ({given(self.within)} allowed)", {"losses": details})
+
+    def _judge(
+        self, history: History, one: Displaced, every: Sequence[Deed], spans: Mapping[str, Sequence[Span]], end: float
+    ) -> tuple[float | None, Point | str]:
+        """Return when an instance ran again, and what is wrong with that, or how it went."""
+        since = one.at + one.ran_on
+        runs = [each for each in stays(spans) if each.instance == one.instance and each.end > since]
+        on = next((each for each in runs if each.start <= since and each.end > since + AT_ONCE), None)
+        if on is not None:
+            return None, unknown(f"{one.key} ran on on {on.node} after {one.home} was lost", *one.entries)
+        acts = [each for each in every if each.over(end) > since]
+        begun = min((each.begun for each in acts), default=end)
+        back = next((each for each in runs if each.start > since and each.sure and _stayed(each, runs, end)), None)
+        came = None if back is None else back.start
+        if back is not None and back.start < begun:
+            again = f"{one.instance} ran again on {back.node} {lasted(back.start - since)} after {one.home} was lost"
+            return came, broken(f"{again}, and nobody had done anything by then", back.entry, *one.entries)
+        if silent := _silent(spans, Interval(since, begun)) | {*never_seen(history)}:
+            return came, unknown(f"what {' and '.join(sorted(silent))} ran while {one.instance} was lost is not known", *one.entries)
+        done = next((each for each in acts if each.outcome is Outcome.OK), None)
+        if done is None:
+            return came, _undone(history, one, acts, came, Interval(since, end))
+        return came, self._by(history, one, done, came, since, end)
+
+    def _by(self, history: History, one: Displaced, done: Deed, came: float | None, since: float, end: float) -> Point | str:
+        """Say how an instance came back, or did not, by what was done."""
+        over = Interval(done.over(end), done.over(end) + self.within)
+        down = f"{one.instance} was down for {lasted(done.begun - since)} until {done.name} was begun"
+        if came is not None and came <= over.end:
+            return f"{down}, and ran again {lasted(max(0.0, came - done.begun))} after that"
+        text = f"{down}, and did not run within {given(self.within)} of its end at {at(over.start)}"
+        evidence = (*one.entries, *done.entries)
+        if end < over.end:
+            return unknown(f"{text}; but the run was over before the time was up", *evidence)
+        late = f"; it ran {lasted(came - over.start)} after that" if came is not None else ""
+        return missed(f"{text}{late}", *evidence, over=watched(history, over), by=(end if came is None else came) - over.end)
+
+
+def _brings(deed: Deed, app: str) -> bool:
+    """Whether an action may bring back what a fault took of an app."""
+    effect = deed.effect
+    return effect.upsets or effect.opens or app in effect.renews or effect.runs.get(app, 0) > 0
+
+
+def _stayed(stay: Stay, runs: Sequence[Stay], end: float) -> bool:
+    """Whether an instance ran long enough from a moment on to count, on the same node; also where the run was over before."""
+    here = united(each.interval for each in runs if each.node == stay.node and each.end > stay.start)
+    return bool(here) and (here[0].end >= stay.start + STAYS or here[0].end >= end)
+
+
+def _silent(spans: Mapping[str, Sequence[Span]], over: Interval) -> set[str]:
+    """Return the nodes of which it was not known for some of a time what they ran."""
+    return {
+        node
+        for node, pieces in spans.items()
+        if any(hole.length > STAYS and common([over], [hole]) for hole in united(span.interval for span in pieces if not span.sure))
+    }
+
+
+def _undone(history: History, one: Displaced, acts: Sequence[Deed], came: float | None, over: Interval) -> Point:
+    """Say that nothing was surely done for an instance that a fault took."""
+    doubtful = next((each for each in acts if each.outcome is not Outcome.FAIL), None)
+    if doubtful is not None or came is not None:
+        names = " and ".join(dict.fromkeys(each.name for each in acts))
+        return unknown(f"whether {names} was done after {one.key} was lost is not known", *one.entries)
+    tried = f"and {acts[0].name} was not done" if acts else "and nobody did anything about it"
+    return missed(
+        f"{one.instance} was lost with {one.home} and ran nowhere from then on, {tried}", *one.entries, over=watched(history, over)
+    )
