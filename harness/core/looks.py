@@ -165,6 +165,51 @@ def listening(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str,
     return {"is_listening": there}
 
 
+PEER = "tcp://ADDRESS:PORT"
+"""What is expected as the name of a peer."""
+_KNOCK_SECONDS = 3.0
+"""How long a connection may take: a dropped packet is sent again after one second, and after three."""
+# Says what came of one connection, and nothing where it could not even be tried, as without a network.
+_KNOCK = """
+import errno, socket, sys
+host, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+try:
+    socket.create_connection((host, port), timeout=seconds).close()
+    print("open")
+except TimeoutError:
+    print("silent")
+except OSError as error:
+    if error.errno not in {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ECONNRESET}:
+        raise
+    print("closed")
+"""
+
+
+def peer_of(text: str) -> Address:
+    """Read a peer's name: a TCP port at an address. Raises `ValueError`."""
+    where = address(text)
+    if where.protocol != "tcp" or not where.host:
+        raise ValueError(f"{text!r} is no name of a peer")
+    return where
+
+
+def peer(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, Callable[[], Seen]]:  # noqa: ARG001 - one shape
+    """Connect from the node to a TCP port elsewhere. Nothing is said there: whether the port takes connections from this node is all."""
+    where = peer_of(name)
+    seconds = pace.limit(_KNOCK_SECONDS)
+
+    def reachable() -> bool:
+        asked = ("python3", "-c", _KNOCK, where.host, str(where.port), f"{seconds:g}")
+        done = node.run(*asked, timeout=seconds + pace.limit(SECONDS))
+        if not done.ok:
+            raise _failed(node, done)
+        if done.text.strip() not in {"open", "silent", "closed"}:
+            raise Unreachable(node.name, f"a connection to {name}", f"an answer that is none: {done.text[:200]!r}")
+        return done.text.strip() == "open"
+
+    return {"is_reachable": reachable}
+
+
 def file(node: Node, path: str, expect: Mapping[str, Json]) -> Mapping[str, Callable[[], Seen]]:
     """Look at a path, links followed. Only "no such file" is one that is not there: a disk that gives an error has not said so."""
     done = node.run("env", "LC_ALL=C", "stat", "-L", "-c", "%F/%U/%u/%G/%g/%a/%s", "--", path, timeout=pace.limit(SECONDS))
@@ -299,6 +344,7 @@ LOOKS: Mapping[str, Look] = {
     "service": service,
     "process": process,
     "socket": listening,
+    "peer": peer,
     "file": file,
     **{kind: docker(kind) for kind in ("container", "image", "network", "volume")},
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter
 
-from harness.core.looks import ADDRESS, address
+from harness.core.looks import ADDRESS, PEER, address, peer_of
 from harness.core.naming import article, close, shown
 from harness.core.units import counted
 from harness.document import MODE
@@ -83,6 +83,7 @@ def _note_value(reading: Draft, subject: str, key: str, value: Json, place: Plac
     reading.add(place, shown(value), expected, hint)
 
 
+_PLACES = {"socket": (address, ADDRESS), "peer": (peer_of, PEER)}
 _EXPECTED = {bool: "true or false", int: "a whole number from 0", str: "text"}
 
 
@@ -97,11 +98,12 @@ def _check_name(reading: Draft, subject: str, name: str, place: Place) -> None:
         reading.add(place, shown(name), "the whole path of a file, from / on")
     if subject == "service" and set(name) & set("*?[ "):
         reading.add(place, shown(name), "the name of one unit", "systemd takes a pattern for all units that fit it")
-    if subject == "socket":
+    if subject in _PLACES:
+        read, expected = _PLACES[subject]
         try:
-            address(name)
+            read(name)
         except ValueError:
-            reading.add(place, shown(name), ADDRESS)
+            reading.add(place, shown(name), expected)
 
 
 @functools.cache

@@ -23,6 +23,7 @@ PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
     "service": ("exists", "is_running", "is_enabled", "is_valid", "is_masked"),
     "process": ("is_running", "count", "user", "group"),
     "socket": ("is_listening",),
+    "peer": ("is_reachable",),
     "file": (
         *("exists", "is_file", "is_directory", "is_executable", "is_pipe", "is_socket", "is_symlink", "linked_to"),
         *("user", "uid", "group", "gid", "mode", "size", "contains", "content_string", "md5sum", "sha256sum"),

@@ -52,7 +52,21 @@ def saying(status: int, out: str, err: str = "", /, **programs: tuple[int, str, 
     def answer(status: int, out: str, err: str) -> object:
         return lambda argv, _: Result(argv, status, out.encode(), err.encode())
 
-    names = ("systemctl", "docker", "sh", "cat", "env", "grep", "readlink", "head", "md5sum", "sha256sum", "getent", "systemd-analyze")
+    names = (
+        "systemctl",
+        "docker",
+        "sh",
+        "cat",
+        "env",
+        "grep",
+        "readlink",
+        "head",
+        "md5sum",
+        "sha256sum",
+        "getent",
+        "python3",
+        "systemd-analyze",
+    )
     known = {name: answer(*programs.get(name.replace("-", "_"), (status, out, err))) for name in names}
     return MemoryNode("n1", "10.77.0.11", programs=known)  # type: ignore[arg-type]
 
@@ -63,7 +77,7 @@ def asked(what: MemoryNode | HereNode, subject: str, thing: str, /, **expect: Js
 
 
 def _thing(subject: str) -> str:
-    return {"socket": "tcp://2379", "file": "/etc/thing"}.get(subject, "thing")
+    return {"socket": "tcp://2379", "peer": "tcp://10.77.0.11:6379", "file": "/etc/thing"}.get(subject, "thing")
 
 
 def _every() -> list[tuple[str, str]]:
@@ -83,6 +97,14 @@ def status_of(pid: int, name: str, state: str = "S (sleeping)", uid: int = 0) ->
 
 INIT = status_of(1, "systemd")
 PASSWD: Mapping[str, tuple[int, str, str]] = {"getent": (0, "root:x:0:0::/root:/bin/sh\nroot:x:0:\n", "")}
+
+
+@pytest.mark.parametrize(("said", "reachable"), [("open", True), ("closed", False), ("silent", False)])
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_peer_is_reachable_where_it_takes_a_connection(said: str, reachable: bool, expected: bool) -> None:
+    """One that refuses, or drops, is not, and whoever could not try has not said so (see below)."""
+    outcome, _ = asked(saying(0, f"{said}\n"), "peer", "tcp://10.77.0.11:6379", is_reachable=expected)
+    assert outcome is (Outcome.OK if reachable is expected else Outcome.FAIL)
 
 
 # -- every property of every kind

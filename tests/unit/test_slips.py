@@ -142,7 +142,7 @@ ASTRAY = {
     ),
     "two checks in one": (
         {"checks": [{"service": "docker", "process": "x", "is_running": True}]},
-        ["service and process; expected a check of exactly one service, process, socket, file, container, image, network, volume"],
+        ["service and process; expected a check of exactly one service, process, socket, peer, file, container, image, network, volume"],
     ),
     "an app of which nothing is right": (
         {
