@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
-_OURS: Final = frozenset({"slow", "web"})
+_OURS: Final = frozenset({"counter", "redis", "slow", "web"})
+FROM_NODE: Final = "from-node"
+"""A file that names programs which nodes themselves have: each puts them, with all that their loader loads, into ``from-node.tar`` when it builds."""
 LONGEST_NAME: Final = 255
 LONGEST: Final = 3000
 """Bytes of a file's name, and characters of its path, at most: NAME_MAX, and less than PATH_MAX, of which the folder takes a part."""
@@ -275,6 +277,7 @@ class _Recipe:
         self._read = read
         self._program = program(context)
         self._there = {str(each.relative_to(context)) for each in shipped(context)} | ({self._program} if self._program else set())
+        self._there |= {f"{FROM_NODE}.tar"} & {f"{each}.tar" for each in self._there}
         self._folders = {str(above) for each in self._there for above in PurePosixPath(each).parents}
         self._tried: dict[str, bool] = {}  # pattern → whether something has such a name
         self._left = MOST_TRIED

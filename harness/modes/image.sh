@@ -8,6 +8,22 @@ if [ ! -f "$context/Dockerfile" ]; then
     exit 0
 fi
 
+# Programs that the node itself has, named in a file from-node, with all that their loader loads: an image of Debian's needs no registry.
+tree=
+if [ -f "$context/from-node" ]; then
+    tree=$(mktemp)
+    trap 'rm -f "$tree"' EXIT
+    for program in $(sed 's/#.*//' "$context/from-node"); do
+        if [ ! -x "$program" ]; then
+            echo "this node has no $program, which $context/from-node names: the layer of its mode must have the package" >&2
+            exit 1
+        fi
+        printf '%s\n' "$program"
+        ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p'
+    done >"$tree"
+    sort -u -o "$tree" "$tree"
+fi
+
 # Files laid over nothing are one layer, which is imported in one step: a build takes one a line, ten times as long on an emulated machine. Anything
 # that is no plain copy to the root, and no plain setting, is built.
 set --
@@ -22,6 +38,7 @@ while read -r word rest; do
         [ "$rest" = "$file /$file" ] || over=something
         set -- "$@" "$file"
         ;;
+    ADD) [ -n "$tree" ] && [ "$rest" = "from-node.tar /" ] || over=something ;;
     CMD | ENTRYPOINT | ENV | EXPOSE | LABEL | USER | VOLUME | WORKDIR)
         case $rest in *\\ | *\$*) over=something ;; esac
         ;;
@@ -29,15 +46,21 @@ while read -r word rest; do
     esac
     [ "$over" = nothing ] || [ -z "$over" ] || break
 done <"$context/Dockerfile"
-[ "$over" = nothing ] && [ $# -gt 0 ] || exec docker build --quiet --tag "$image" "$context"
+if [ "$over" != nothing ] || { [ $# -eq 0 ] && [ -z "$tree" ]; }; then
+    rm -f "$tree"
+    exec docker build --quiet --tag "$image" "$context"
+fi
 
 packed=$(mktemp)
-trap 'rm -f "$packed"' EXIT
-tar --create --file "$packed" --owner=0 --group=0 --numeric-owner --directory "$context" "$@"
+trap 'rm -f "$packed" "$tree"' EXIT
+tar --create --file "$packed" --owner=0 --group=0 --numeric-owner --directory "$context" --files-from /dev/null "$@"
+if [ -n "$tree" ]; then
+    tar --append --file "$packed" --owner=0 --group=0 --numeric-owner --dereference --absolute-names --files-from "$tree" --transform 's,^/,,'
+fi
 set --
 while read -r word rest; do
     case $word in
-    '' | '#'* | FROM | COPY) ;;
+    '' | '#'* | ADD | FROM | COPY) ;;
     *) set -- "$@" --change "$word $rest" ;;
     esac
 done <"$context/Dockerfile"

@@ -109,3 +109,21 @@ def test_only_a_registry_that_gave_nothing_is_blamed_on_one(node: Node, tmp_path
     assert node.end("sulky", tmp_path / "nowhere") == on_nodes._NOT_PULLED
     (node.context / "Dockerfile").write_text("FROM scratch\nCOPY gone /gone\n")
     assert node.end("web", node.context) not in {0, on_nodes._NOT_PULLED}
+
+
+def test_programs_of_the_node_are_packed_with_all_that_they_load(node: Node) -> None:
+    """Under the paths that they have there, and what their loader needs."""
+    (node.context / "from-node").write_text("/bin/sh   # a program that is anywhere\n")
+    asked = node.ask('FROM scratch\nADD from-node.tar /\nENTRYPOINT ["/bin/sh"]\n')
+    assert asked[:3] == ["import", "--change", 'ENTRYPOINT ["/bin/sh"]']
+    packed = node.packed()
+    assert "bin/sh" in packed
+    assert any("libc.so" in each for each in packed)
+    assert not [each for each in packed if each.startswith("/")]
+
+
+def test_a_program_that_the_node_lacks_is_named(node: Node) -> None:
+    """It is the layer of the mode that lacks its package."""
+    (node.context / "Dockerfile").write_text('FROM scratch\nADD from-node.tar /\nENTRYPOINT ["/nothing"]\n')
+    (node.context / "from-node").write_text("/usr/bin/no-such-program\n")
+    assert node.end("web", node.context) == 1
