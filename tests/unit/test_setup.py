@@ -38,6 +38,7 @@ class Checkout:
         for name in ("whalefall", "tox", "pytest", "python"):
             self._program(self.venv / "bin" / name, "#!/bin/sh\n")
         self._program(self.venv / "bin" / "go", "#!/bin/sh\necho go version go1.22.1 linux/amd64\n")
+        (self.venv / "lib/python3.11/site-packages/ansible_collections/community/docker").mkdir(parents=True)
         made_of = subprocess.run(["sha256sum", "pyproject.toml"], cwd=self.top, capture_output=True, text=True, check=True).stdout
         (self.venv / ".whalefall").write_text(f"{self.top.resolve()}\n{made_of}")
 
