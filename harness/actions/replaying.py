@@ -18,7 +18,7 @@ LONGEST = 300.0
 _FROM, _TO = "from", "to"
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_.:,!&*\[\]-]{0,200}")
-_TAG = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_TAGS = re.compile(r"(?:[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}(?:,|$)){0,20}(?<!,)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Replay:
     """
 
     limit: Annotated[str, Field(description="a pattern of hosts and groups, such as n1,web or all:!n3")] = ""
-    tags: tuple[str, ...] = ()
+    tags: Annotated[str, Field(description="tags with commas between them, such as containers,firewall")] = ""
     move: Annotated[Mapping[str, str], Field(description="a mapping with from: a node or lost, and to: a node or any")] = field(
         default_factory=dict
     )
@@ -48,9 +48,8 @@ class Replay:
         wrong = []
         if not _PATTERN.fullmatch(self.limit):
             wrong.append(f"found limit {self.limit[:80]!r}, expected names of hosts and groups, with : , ! & * between them")
-        wrong += [
-            f"found the tag {each[:80]!r}, expected letters, digits, '_', '.' and '-'" for each in self.tags if not _TAG.fullmatch(each)
-        ]
+        if not _TAGS.fullmatch(self.tags):
+            wrong.append(f"found tags {self.tags[:80]!r}, expected letters, digits, '_', '.' and '-', with a comma between two tags")
         wrong += [f"found move: {each!r}, expected {_FROM} and {_TO}" for each in self.move if each not in {_FROM, _TO}]
         wrong += [f"found {key} {each[:80]!r}, expected the name of a node" for key, each in self.move.items() if not _HOST.fullmatch(each)]
         if wrong:

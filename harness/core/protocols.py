@@ -614,13 +614,13 @@ class Distributed(Protocol):
 class Replaying(Protocol):
     """A mode in which nothing comes back by itself: somebody has the whole of it done again, perhaps by a changed inventory."""
 
-    def replay(self, cluster: Cluster, limit: str, tags: Sequence[str], move: Mapping[str, str]) -> str:
+    def replay(self, cluster: Cluster, limit: str, tags: str, move: Mapping[str, str]) -> str:
         """Bring about on the hosts what is to run there. Returns how that went on each of them, in words.
 
-        `limit` is a pattern of hosts and groups, empty for all; `tags` are those of what is to be done, none for all of it. With `move` the work of
-        the host ``from`` is assigned to the host ``to`` before that: a node's name, or ``lost`` for those that cannot be reached, and ``any`` for
-        whichever may have it. Raises `HalfDone` where it was done on some hosts and failed on others, which are named, with the reason, `Expired`
-        where it was not over in time, and any other `HarnessError` where nothing was done.
+        `limit` is a pattern of hosts and groups, empty for all; `tags` are those of what is to be done, with commas between them, empty for all of
+        it. With `move` the work of the host ``from`` is assigned to the host ``to`` before that: a node's name, or ``lost`` for those that cannot be
+        reached, and ``any`` for whichever may have it. Raises `HalfDone` where it was done on some hosts and failed on others, which are named, with
+        the reason, `Expired` where it was not over in time, and any other `HarnessError` where nothing was done.
         """
 
 

@@ -165,15 +165,16 @@ def _fits(reading: Draft, name: str, place: Place) -> bool:
     if end in mode.ENDINGS:
         return True
     others = sorted(reading.known.modes.items())
-    whose = next(((other, cls.ENDINGS[end]) for other, cls in others if end in getattr(cls, "ENDINGS", {})), None)
+    whose = {other: cls.ENDINGS[end] for other, cls in others if end in getattr(cls, "ENDINGS", {})}
     kinds: dict[str, list[str]] = {}
     for ending, what in mode.ENDINGS.items():
         kinds.setdefault(what, []).append(ending)
     expected = ", ".join(f"{what} ({' or '.join(endings)})" for what, endings in kinds.items())
-    found = f"{shown(name)}{f', {whose[1]},' if whose else ''} with the {of} mode"
+    what = f", {' or '.join(whose.values())}," if whose else ""
+    found = f"{shown(name)}{what} with the {of} mode"
     hint = ""
     if whose:
         own = f"`but: {{{of}: {{because: …, apps: [{{name: …, native: …{next(iter(mode.ENDINGS))}}}]}}}}`"
-        hint = f"it is for the {whose[0]} mode; give {of} a definition of its own: {own}"
+        hint = f"it is for the {' or '.join(whose)} mode; give {of} a definition of its own: {own}"
     reading.add(place, found, expected, hint)
     return False

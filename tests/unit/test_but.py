@@ -167,11 +167,11 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     "blocks as text": (GOOD[: GOOD.index("but:")] + "but: herd\n", [["s.yaml:17:6: 'herd'", "from the name of a mode"]]),
     "an unknown mode": (
         changed("  herd:\n", "  hred:\n"),
-        [["s.yaml:18:3: an unknown mode 'hred'", "expected one of herd", "did you mean 'herd'?"]],
+        [["s.yaml:18:3: an unknown mode 'hred'", "expected one of ansible, herd", "did you mean 'herd'?"]],
     ),
     "the file's own mode": (
         changed("  herd:\n", "  fleet:\n"),
-        [["s.yaml:18:3: a block for fleet, the file's own mode", "expected one of herd", "write it into the file itself"]],
+        [["s.yaml:18:3: a block for fleet, the file's own mode", "expected one of ansible, herd", "write it into the file itself"]],
     ),
     "an empty block": (
         GOOD[: GOOD.index("    because")] + "    {}\n",

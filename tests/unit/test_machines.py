@@ -79,7 +79,7 @@ def test_an_image_is_built_and_pruned(call: Callable[..., Result], monkeypatch: 
     assert images.asked == [*every.values(), None]
     wrong = call("image", "build", "swam")
     assert (wrong.exit_code, images.asked) == (2, [*every.values(), None])
-    assert "an unknown mode 'swam'; expected one of fleet, swarm; did you mean 'swarm'?" in wrong.output
+    assert f"an unknown mode 'swam'; expected one of {', '.join(registry.known().modes)}; did you mean 'swarm'?" in wrong.output
     assert call("image", "prune").output == "nothing to remove\n"
     assert call("image", "prune", "--all").output == "removed abc (600 MB)\n"
     assert images.kept == [True, False]

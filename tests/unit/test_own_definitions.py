@@ -502,7 +502,10 @@ SCENARIO_SLIPS: dict[str, tuple[tuple[str, str], list[str]]] = {
     ),
     "another mode's": (
         ("units/web@.service", "stack.yml"),
-        ["s.yaml:6:13: 'stack.yml', a stack file of Docker's, with the fleet mode; expected a unit file", "but: {fleet:"],
+        [
+            "s.yaml:6:13: 'stack.yml', a playbook of Ansible's or a stack file of Docker's, with the fleet mode; expected a unit file",
+            "but: {fleet:",
+        ],
     ),
     "no path": (("units/web@.service", "[a]"), ["s.yaml:6:13: a list of 1; expected the path of a file, or a mapping with file"]),
     "an unknown key": (("units/web@.service", "{fil: web@.service}"), ["s.yaml:6:14: an unknown key 'fil'"]),

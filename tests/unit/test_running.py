@@ -13,6 +13,7 @@ from click.testing import Result
 
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.values import Verdict
+from harness.modes import MODES
 from harness.plan import Plan
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def test_an_unknown_name_on_the_command_line_hides_no_problem_of_the_files(call:
         result = call(command, "bad.yaml", "--mode", "fleit", "--provider", "nspwn", "--profile", "slow")
         assert result.exit_code == 2
         for words in (
-            "--mode: an unknown mode 'fleit'; expected one of fleet, swarm; did you mean 'fleet'?",
+            f"--mode: an unknown mode 'fleit'; expected one of {', '.join(MODES)}; did you mean 'fleet'?",
             "--provider: an unknown provider 'nspwn'; expected one of inventory, nspawn, vagrant; did you mean 'nspawn'?",
             "--profile: an unknown profile 'slow'; expected one of default, fast",
             "bad.yaml:3:17: an unknown fault 'node.kil'",
@@ -133,7 +134,7 @@ def test_an_unknown_name_on_the_command_line_hides_no_problem_of_the_files(call:
 def test_an_unknown_name_far_from_any_is_told_the_valid_ones_once(call: Callable[..., Result]) -> None:
     """Mode, provider, profile: what was expected says it."""
     Path("some.yaml").write_text("scenario: some\nwhy: so\nsteps: [{wait: 1s}]\npromises: [conflicts]\n")
-    for option, valid in (("mode", "fleet, swarm"), ("provider", "inventory, nspawn, vagrant"), ("profile", "default, fast")):
+    for option, valid in (("mode", ", ".join(MODES)), ("provider", "inventory, nspawn, vagrant"), ("profile", "default, fast")):
         result = call("plan", "some.yaml", f"--{option}", "qqqq")
         assert f"--{option}: an unknown {option} 'qqqq'; expected one of {valid}\n" in result.output
         assert result.exit_code == 2

@@ -431,7 +431,9 @@ def test_what_the_command_line_says_takes_precedence(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(changed("profile: default", "profile: nonsense"))
     assert load(path, profile="fast").profile == "fast"
-    with pytest.raises(BadInput, match=r"^--mode: an unknown mode 'flet'; expected one of fleet, swarm; did you mean 'fleet'\?$"):
+    with pytest.raises(
+        BadInput, match=rf"^--mode: an unknown mode 'flet'; expected one of {', '.join(registry.known().modes)}; did you mean 'fleet'\?$"
+    ):
         load(path, mode="flet", profile="fast")
 
 

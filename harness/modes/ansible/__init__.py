@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable, gist
-from harness.core.values import Budget, Placement, View
+from harness.core.values import HERE, Budget, Placement, View
 from harness.host import files
 from harness.modes import on_nodes, profiles
-from harness.modes.ansible import playing, static_inventory
+from harness.modes.ansible import playbooks, playing, static_inventory
 from harness.modes.ansible.assigning import Assigned
 from harness.modes.ansible.playing import Keys, Playbook
-from harness.nodes.ssh import keys as ssh_keys
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Cluster, Node
-    from harness.core.values import App, TaskNames, Traits, Who
+    from harness.core.protocols import Cluster, Node, OwnApp
+    from harness.core.values import App, Json, TaskNames, Traits, Who
     from harness.modes.ansible.recap import Recap
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
@@ -59,6 +58,7 @@ class _Control:
     keys: Keys
     assigned: Assigned = field(default_factory=Assigned)
     apps: dict[str, App] = field(default_factory=dict)  # as they are to run, by name
+    brought: set[str] = field(default_factory=set)  # apps whose own playbook was played with that of another
     said: list[str] = field(default_factory=list)
 
 
@@ -125,15 +125,20 @@ class Ansible:
         is brought. Raises `HarnessError` with each host on which it failed, and why, and `Expired` with what was seen last.
         """
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
-        stop = threading.Event()
+        control = self._control(cluster)
         with cluster.network():
-            on_nodes.on_each(cluster.nodes, lambda node: on_nodes.image(node, app, deadline), stop)
+            _bring(cluster, app, deadline)
             self._admitted(cluster)
             if not app.instances:
-                self._note(cluster, app)
+                control.apps[app.name] = app
                 return
-            self._assign(cluster, app)
-            self._play_app(cluster, app, deadline.left())
+            if app.name not in control.brought:
+                together = _together(cluster, app)
+                for each in together:
+                    _bring(cluster, each, deadline)
+                    self._assign(cluster, each)
+                self._play(cluster, together, deadline.left())
+                control.brought.update(each.name for each in together)
             self._until_serving(cluster, app, deadline)
 
     def budget(self, lost: Traits, who: Who) -> Budget:  # noqa: ARG002 - whatever is lost, and whoever
@@ -142,7 +147,7 @@ class Ansible:
 
     # -- Replaying
 
-    def replay(self, cluster: Cluster, limit: str, tags: Sequence[str], move: Mapping[str, str]) -> str:
+    def replay(self, cluster: Cluster, limit: str, tags: str, move: Mapping[str, str]) -> str:
         """Play the playbook of every app again; see `harness.core.protocols.Replaying.replay`."""
         deadline = Deadline(cluster.clock, pace.limit(_REPLAY_SECONDS) + self._more)
         with cluster.network():
@@ -150,12 +155,11 @@ class Ansible:
             moved, out = self._move(cluster, move) if move else ("", ())
             # Who is lost and has no work any more is taken out of the inventory as well: it could only make the replay fail.
             limit = ":".join([limit or "all", *(f"!{each}" for each in out)]) if out else limit
-            with self._lock:
-                control = self._control(cluster)
-                apps = [app for app in control.apps.values() if app.instances]
-                inventory = static_inventory.text(cluster.nodes, apps, control.assigned)
+            control = self._control(cluster)
+            apps = [app for app in control.apps.values() if app.instances]
+            inventory = static_inventory.text(cluster.nodes, apps, control.assigned)
             told = [
-                self._played(cluster, inventory, dataclasses.replace(book, limit=limit, tags=tuple(tags)), apps, deadline.left())
+                self._played(cluster, inventory, dataclasses.replace(book, limit=limit, tags=tags), deadline.left())
                 for book in _books(apps)
             ]
         return "; ".join([*([moved] if moved else []), *(str(_well(each, "the replay")) for each in told)])
@@ -169,13 +173,28 @@ class Ansible:
         new = dataclasses.replace(app, instances=instances)
         with cluster.network():
             self._admitted(cluster)
-            with self._lock:
-                control = self._control(cluster)
-                before = control.assigned.of(dataclasses.replace(app, instances=max(app.instances, instances)))
-                control.assigned = control.assigned.without(app.names[instances:])
+            control = self._control(cluster)
+            before = control.assigned.of(dataclasses.replace(app, instances=max(app.instances, instances)))
+            over = app.names[instances:]
+            control.assigned = control.assigned.without(over)
             self._assign(cluster, new)
-            after = self._control(cluster).assigned.of(new)
-            self._play_app(cluster, new, self._seconds(), hosts={home for _, home in {*before.items()} ^ {*after.items()}})
+            after = control.assigned.of(new)
+            if over and app.native is not None:
+                self._take(cluster, over)
+            if changed := {home for _, home in {*before.items()} ^ {*after.items()}}:
+                self._play(cluster, _together(cluster, new), self._seconds(), hosts=changed)
+
+    # -- Defining
+
+    ENDINGS: ClassVar[Mapping[str, str]] = playbooks.ENDINGS
+
+    def define(self, wanted: OwnApp) -> App:
+        """Return the app that a playbook makes; see `harness.modes.ansible.playbooks`."""
+        return playbooks.define(wanted)
+
+    def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
+        """Return which containers of two apps are called the same."""
+        return tuple(playbooks.clashes(apps))
 
     # -- Restarting
 
@@ -197,13 +216,17 @@ class Ansible:
         """Take an app from the inventory and its containers from their hosts; see `harness.core.protocols.Removing.remove`."""
         with cluster.network():
             self._admitted(cluster)
-            with self._lock:
-                control = self._control(cluster)
-                hosts = {home for name, home in {*control.assigned.homes.items(), *control.assigned.left} if name in app.names}
-                control.assigned = control.assigned.without(app.names)
-                control.apps.pop(app.name, None)
-            if hosts:
-                self._play_app(cluster, dataclasses.replace(app, instances=0), self._seconds(), hosts=hosts)
+            control = self._control(cluster)
+            hosts = {
+                home for name, home in {*control.assigned.homes.items(), *control.assigned.left} if name.rpartition("@")[0] == app.name
+            }
+            control.assigned = control.assigned.without(app.names)
+            control.apps.pop(app.name, None)
+            control.brought.discard(app.name)
+            if app.native is not None:
+                self._take(cluster, app.names)
+            elif hosts:
+                self._play(cluster, [dataclasses.replace(app, instances=0)], self._seconds(), hosts=hosts)
 
     def launch(self, cluster: Cluster, app: App) -> None:
         """Assign an app to hosts and play it there; see `harness.core.protocols.Removing.launch`."""
@@ -211,7 +234,7 @@ class Ansible:
             on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
             self._admitted(cluster)
             self._assign(cluster, app)
-            self._play_app(cluster, app, self._seconds())
+            self._play(cluster, _together(cluster, app), self._seconds())
 
     # -- Services
 
@@ -250,7 +273,9 @@ class Ansible:
         """Return what is known of a cluster; of one that is new, nothing but a key for it."""
         with self._lock:
             if cluster.run_id not in self._controls:
-                private, public = ssh_keys.pair()
+                from harness.nodes.ssh import keys  # noqa: PLC0415 - a reaper, which reads every mode, needs none of the libraries under it
+
+                private, public = keys.pair()
                 self._controls[cluster.run_id] = _Control(Keys(private, public))
             return self._controls[cluster.run_id]
 
@@ -279,10 +304,6 @@ class Ansible:
             raise CommandFailed(node.name, ("cat", _HOST_KEY), result.exit, gist(result.err.decode(errors="replace")) or "no ed25519 key")
         with self._lock:
             control.keys = dataclasses.replace(control.keys, hosts={**control.keys.hosts, node.address: line})
-
-    def _note(self, cluster: Cluster, app: App) -> None:
-        with self._lock:
-            self._control(cluster).apps[app.name] = app
 
     def _assign(self, cluster: Cluster, app: App) -> None:
         """Assign what of an app has no home yet."""
@@ -322,38 +343,47 @@ class Ansible:
         on_nodes.on_each(cluster.nodes, one, threading.Event())
         return found
 
-    def _play_app(
-        self,
-        cluster: Cluster,
-        app: App,
-        seconds: float,
-        *,
-        hosts: set[str] | None = None,
-        anew: bool = False,
-    ) -> None:
-        """Play what an app is made by, on its own hosts, or on these. Raises `HarnessError`, or `HalfDone` where it was done on some of them."""
-        with self._lock:
-            assigned = self._control(cluster).assigned
-            inventory = static_inventory.text(cluster.nodes, [app], assigned)
-            where = sorted({*assigned.of(app).values()} if hosts is None else hosts)
+    def _play(self, cluster: Cluster, apps: Sequence[App], seconds: float, *, hosts: set[str] | None = None, anew: bool = False) -> None:
+        """Play what apps are made by, ours on their own hosts or on these. Raises `HarnessError`, or `HalfDone` where it was done on some of them.
+
+        A playbook of its user's says itself on which hosts it is played.
+        """
+        assigned = self._control(cluster).assigned
+        inventory = static_inventory.text(cluster.nodes, apps, assigned)
+        where = {home for app in apps for home in assigned.of(app).values()} if hosts is None else hosts
         if not where:
             return
-        variables = {"anew": True, "at_once": 1} if anew else {}
-        for book in _books([app]):
-            asked = dataclasses.replace(book, limit=",".join(where), variables=variables)
-            _well(self._played(cluster, inventory, asked, [app], seconds), f"the play of {app.name}")
+        variables: dict[str, Json] = {"anew": True, "at_once": 1} if anew else {}
+        for book in _books(apps):
+            asked = dataclasses.replace(book, limit=",".join(sorted(where)), variables=variables) if book.ours else book
+            _well(self._played(cluster, inventory, asked, seconds), f"the play of {' and '.join(app.name for app in apps)}")
 
-    def _played(self, cluster: Cluster, inventory: str, book: Playbook, apps: Sequence[App], seconds: float) -> Recap:
+    def _take(self, cluster: Cluster, instances: Sequence[str], on: str = "") -> None:
+        """Remove the containers of instances whose own playbook says nothing of how they go; on one host alone, where it is named."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        view = _by_docker(cluster, containers=found)
+        if isinstance(view, str):
+            raise Unreachable(HERE, "the containers of the hosts", view)
+        taken = {
+            host: names
+            for host, every in found.items()
+            if on in {"", host} and (names := [name for name, one in every if one in instances])
+        }
+        if taken:
+            inventory = static_inventory.text(cluster.nodes, [], Assigned(), taken)
+            ours = dataclasses.replace(_ours(), limit=",".join(sorted(taken)))
+            _well(self._played(cluster, inventory, ours, self._seconds()), f"the removal of {', '.join(instances)}")
+
+    def _played(self, cluster: Cluster, inventory: str, book: Playbook, seconds: float) -> Recap:
         """Play, and keep what was said."""
         control = self._control(cluster)
-        hide = static_inventory.secrets([*control.apps.values(), *apps])
-        head = f"$ {book.command}"
+        hide = [*static_inventory.secrets([*control.apps.values()]), *(() if book.ours else playbooks.secrets(book.text))]
         try:
             done = playing.play(cluster, control.keys, inventory, book, seconds, hide)
         except HarnessError as error:
-            control.said.append(f"{head}\n{error}\n")
+            control.said.append(f"$ {book.command}\n{error}\n")
             raise
-        control.said.append(f"{head}\n{done.said}")
+        control.said.append(f"$ {book.command}\n{done.said}")
         return done.recap
 
     def _anew(self, cluster: Cluster, app: App) -> None:
@@ -361,8 +391,14 @@ class Ansible:
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         with cluster.network():
             self._admitted(cluster)
-            self._note(cluster, app)
-            self._play_app(cluster, app, deadline.left(), anew=True)
+            control = self._control(cluster)
+            control.apps[app.name] = app
+            if app.native is None:
+                self._play(cluster, [app], deadline.left(), anew=True)
+            else:
+                for instance, home in control.assigned.of(app).items():
+                    self._take(cluster, [instance], home)
+                    self._play(cluster, _together(cluster, app), deadline.left())
             self._until_serving(cluster, app, deadline)
 
     def _until_serving(self, cluster: Cluster, app: App, deadline: Deadline) -> None:
@@ -382,14 +418,31 @@ class _NoTimers:
     """The timers of a mode that has none."""
 
 
+def _bring(cluster: Cluster, app: App, deadline: Deadline) -> None:
+    """Make sure that all nodes have an app's image. Raises `HarnessError`."""
+    on_nodes.on_each(cluster.nodes, lambda node: on_nodes.image(node, app, deadline), threading.Event())
+
+
+def _together(cluster: Cluster, app: App) -> list[App]:
+    """Return an app with those that the same playbook of their user's makes: it is one, and its plays know of each other."""
+    if app.native is None:
+        return [app]
+    body = app.native.body
+    others = [each for each in cluster.apps if each.name != app.name and each.native is not None and each.native.body == body]
+    return [app, *(each for each in others if each.instances)]
+
+
+def _ours() -> Playbook:
+    """Return the playbook for apps that have none."""
+    file = files.fixtures() / "ansible" / "apps.yml"
+    return Playbook(file.name, file.read_text(encoding="utf-8"), ours=True)
+
+
 def _books(apps: Sequence[App]) -> list[Playbook]:
     """Return what apps are made by, each playbook once."""
     own = {app.native.file: app.native.body for app in apps if app.native is not None}
     found = [Playbook(Path(name).name, body) for name, body in own.items()]
-    if any(app.native is None for app in apps):
-        ours = files.fixtures() / "ansible" / "apps.yml"
-        found.append(Playbook(ours.name, ours.read_text(encoding="utf-8")))
-    return found
+    return [*found, *([_ours()] if any(app.native is None for app in apps) else [])]
 
 
 def _well(told: Recap, what: str) -> Recap:
@@ -427,8 +480,11 @@ def _await_greeting(cluster: Cluster, node: Node, deadline: Deadline, stop: thre
     wait_until(greets, awaited="sshd to greet", seconds=deadline.left(), clock=cluster.clock, stop=stop, saw=lambda: last)
 
 
-def _by_docker(cluster: Cluster) -> View | str:
-    """Return what the Dockers of the hosts have, as an API would tell it; or why that is not known, where none of them answers."""
+def _by_docker(cluster: Cluster, containers: dict[str, list[tuple[str, str]]] | None = None) -> View | str:
+    """Return what the Dockers of the hosts have, as an API would tell it; or why that is not known, where none of them answers.
+
+    `containers` is filled with each host's own: the name of each, and the instance that it is.
+    """
     found: list[Placement] = []
     heard: list[str] = []
     silent: list[str] = []
@@ -446,7 +502,10 @@ def _by_docker(cluster: Cluster) -> View | str:
         for line in result.text.splitlines():
             name, _, rest = line.partition("\t")
             state, _, instance = rest.partition("\t")
-            found.extend(Placement(each, node.name, state, state == "running") for each in _instances(cluster, name, instance))
+            mine = _instances(cluster, name, instance)
+            found.extend(Placement(each, node.name, state, state == "running") for each in mine)
+            if containers is not None:
+                containers.setdefault(node.name, []).extend((name, each) for each in mine)
 
     on_nodes.on_each(cluster.nodes, one, threading.Event())
     if not heard:

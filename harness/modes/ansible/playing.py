@@ -93,14 +93,15 @@ class Playbook:
     name: str  # of the file, as Ansible calls it where something is wrong with it
     text: str
     limit: str = ""  # a pattern of hosts and groups; empty: all
-    tags: tuple[str, ...] = ()
+    tags: str = ""  # with commas between them; empty: all
     variables: Mapping[str, Json] = field(default_factory=dict)  # no secrets: they stand in lists of processes
+    ours: bool = False  # whether it is the one for apps that have none
 
     @property
     def options(self) -> tuple[str, ...]:
         """What ansible-playbook is told of that."""
         extra = ("--extra-vars", json.dumps(dict(self.variables))) if self.variables else ()
-        return (*extra, *((f"--limit={self.limit}",) if self.limit else ()), *((f"--tags={','.join(self.tags)}",) if self.tags else ()))
+        return (*extra, *((f"--limit={self.limit}",) if self.limit else ()), *((f"--tags={self.tags}",) if self.tags else ()))
 
     @property
     def command(self) -> str:

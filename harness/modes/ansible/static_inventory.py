@@ -46,23 +46,23 @@ def container_name(instance: str) -> str:
     return instance.replace("@", "-")
 
 
-def text(nodes: Sequence[Node], apps: Sequence[App], assigned: Assigned) -> str:
-    """Return the inventory with these apps in it. An app with a playbook of its own is a group of hosts, and nothing more."""
-    by_instance = {name: app for app in apps for name in app.names}
+def text(nodes: Sequence[Node], apps: Sequence[App], assigned: Assigned, taken: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Return the inventory with these apps in it. An app with a playbook of its own is a group of hosts, and nothing more.
+
+    `taken` are names of containers that a host is not to have any more, beside those that are assigned elsewhere now.
+    """
+    by_instance = {name: app for app in apps if app.native is None for name in app.names}
+    # An instance may be of no app of these, as one that a smaller scale has left.
+    ours = {app.name for app in apps if app.native is None}
     hosts: dict[str, Json] = {}
     for node in nodes:
-        mine = [name for name in assigned.on(node.name) if name in by_instance]
         containers: dict[str, Json] = {
-            container_name(name): _container(by_instance[name], name, node.name) for name in mine if by_instance[name].native is None
+            container_name(name): _container(by_instance[name], name, node.name) for name in assigned.on(node.name) if name in by_instance
         }
-        # An instance may be of no app of these, as one that a smaller scale has left: of a definition of its user's nothing is known here.
-        known = {app.name for app in apps if app.native is None}
-        gone: list[Json] = [container_name(name) for name in assigned.gone(node.name) if name.rpartition("@")[0] in known]
-        hosts[node.name] = {
-            "ansible_host": node.address,
-            **({"containers": containers} if containers else {}),
-            **({"gone": gone} if gone else {}),
-        }
+        gone = [container_name(name) for name in assigned.gone(node.name) if name.rpartition("@")[0] in ours]
+        gone += (taken or {}).get(node.name, ())
+        told: dict[str, Json] = {"containers": containers, "gone": [Unsafe(name) for name in gone]}
+        hosts[node.name] = {"ansible_host": node.address, **{key: value for key, value in told.items() if value}}
     names = {node.name for node in nodes} | _RESERVED
     groups: dict[str, Json] = {app.name: {"hosts": dict.fromkeys(assigned.of(app).values())} for app in apps if app.name not in names}
     variables: dict[str, Json] = {"ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3"}
