@@ -40,6 +40,8 @@ LARGEST = 1 << 30
 """Bytes of all that somebody put into the folder of one image, at most: it is copied into the node image, and from there to every node."""
 DEEPEST = 64
 """Folders inside each other, at most, of what is copied to nodes."""
+MOST_FILES = 10_000
+"""Files and folders of it, at most: a path may lead anywhere, also to the root of this machine."""
 
 
 def ingredients(folder: Path, *, own: bool = False, meant: Callable[[Path], bool] = lambda _: False) -> list[Path]:
@@ -47,7 +49,7 @@ def ingredients(folder: Path, *, own: bool = False, meant: Callable[[Path], bool
 
     Of a folder of ours prose (.md) is left out, and what Python keeps beside sources.
     Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to (`links`), but where a link is `meant` to be its file.
-    Raises `BadInput` for one of more than `LARGEST` bytes, or too deep.
+    Raises `BadInput` for one of more than `LARGEST` bytes, too deep, with too many files, or with a folder that cannot be looked into.
     """
     if own:
         there = {each: each.stat() if each.is_symlink() and meant(each) else each.lstat() for each in _below(folder)}
@@ -67,13 +69,26 @@ def links(folder: Path) -> list[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     """Yield everything in a folder, at any depth, that is no folder itself; a link is one thing, and nothing behind it is in the folder."""
-    for parent, folders, names in os.walk(folder) if not folder.is_symlink() else ():
+    count = 0
+    for parent, folders, names in os.walk(folder, onerror=_unseen) if not folder.is_symlink() else ():
+        count += len(folders) + len(names)
+        if count > MOST_FILES:
+            raise BadInput(
+                [Problem(str(folder), 0, 0, "too many files and folders", f"{MOST_FILES} at most: all of it is copied to nodes")]
+            )
         if len(Path(parent).relative_to(folder).parts) > DEEPEST:
             raise BadInput(
                 [Problem(str(folder), 0, 0, f"folders more than {DEEPEST} inside each other", "fewer: all of it is copied to nodes")]
             )
         yield from (Path(parent, name) for name in names)
         yield from (each for name in folders if (each := Path(parent, name)).is_symlink())
+
+
+def _unseen(error: OSError) -> None:
+    """Raise `BadInput` for a folder that is there and cannot be looked into: what is in it is not known, which is not nothing."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        what = "a folder that can be looked into: it is a part of what is built"
+        raise BadInput([Problem(str(error.filename), 0, 0, f"{error.strerror}", what)]) from error
 
 
 def hashed(recipe: str, root: Path, paths: Iterable[Path]) -> str:

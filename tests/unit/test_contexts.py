@@ -485,6 +485,29 @@ def test_a_folder_that_is_too_large_is_bad_input_with_its_largest_file(own: Path
         image.key()
 
 
+def test_a_folder_with_too_many_files_is_bad_input(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path may lead to the root of this machine: nobody looks at all of that, nor waits for it."""
+    monkeypatch.setattr(building, "MOST_FILES", 9)
+    assert contexts.shipped(own)
+    for number in range(3):
+        (own / "empty" / f"{number}").mkdir()
+    with pytest.raises(BadInput, match=f"{own}: too many files and folders; expected 9 at most"):
+        contexts.shipped(own)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_an_empty_one(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in it is not known."""
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path) == str(own / "sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert told(own, GOOD) == ["sub: Permission denied; expected a folder that can be looked into: it is a part of what is built"]
+
+
 def test_a_name_that_is_no_utf_8_is_a_name(own: Path, tmp_path: Path) -> None:
     """Of a file, and of a folder of an image: it has a part in the key like any other."""
     before = image.key()
