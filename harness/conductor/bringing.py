@@ -1,4 +1,4 @@
-"""Images of apps that come from this machine: brought into its cache before a run begins, and loaded into every node before anything is deployed."""
+"""Images of apps that come from this machine: brought into its cache before a run begins, and into every node before anything is deployed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from harness.conductor.options import Options
-    from harness.core.protocols import Action, Cluster
+    from harness.core.protocols import Action, Cluster, Node
     from harness.core.values import Json
     from harness.host.app_images import AppImage
     from harness.plan import Plan
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def brought(plan: Plan, options: Options) -> Iterator[Mapping[str, AppImage]]:
-    """Lend the images that a run needs and its nodes do not build themselves, by what the scenario calls them. Pulls what is not in the cache.
+    """Lend the images that a run needs and its nodes do not have by themselves, by what the scenario calls them. Pulls what is not in the cache.
 
     Raises `HarnessError` with the cause where one cannot be had, `Unsupported` where this machine cannot bring it.
     """
@@ -44,7 +44,7 @@ def brought(plan: Plan, options: Options) -> Iterator[Mapping[str, AppImage]]:
 
 
 def _found(asked: str, plan: Plan, options: Options) -> AppImage | None:
-    """Return an image in the cache, brought there first; None for one that nodes build."""
+    """Return an image in the cache, brought there first; None for one of the node image."""
     try:
         wanted = app_images.wanted(asked, plan.file)
     except origins.NoOrigin as error:
@@ -53,9 +53,14 @@ def _found(asked: str, plan: Plan, options: Options) -> AppImage | None:
 
 
 def facts(images: Mapping[str, AppImage]) -> dict[str, Json]:
-    """Return what a run keeps of its images: which they were, whatever their names stand for by then."""
+    """Return what a run keeps of its images: which they were, whatever their names stand for by then; of one that nodes build, of what."""
     every: dict[str, Json] = {
-        asked: {"name": each.name, "id": f"sha256:{each.id}", "source": each.source, "digest": each.digest}
+        asked: {
+            "name": each.name,
+            "built of" if each.built_there else "id": f"sha256:{each.id}",
+            "source": each.source,
+            "digest": each.digest,
+        }
         for asked, each in images.items()
     }
     return {"app_images": every} if every else {}
@@ -64,14 +69,18 @@ def facts(images: Mapping[str, AppImage]) -> dict[str, Json]:
 def load(images: Mapping[str, AppImage], cluster: Cluster, options: Options) -> None:
     """Have images on all nodes at once, and note in the cluster what they are called there. Called inside `cluster.network()`."""
     for asked, image in images.items():
-        options.tell("deploy", f"loading the image {asked} into {counted(len(cluster.nodes), 'node')}")
-        together(
-            cluster.nodes,
-            lambda node, image=image: docker_images.load(node, image.path, image.name, image.id, cluster.clock),  # type: ignore[misc]
-            f"loading the image {asked}",
-        )
+        what = f"building the image {asked} on" if image.built_there else f"loading the image {asked} into"
+        options.tell("deploy", f"{what} {counted(len(cluster.nodes), 'node')}")
+        together(cluster.nodes, lambda node, image=image: _have(node, image, cluster), what.rpartition(" ")[0])  # type: ignore[misc]
         cluster.images = {**cluster.images, asked: image.name}
     cluster.apps = tuple(map(cluster.on_nodes, cluster.apps))
+
+
+def _have(node: Node, image: AppImage, cluster: Cluster) -> None:
+    if image.built_there:
+        docker_images.build(node, image.path, image.name, cluster.clock)
+    else:
+        docker_images.load(node, image.path, image.name, image.id, cluster.clock)
 
 
 def have(action: Action, cluster: Cluster, plan: Plan, options: Options) -> None:

@@ -214,7 +214,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             *_volumes(each.volumes, provider, builds=builds),
         ]
         if not told and not alien:
-            told += [*refused_of(each, mode), *(contexts.unlike(each) if builds else ())]
+            told += [*refused_of(each, mode), *(contexts.unlike(each, file) if builds else ())]
         found += [Problem(f"the app {each.name}", 0, 0, *said) for _, *said in told]
         read.append(each)
     _told(found)

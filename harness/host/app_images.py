@@ -1,7 +1,7 @@
-"""Images of apps that nodes do not build themselves: from docker archives and registries, each kept in the cache once, whole and checked.
+"""Images of apps that are no part of the node image: from docker archives, registries and folders, each kept in the cache once, whole and checked.
 
-Kept as ``app-images/<key>/image.tar``: a docker archive with one image under one name, which is loaded into nodes as it is. A run that needs one
-holds a lock on it, so that nobody prunes it meanwhile.
+Kept as ``app-images/<key>/image.tar``: a docker archive with one image under one name, which is loaded into nodes as it is, or all that one is built
+from, which nodes are handed to build it. A run that needs one holds a lock on it, so that nobody prunes it meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
 from harness.core.naming import close, shown
-from harness.host import archives, contexts, locks, origins, private, pulling, shelves, state, untrusted
+from harness.host import archives, building, contexts, layers, locks, origins, private, pulling, shelves, state, untrusted
 from harness.host.origins import Folder, InRegistry
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from harness.core.clock import Clock
     from harness.core.values import Json
     from harness.host.archives import Archive
+    from harness.host.building import BuildCommands
     from harness.host.shelves import Gone
 
 PART: Final = "app-images"
@@ -49,15 +51,16 @@ _SHORT = 12  # digits of a hash that are told, as Docker tells them
 class AppImage:
     """One image in the cache."""
 
-    path: Path  # the docker archive
+    path: Path  # the archive
     key: str  # 16 hex digits
     size: int  # bytes on disk
     built: float  # when it came into the cache: seconds since the epoch
     current: bool  # whether it would be asked for by the same name again: one in a file is found by what is in it
     name: str  # what it is called on nodes
-    id: str  # 64 hex digits: the image's, as Docker has it
+    id: str  # 64 hex digits: the image's, as Docker has it; of what nodes build, the archive's own hash
     source: str  # where it came from
     digest: str = ""  # by which its registry knows it, ``sha256:…``
+    built_there: bool = False  # whether nodes build it of what is in the archive: each has an image with an id of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +72,31 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A folder of somebody's own that an image is built from, as it was when it was looked into."""
+
+    path: Path
+    hash: str  # 16 hex digits, of all that goes into the image
+
+
+@dataclass(frozen=True, slots=True)
 class AskedImage:
-    """An image that a scenario asks for and nodes cannot build."""
+    """An image that a scenario asks for and that nodes do not have by themselves."""
 
     asked: str  # as the scenario says it
-    origin: Saved | InRegistry
+    origin: Saved | Source | InRegistry
 
     @property
     def name(self) -> str:
-        """What it is called on nodes: of one in a file, by what is in it, so that two files never answer for each other."""
+        """What it is called on nodes: of one in a file or a folder, by what is in it, so that two of them never answer for each other."""
         if isinstance(self.origin, InRegistry):
             return self.origin.name
-        given = next(iter(self.origin.holds.tags), self.origin.path.stem)
+        if isinstance(self.origin, Source):
+            given, of = self.origin.path.resolve().name, self.origin.hash
+        else:
+            given, of = next(iter(self.origin.holds.tags), self.origin.path.stem), self.origin.holds.id
         plain = re.sub(r"[^a-z0-9]+", "-", given.rpartition("/")[2].partition(":")[0].lower())[:40].strip("-")
-        return f"{OURS}/{plain or 'image'}:{self.origin.holds.id[:_SHORT]}"
+        return f"{OURS}/{plain or 'image'}:{of[:_SHORT]}"
 
     @property
     def source(self) -> str:
@@ -92,12 +106,20 @@ class AskedImage:
     @property
     def key(self) -> str:
         """What tells it from every other in the cache."""
-        said = self.origin.source if isinstance(self.origin, InRegistry) else f"file {self.name} {self.origin.holds.id}"
+        if isinstance(self.origin, InRegistry):
+            said = self.origin.source
+        elif isinstance(self.origin, Source):
+            said = f"folder {self.name} {self.origin.hash}"
+        else:
+            said = f"file {self.name} {self.origin.holds.id}"
         return hashlib.sha256(f"{said} {archives.architecture()}".encode()).hexdigest()[:16]
 
 
 def wanted(image: str, file: str) -> AskedImage | None:
-    """Return what an app of a scenario file asks for; None where nodes build it. Looks into an archive. Raises `NoOrigin`, or `BadInput`."""
+    """Return what an app of a scenario file asks for; None where it is a part of the node image. Looks into an archive, and reads a folder.
+
+    Raises `NoOrigin`, or `BadInput`.
+    """
     origin = origins.origin(image)
     if isinstance(origin, Folder):
         return None
@@ -106,9 +128,11 @@ def wanted(image: str, file: str) -> AskedImage | None:
     path = Path(file).parent / origin.path
     if untrusted.leads_out(Path(file).parent, origin.path):
         hint = "name the file itself; a link is followed within the scenario's folder alone"
-        raise BadInput([Problem(str(path), 0, 0, "a link that leads elsewhere", "a docker archive", hint)])
-    if os.path.isdir(path):  # noqa: PTH112 - where it cannot be seen, whoever reads it says why
-        raise origins.a_folder(image)
+        raise BadInput([Problem(str(path), 0, 0, "a link that leads elsewhere", "a docker archive, or a folder", hint)])
+    if (context := contexts.context_of(image, file)) is not None:
+        return AskedImage(image, Source(context, contexts.hashed(context)))
+    if image.endswith("/"):
+        raise BadInput([Problem(str(path), 0, 0, "no such folder", f"one with a {contexts.RECIPE}")])
     return AskedImage(image, Saved(path, archives.look(path)))
 
 
@@ -126,17 +150,18 @@ def problems(image: str, file: str, *, builds: bool, native: bool = False) -> It
             yield f"{what}, on hosts that are not ours", "the name of an image, as the hosts' Docker knows it", hint
         return
     try:
-        found = wanted(image, file)
+        origins.origin(image)
+        context = contexts.context_of(image, file)  # which is not hashed for this: it may be large
+        found = wanted(image, file) if context is None else None
     except origins.NoOrigin as error:
         yield error.said
     except BadInput as error:
         for each in error.problems:
             yield f"{shown(image)}: {each.found}", each.expected, each.hint
     else:
-        if found is None:
-            context = contexts.context_of(image)
-            yield from contexts.problems(context) if context is not None else ()
-        elif native and isinstance(found.origin, InRegistry) and found.origin.digest:
+        if context is not None:
+            yield from contexts.problems(context)
+        elif found is not None and native and isinstance(found.origin, InRegistry) and found.origin.digest:
             yield f"the image {shown(image)}, by its digest", "NAME:TAG", "what is loaded into nodes has no digest there"
 
 
@@ -171,12 +196,13 @@ def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | No
         def build(_: list[str]) -> None:
             _bring(shelf, image, progress, time)
 
-        found = shelf.ensure(build, archives.MOST_BYTES + (pulling.MOST_ON_DISK if pulled else 0), progress, time, anew=anew)
+        beside = pulling.MOST_ON_DISK if pulled else building.LARGEST if isinstance(image.origin, Source) else 0
+        found = shelf.ensure(build, archives.MOST_BYTES + beside, progress, time, anew=anew)
     return found[0]
 
 
 def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Gone]:
-    """Remove images that no run holds: those that came out of files, and the others as well where not `keep_current`. Return what is gone."""
+    """Remove images that no run holds: those from files and folders, and the others as well where not `keep_current`. Return what is gone."""
     shelf = _shelf([])
     if not shelf.is_there():
         return []
@@ -221,6 +247,10 @@ def words(image: str, file: str) -> str:
         return f"{image}: built by each node, from {contexts.context_of(image)}"
     if isinstance(found.origin, InRegistry):
         return f"{image}: {_pulled_words(found, found.origin)}"
+    if isinstance(found.origin, Source):
+        name = contexts.program(found.origin.path)
+        here = f"{name} is compiled of it by this machine, and it is" if name else "it is"
+        return f"{image}: the folder {found.origin.path}, hash {found.origin.hash}; {here} handed to each node, which builds {found.name} of it"
     holds = found.origin.holds
     what = (
         f"a docker archive of {holds.size / 1e6:.0f} MB; the image in it has {', '.join(holds.tags) or 'no name'}, id {holds.id[:_SHORT]}"
@@ -280,7 +310,8 @@ def _load(folder: Path, now: Collection[str]) -> AppImage | None:
         whole = False
     if not whole or not isinstance(image_id, str) or not _ID.fullmatch(image_id):
         return None
-    return AppImage(path, folder.name, size, built, folder.name in now or bool(digest), name, image_id, source, digest)
+    current, there = folder.name in now or bool(digest), shelves.noted(record, "built_there") is True
+    return AppImage(path, folder.name, size, built, current, name, image_id, source, digest, there)
 
 
 def _bring(shelf: shelves.Shelf[AppImage], image: AskedImage, progress: Callable[[str], None], clock: Clock) -> None:
@@ -290,17 +321,58 @@ def _bring(shelf: shelves.Shelf[AppImage], image: AskedImage, progress: Callable
         digest = ""
         if isinstance(image.origin, InRegistry):
             pulled, digest = pulling.pull(image.origin, private.folder(work / "pulled"), commands)
-            found = _rewritten(pulled, made, image, "")
+            found = _rewritten(pulled, made, image, "").id
+        elif isinstance(image.origin, Source):
+            found = _packed(image.origin, made / ARCHIVE, work, commands)
         else:
             commands.say(f"reading {image.asked}")
-            found = _rewritten(image.origin.path, made, image, image.origin.holds.id)
+            found = _rewritten(image.origin.path, made, image, image.origin.holds.id).id
         size = (made / ARCHIVE).stat().st_size
-        record: dict[str, Json] = {"size": size, "bytes": size, "built": clock.wall(), "name": image.name, "id": found.id}
-        record |= {"source": image.source, "digest": digest}
+        record: dict[str, Json] = {"size": size, "bytes": size, "built": clock.wall(), "name": image.name, "id": found}
+        record |= {"source": image.source, "digest": digest, "built_there": isinstance(image.origin, Source)}
         with private.opened(made / _RECORD, "w") as note:
             note.write(json.dumps(record) + "\n")
         commands.run(["sync", "-f", str(made)])
         shelf.put(made, image.key)
+
+
+def _packed(source: Source, target: Path, work: Path, commands: BuildCommands) -> str:
+    """Write what nodes are handed to build an image from, and return its hash. It is made of a copy that nobody else can change any more.
+
+    Raises `BadInput` for what cannot be built, `HarnessError` where the folder is not what it was, and `Unsupported` without a Go that it needs.
+    """
+    commands.say(f"packing {source.path}")
+    if wrong := contexts.problems(source.path):
+        raise BadInput(wrong)
+    copy = private.folder(work / "copy")
+    building.copied(source.path, copy, own=True)
+    if contexts.hashed(copy) != source.hash:
+        raise HarnessError(f"the folder {source.path} was changed meanwhile: what is in it is not what its hash was made of; run it again")
+    there = {str(each.relative_to(copy)): each for each in contexts.shipped(copy)}
+    if name := contexts.program(copy):
+        commands.say(f"building {source.path.name}/{name}")
+        there[name] = private.folder(work / "bin") / name
+        layers.compile_app(commands, source.path, copy, there[name])
+    with (
+        private.opened(target, "wb") as file,
+        tarfile.TarFile(fileobj=file, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape") as out,
+    ):
+        for above in sorted({str(above) for each in there for above in Path(each).parents} - {"."}):
+            out.addfile(_member(above, tarfile.DIRTYPE))
+        for inside, path in sorted(there.items()):
+            member = _member(inside)
+            member.size = path.stat().st_size
+            with path.open("rb") as body:
+                out.addfile(member, body)
+    with target.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _member(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    """Return the header of what nodes are handed: root's, of no time, and whatever may be a program can be run, as of all folders of images."""
+    made = tarfile.TarInfo(name)
+    made.type, made.mode = kind, 0o644 if name == contexts.RECIPE else 0o755
+    return made
 
 
 def _rewritten(path: Path, made: Path, image: AskedImage, image_id: str) -> Archive:

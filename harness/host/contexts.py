@@ -1,12 +1,14 @@
-"""Folders that images of apps are built from: ``images/<name>`` of the fixtures, with a Dockerfile and what it copies.
+"""Folders that images of apps are built from, with a Dockerfile and what it copies: ``images/<name>`` of the fixtures, or wherever a path leads.
 
-Each node builds an image by itself, from what the node image has of that folder, and reaches no registry. So all that a node would find out minutes
-later is found out here: what a Dockerfile copies that is not there, what it wants of a registry, what nothing can start.
+Each node builds an image by itself, from what the node image has of that folder, or from what it is handed of one that a path leads to, and reaches
+no registry. So all that a node would find out minutes later is found out here: what a Dockerfile copies that is not there, what it wants of a
+registry, what nothing can start.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import os
 import platform
 import posixpath
 import re
@@ -28,6 +30,10 @@ RECIPE: Final = "Dockerfile"
 _OURS: Final = frozenset({"counter", "redis", "slow", "web"})
 FROM_NODE: Final = "from-node"
 """A file that names programs which nodes themselves have: each puts them, with all that their loader loads, into ``from-node.tar`` when it builds."""
+_LEFT_OUT: Final = ".dockerignore"
+"""Where Docker's client reads what it does not hand to the daemon."""
+PATHS: Final = ("./", "../")
+"""How the path of an image begins."""
 LONGEST_NAME: Final = 255
 LONGEST: Final = 3000
 """Bytes of a file's name, and characters of its path, at most: NAME_MAX, and less than PATH_MAX, of which the folder takes a part."""
@@ -66,8 +72,15 @@ def contexts() -> list[Path]:
     return sorted(each for each in folder().iterdir() if each.is_dir())
 
 
-def context_of(image: str) -> Path | None:
-    """Return the folder that an image is built from, whatever its tag; None where there is none."""
+def context_of(image: str, file: str = "") -> Path | None:
+    """Return the folder that an image is built from: the one of its name, whatever its tag, or where its path leads from a scenario's file on.
+
+    None where there is none, or where a link on the way leads out of the scenario's folder.
+    """
+    if image.startswith(PATHS):
+        path = Path(file).parent / image
+        there = os.path.isdir(path)  # noqa: PTH112 - where it cannot be seen, whoever reads it says why
+        return path if there and not untrusted.leads_out(Path(file).parent, image) else None
     name = image.partition(":")[0] if "/" not in image else ""
     return next((each for each in contexts() if each.name == name), None)
 
@@ -85,7 +98,7 @@ def builds_here(provider: Any) -> bool:
 
 def program(context: Path) -> str:
     """Return what the Go program in a folder is called once it is compiled: as its module, as Go has it. Empty where there is no Go module."""
-    if not (context / "go.mod").is_file():
+    if not _has(context, "go.mod"):
         return ""
     found = _MODULE.search(text(context / "go.mod"))
     return re.sub(r"/v[0-9]+$", "", found[1]).rpartition("/")[2] if found else ""
@@ -106,7 +119,12 @@ def go_line(context: Path) -> tuple[int, int]:
 
 def is_own(context: Path) -> bool:
     """Whether somebody who uses this made a folder: then each file of it counts, and none that a link leads to."""
-    return context.name not in _OURS
+    return context.parent != folder() or context.name not in _OURS
+
+
+def _has(context: Path, name: str) -> bool:
+    """Whether a folder has a file of this name, as far as it is taken: of a folder that somebody made no link is."""
+    return (context / name).is_file() and not (is_own(context) and (context / name).is_symlink())
 
 
 def ingredients(context: Path) -> list[Path]:
@@ -121,7 +139,8 @@ def links() -> list[Path]:
 
 def left_out(context: Path) -> str:
     """Say which links of a folder are not taken; nothing where there are none."""
-    which = [str(link.relative_to(context)) for link in links() if context in link.parents]
+    every = building.links(context) if is_own(context) else ()
+    which = [str(link.relative_to(context)) for link in every if context in link.parents]
     return (
         f"of {context} nodes will not have {', '.join(which)}: nothing is copied through a link; put the file itself there" if which else ""
     )
@@ -133,12 +152,18 @@ def shipped(context: Path) -> list[Path]:
     return [each for each in ingredients(context) if not (compiled and (each.suffix == ".go" or each.name in _GO_FILES))]
 
 
+def hashed(context: Path) -> str:
+    """Return the hash, 16 hex digits, of all that the image of a folder is made of, wherever that lies. Raises `BadInput`."""
+    return building.hashed(f"{platform.machine()} {program(context)}", context, ingredients(context))
+
+
 def problems(context: Path) -> list[Problem]:
     """Say with its place what keeps a folder from being built into an image on a node, or that image from starting: all of it at once.
 
-    All folders are copied to each node: one that cannot be keeps every image from being built.
+    All folders of the fixtures are copied to each node: one that cannot be keeps every image of theirs from being built.
     """
-    unfit = [each for other in contexts() for each in _unfit(other)]
+    beside = contexts() if context.parent == folder() else [context]
+    unfit = [each for other in beside for each in _unfit(other)]
     return unfit if _unfit(context) else [*unfit, *_wrong(context)]
 
 
@@ -151,22 +176,22 @@ def _unfit(context: Path) -> Sequence[Problem]:
         return error.problems
 
 
-def unlike(app: App) -> list[tuple[str, str, str, str]]:
+def unlike(app: App, file: str = "") -> list[tuple[str, str, str, str]]:
     """Say what an app has that the folder of its image does not bear: the key of a scenario file, what was found, what is expected, and a hint.
 
     That is a port on which it does not listen, and a health check that it could not make. Of a folder that cannot be read, or does not say it,
-    nothing is known, nor of an app with a definition of its own.
+    nothing is known, nor of an app with a definition of its own. A path leads there from the folder of a scenario's file on.
     """
-    recipe = (context_of(app.image) or folder()) / RECIPE
+    context = context_of(app.image, file) or folder()
     try:
-        read = dockerfile.instructions(text(recipe)) if app.native is None and recipe.is_file() else []
+        read = dockerfile.instructions(text(context / RECIPE)) if app.native is None and _has(context, RECIPE) else []
     except BadInput:
         return []
     if _too_many(read):
         return []  # which is told of the folder
     last = max((number for number, each in enumerate(read) if each.kind == "FROM"), default=0)
     found = _deaf(app, read[last:])
-    if read and app.health is not None and (wrong := _uncheckable(app, app.health, read, last)):
+    if read and app.health is not None and (wrong := _uncheckable(app, app.health, _Recipe(context, read), last)):
         found.append(("health", *wrong))
     return found
 
@@ -182,14 +207,13 @@ def _deaf(app: App, read: Sequence[Instruction]) -> list[tuple[str, str, str, st
     return [("port", f"port {app.inner} of {app.name}", f"{every}, which its image {app.image!r} has as EXPOSE", hint)]
 
 
-def _uncheckable(app: App, health: Health, read: Sequence[Instruction], last: int) -> tuple[str, str, str] | None:
+def _uncheckable(app: App, health: Health, recipe: _Recipe, last: int) -> tuple[str, str, str] | None:
     """Say why an image that is made so cannot check its health as an app wants it; None where it can, or nobody can tell."""
     shell = health.shell(app.inner)
     if not shell and not health.words:
-        checks = any(each.kind == "HEALTHCHECK" and each.words and each.words[0].text.upper() != "NONE" for each in read[last:])
+        checks = any(each.kind == "HEALTHCHECK" and each.words and each.words[0].text.upper() != "NONE" for each in recipe.read[last:])
         own = "command, or http; or a HEALTHCHECK in its Dockerfile"
         return None if checks else (f"a health of {app.name} without a check, and its image {app.image!r} has none", own, "")
-    recipe = _Recipe(context_of(app.image) or folder(), read)
     if not shell or not recipe.has_no_shell():
         return None
     hint = 'put HEALTHCHECK CMD ["/PROGRAM", ...] into its Dockerfile, and leave out command and http'
@@ -206,13 +230,20 @@ def _wrong(context: Path) -> list[Problem]:
         return [Problem(str(context), 0, 0, f"no file {RECIPE}", f"a {RECIPE} and the files that it copies", hint)]
     try:
         read = dockerfile.instructions(text(recipe))
-        if (context / "go.mod").is_file() and not program(context):
+        if _has(context, "go.mod") and not program(context):
             return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
     except BadInput as error:
         return list(error.problems)
     if many := _too_many(read):
         return [Problem(str(recipe), 0, 0, *many, "nobody wrote that")]
-    return list(_Recipe(context, read).problems())
+    return [*_unread(context), *_Recipe(context, read).problems()]
+
+
+def _unread(context: Path) -> Iterator[Problem]:
+    """Say of a folder that a path leads to that it has a list of what is no part of it: no client of Docker's reads that here."""
+    if context.parent != folder() and os.path.lexists(context / _LEFT_OUT):
+        hint = "keep what is no part of it in another folder"
+        yield Problem(str(context / _LEFT_OUT), 0, 0, f"a file {_LEFT_OUT}", "none: all of the folder is handed to nodes", hint)
 
 
 def _too_many(read: Sequence[Instruction]) -> tuple[str, str] | None:
@@ -274,7 +305,7 @@ class _Recipe:
 
     def __init__(self, context: Path, read: Sequence[Instruction]) -> None:
         self._context = context
-        self._read = read
+        self.read = read
         self._program = program(context)
         self._there = {str(each.relative_to(context)) for each in shipped(context)} | ({self._program} if self._program else set())
         self._there |= {f"{FROM_NODE}.tar"} & {f"{each}.tar" for each in self._there}
@@ -295,7 +326,7 @@ class _Recipe:
     def problems(self) -> Iterator[Problem]:
         """Yield all that is wrong, in the order of the file."""
         began = False
-        for each in self._read:
+        for each in self.read:
             if each.kind not in dockerfile.INSTRUCTIONS:
                 every = ", ".join(dockerfile.INSTRUCTIONS)
                 hint = close(dockerfile.shortened(each.kind), dockerfile.INSTRUCTIONS)
@@ -478,10 +509,10 @@ class _Recipe:
 
     def _start(self) -> Iterator[Problem]:
         """Say why the finished image could not start."""
-        last = max((number for number, each in enumerate(self._read) if each.kind == "FROM"), default=0)
-        for told in arguments.unstartable(self._read[last:], self._image):
+        last = max((number for number, each in enumerate(self.read) if each.kind == "FROM"), default=0)
+        for told in arguments.unstartable(self.read[last:], self._image):
             yield self._at(*told)
-        starts = {each.kind: each for each in self._read[last:] if each.kind in _STARTS and each.words}
+        starts = {each.kind: each for each in self.read[last:] if each.kind in _STARTS and each.words}
         if not starts and self._image is not None:
             copied = next(iter(self._image), "/PROGRAM")
             yield Problem(str(self._context / RECIPE), 0, 0, "neither ENTRYPOINT nor CMD", f'a line ENTRYPOINT ["{copied}"]')

@@ -39,6 +39,9 @@ GO_MINIMUM = (1, 21)
 GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 """Where a Go is looked for beside PATH. The first is where ./setup puts one, on no PATH unless its environment is active."""
 
+_OF_APPS = (".", "-s -w")
+"""What of an app's folder is compiled, and the linker's flags."""
+
 BASE, APPS = "base", "apps"
 PROSE = "README.md"
 PARTS = (PROSE, "disable", "finish", "go.mod", "go.sum", "mask", "packages", "programs", "root")
@@ -260,6 +263,11 @@ def check_machine(layer: Path | None = None) -> str:
     """
     building.check_tools("the node image", _TOOLS, "./setup")
     minimum, asks = go_minimum((layer,))
+    return _go(minimum, Path(asks).parent if asks else None)
+
+
+def _go(minimum: tuple[int, int], asks: Path | None) -> str:
+    """Return the path of a Go that will do, where a module in the folder `asks` needs one so new. Raises as `check_machine`."""
     newest = (0, 0)
     seen = []
     for place in (surroundings.which("go"), *GO_PLACES):
@@ -273,13 +281,13 @@ def check_machine(layer: Path | None = None) -> str:
         newest = max(newest, version)
         seen.append(f"{place} says {(answer.stdout or answer.stderr).strip()!r}")
     found = "; ".join(dict.fromkeys(seen)) or "none"
-    if asks and newest >= GO_MINIMUM:
-        line, column = contexts.go_line(Path(asks).parent)
+    if asks is not None and newest >= GO_MINIMUM:
+        line, column = contexts.go_line(asks)
         most = ".".join(map(str, newest))
-        hint = f"found {found}; or install a newer Go"
-        raise BadInput([Problem(asks, line, column, f"Go {'.'.join(map(str, minimum))}", f"Go {most} or earlier, which is here", hint)])
+        asked, hint = ".".join(map(str, minimum)), f"found {found}; or install a newer Go"
+        raise BadInput([Problem(str(asks / "go.mod"), line, column, f"Go {asked}", f"Go {most} or earlier, which is here", hint)])
     raise Unsupported(
-        f"building the node image needs Go {'.'.join(map(str, GO_MINIMUM))} or later; found {found}; run ./setup, which installs one"
+        f"building what runs on nodes needs Go {'.'.join(map(str, GO_MINIMUM))} or later; found {found}; run ./setup, which installs one"
     )
 
 
@@ -358,15 +366,11 @@ def _debian(commands: building.BuildCommands, root: Path) -> None:
 
 
 def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: str, work: Path) -> None:
-    """Compile what the missing layers need into ``work/bin``, a folder for each module.
-
-    The sums of every module are checked against the go.sum beside it, which is not written to.
-    """
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
+    """Compile what the missing layers need into ``work/bin``, a folder for each module."""
     wanted: list[tuple[Path, str, str, str]] = []
     for each in missing:
         if each.is_apps:
-            wanted += [(context, name, ".", "-s -w") for context in contexts.contexts() if (name := contexts.program(context))]
+            wanted += [(context, name, *_OF_APPS) for context in contexts.contexts() if (name := contexts.program(context))]
         else:
             wanted += [(each.folder, *program) for program in programs(each.folder)]
     for source, name, package, link in wanted:
@@ -377,18 +381,32 @@ def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: s
             else:
                 building.copied(source, there, own=is_own(source), meant=partial(_is_installed, source))
         commands.say(f"building {source.name}/{name}" if source.parent == contexts.folder() else f"building {name}")
-        made = _compiled(work, source) / name
-        argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(made), "--", package]
-        try:
-            commands.run(argv, cwd=there, env=_go_environment())
-        except CommandFailed as error:
-            if wrong := contexts.uncompiled(source, error.err):
-                raise BadInput(wrong) from error
-            raise
-        if why := elf.not_startable(made, {}):
-            of = source / package
-            told = contexts.no_program(of, sorted(of.glob("*.go")))
-            raise BadInput(told or [Problem(str(of), 0, 0, f"what Go makes of it is {why}", "a program for nodes, of package main")])
+        _compile(commands, source, there, _compiled(work, source) / name, [go, package, link])
+
+
+def _compile(commands: building.BuildCommands, source: Path, there: Path, made: Path, how: Sequence[str]) -> None:
+    """Compile a program of a folder, of which a copy is `there`, with this Go, of this package, with these flags of the linker.
+
+    Raises `BadInput` with what is wrong with the source, and `CommandFailed` where it failed by something else. The sums of the module are checked
+    against the go.sum beside it, which is not written to.
+    """
+    go, package, link = how
+    argv = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={link}", "-o", str(made), "--", package]
+    try:
+        commands.run(argv, cwd=there, env=_go_environment())
+    except CommandFailed as error:
+        if wrong := contexts.uncompiled(source, error.err):
+            raise BadInput(wrong) from error
+        raise
+    if why := elf.not_startable(made, {}):
+        of = source / package
+        told = contexts.no_program(of, sorted(of.glob("*.go")))
+        raise BadInput(told or [Problem(str(of), 0, 0, f"what Go makes of it is {why}", "a program for nodes, of package main")])
+
+
+def compile_app(commands: building.BuildCommands, context: Path, there: Path, made: Path) -> None:
+    """Compile the program of a folder that an image of an app is built from, of which a copy is `there`. Raises as `_compile`, and `Unsupported`."""
+    _compile(commands, context, there, made, [_go(max(GO_MINIMUM, contexts.go_asked(context) or GO_MINIMUM), context), *_OF_APPS])
 
 
 def _compiled(work: Path, source: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What an app's image is asked for by: the name of a folder of images, the path of a docker archive, or a name in a registry."""
+"""What an app's image is asked for by: the name of a folder of images, the path of a folder or of a docker archive, or a name in a registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USUAL_TAG: Final = "latest"
 """What Docker takes where a name says no host, and no tag."""
 WITHOUT_TLS: Final = "http://"
 """How a name begins whose registry is to be spoken to without TLS: nothing but the scenario itself can say so."""
-_OTHERS: Final = "./FILE.tar (a docker archive), or NAME:TAG of a registry"
+_OTHERS: Final = "./FOLDER (with a Dockerfile), ./FILE.tar (a docker archive), or NAME:TAG of a registry"
 EXPECTED: Final = f"a folder of images, {_OTHERS}"
 WRITTEN: Final = r"\.{1,2}/[^\x00-\x1f\x7f]+|(?:http://)?[A-Za-z0-9][A-Za-z0-9._/:@-]*"
 """How any of them is written, as a regular expression; `origin` looks closer."""
@@ -55,8 +55,8 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class InFile:
-    """An image in a docker archive."""
+class AtPath:
+    """An image of a path: in a docker archive, or to be built from a folder."""
 
     path: str  # from the scenario file's folder on
 
@@ -88,7 +88,7 @@ class InRegistry:
         return f"{self.host}/{self.repository}@{digest}"
 
 
-Origin = Folder | InFile | InRegistry
+Origin = Folder | AtPath | InRegistry
 
 
 def origin(image: str) -> Origin:
@@ -98,10 +98,10 @@ def origin(image: str) -> Origin:
     """
     if not image or len(image) > LONGEST or not image.isprintable() or image != image.strip():
         raise NoOrigin(f"the image {clipped(repr(hidden(image)))}")
-    if image.startswith(("./", "../")):
-        return _file(image)
+    if image.startswith(contexts.PATHS):
+        return AtPath(image)
     if image.startswith("/"):
-        raise NoOrigin(f"the image {hidden(image)}", "a path from the scenario file's folder on, such as ./app.tar")
+        raise NoOrigin(f"the image {hidden(image)}", "a path from the scenario file's folder on, such as ./app.tar or ./app")
     if image.endswith(_PACKED) and image[:1] != "~" and ":" not in image and "@" not in image:
         raise NoOrigin(f"the image {image}", EXPECTED, f"the path of a file begins with ./ or ../: did you mean ./{image}?")
     if image.startswith("https://"):
@@ -123,18 +123,6 @@ def must_be_name(image: str) -> None:
     if not image or len(image) > LONGEST or image.startswith((".", "/", WITHOUT_TLS)):
         raise NoOrigin(f"the image {clipped(repr(hidden(image)))}")
     _name(image)
-
-
-def _file(image: str) -> InFile:
-    if image.endswith("/"):
-        raise a_folder(image)
-    return InFile(image)
-
-
-def a_folder(image: str) -> NoOrigin:
-    """Return what is to be raised for a path that is a folder's."""
-    where = f"a folder that nodes build an image from lies in {contexts.folder()}, and `image: NAME` names it"
-    return NoOrigin(f"the image {image}, a folder", "the path of a docker archive, such as ./app.tar", where)
 
 
 def _name(image: str) -> InRegistry:
@@ -181,7 +169,7 @@ def hidden(image: str) -> str:
     if not at or not _ANY_DIGEST.fullmatch(digest):
         name, at, digest = image, "", ""
     before, user, behind = name.rpartition("@")
-    if not user or image.startswith(("./", "../")):
+    if not user or image.startswith(contexts.PATHS):
         return image
     scheme = _SCHEME.match(before)
     return f"{scheme[0] if scheme else ''}***@{behind}{at}{digest}"

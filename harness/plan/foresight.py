@@ -374,13 +374,13 @@ def _named(expression: str, names: frozenset[str]) -> frozenset[str] | None:
 
 
 def _parts_left_out(made: Plan) -> list[str]:
-    """Say which apps have an image that nodes of ours cannot have whole: they build what lies in a folder of ours."""
+    """Say which apps have an image that nodes of ours cannot have whole: they build what lies in a folder here."""
     if not contexts.builds_here(registry.known().providers.get(made.provider)):
         return []
     return [
         f"{app.name} wants the image {app.image}: {in_line(why)}; the run may fail when it deploys {app.name}"
         for app in made.apps
-        if (context := contexts.context_of(app.image)) is not None and (why := contexts.left_out(context))
+        if (context := contexts.context_of(app.image, made.file)) is not None and (why := contexts.left_out(context))
     ]
 
 

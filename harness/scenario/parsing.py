@@ -77,7 +77,7 @@ class Draft:
     def unlike(self, app: App) -> Sequence[tuple[str, str, str, str]]:
         """Return what an app says that the folder of its image does not bear, where nodes build it; see `harness.host.contexts.unlike`."""
         builds = self.cluster is not None and contexts.builds_here(self.known.providers.get(self.cluster.provider))
-        return contexts.unlike(app) if builds else ()
+        return contexts.unlike(app, self.doc.file) if builds else ()
 
     def image(self, app: App, place: Place) -> bool:
         """Note what keeps the nodes from having an app's image, which would be found out minutes later. Returns whether anything does."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,9 +20,10 @@ from click.testing import CliRunner, Result
 
 from harness.cli import machines
 from harness.core.errors import BadInput, HarnessError, Unsupported
-from harness.host import app_images, archives, contexts, locks, pulling, shelves, surroundings
+from harness.host import app_images, archives, contexts, layers, locks, pulling, shelves, surroundings
 from harness.host.app_images import AppImage
 from tests.unit.archiving import image, layer, write
+from tests.unit.test_contexts import program
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -299,13 +303,114 @@ def test_an_image_is_pulled_anew_where_that_is_asked_for_and_no_run_holds_it(tmp
     assert [each.digest for each in app_images.images()] == [moved]
 
 
-@pytest.mark.parametrize("asked", ["./hello", "./hello/"])
-def test_whoever_names_a_folder_is_told_where_folders_of_images_lie(tmp_path: Path, asked: str) -> None:
-    """With a slash at its end or not."""
-    (tmp_path / "hello").mkdir()
-    said = problems(asked, tmp_path)
-    assert f"the image {asked}, a folder" in said
-    assert f"lies in {contexts.folder()}, and `image: NAME` names it" in said
+def folder_in(place: Path, more: str = "") -> Path:
+    """Make a folder that an image can be built from: a program with its loader, and a page below."""
+    made = place / "Hello World"
+    (made / "sub").mkdir(parents=True)
+    (made / "Dockerfile").write_text(f'FROM scratch\nCOPY app /app\nCOPY sub /sub\n{more}ENTRYPOINT ["/app"]\n')
+    (made / "app").write_bytes(program())
+    (made / "sub" / "page").write_text("page")
+    return made
+
+
+def members(path: Path) -> dict[str, tuple[int, bytes]]:
+    """Return what is in an archive: modes, and contents."""
+    with tarfile.open(path) as tar:
+        assert {(each.uid, each.gid, each.mtime) for each in tar} == {(0, 0, 0)}
+        return {each.name: (each.mode, file.read() if (file := tar.extractfile(each)) is not None else b"") for each in tar}
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("asked", ["./Hello World", "./Hello World/", "../here/Hello World"])
+def test_a_folder_is_packed_whole_and_called_by_what_is_in_it(tmp_path: Path, asked: str) -> None:
+    """Links are left out; who may run what does not count, and every change of what is in it does."""
+    here = tmp_path / "here"
+    folder = folder_in(here)
+    (folder / "link").symlink_to("/etc/passwd")
+    first = brought(asked, here)
+    assert first.built_there
+    assert re.fullmatch(r"whalefall/hello-world:[0-9a-f]{12}", first.name)
+    assert first.id == hashlib.sha256(first.path.read_bytes()).hexdigest()
+    assert members(first.path) == {
+        "Dockerfile": (0o644, (folder / "Dockerfile").read_bytes()),
+        "app": (0o755, (folder / "app").read_bytes()),
+        "sub": (0o755, b""),
+        "sub/page": (0o755, b"page"),
+    }
+    (folder / "app").chmod(0o700)
+    assert brought(asked, here) == first
+    (folder / "sub" / "page").write_text("another")
+    second = brought(asked, here)
+    assert second.name != first.name
+    assert second.key != first.key
+    assert second.id != first.id
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_go_program_is_compiled_on_the_way_and_its_sources_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of the folders of ours."""
+    shutil.copytree(contexts.folder() / "web", tmp_path / "mine")
+    compiled: list[Path] = []
+
+    def played(_: Any, context: Path, there: Path, made: Path) -> None:
+        assert (there / "main.go").is_file()
+        compiled.append(context)
+        made.write_bytes(b"a program")
+
+    monkeypatch.setattr(layers, "compile_app", played)
+    found = members(brought("./mine", tmp_path).path)
+    assert found == {"Dockerfile": (0o644, (tmp_path / "mine" / "Dockerfile").read_bytes()), "web": (0o755, b"a program")}
+    assert compiled == [tmp_path / "mine"]
+    assert "web is compiled of it by this machine" in app_images.words("./mine", str(tmp_path / "s.yaml"))
+
+
+@pytest.mark.parametrize("change", ["another file", "a file less", "a link in place of a file", "what cannot be built"])
+def test_a_folder_that_changes_after_it_was_looked_at_is_told_and_not_taken(cache: Path, tmp_path: Path, change: str) -> None:
+    """Nothing is left of it, and nothing was read through a link that came meanwhile."""
+    folder = folder_in(tmp_path)
+    wanted = app_images.wanted("./Hello World", str(tmp_path / "s.yaml"))
+    assert wanted is not None
+    if change == "another file":
+        (folder / "more").touch()
+    elif change == "what cannot be built":
+        (folder / "Dockerfile").write_text("FROM debian\n")
+    else:
+        (folder / "sub" / "page").unlink()
+        (folder / "sub" / "other").write_text("another")
+        if change == "a link in place of a file":
+            (folder / "sub" / "page").symlink_to("/etc/passwd")
+    with pytest.raises(HarnessError, match=r"was changed meanwhile: .* run it again|Dockerfile:1:6: FROM debian; expected FROM scratch"):
+        app_images.ensure(wanted, lambda _: None)
+    assert [each.name for each in cache.iterdir() if each.is_dir()] == []
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_folder_is_told_kept_listed_and_pruned_as_an_archive_is(tmp_path: Path) -> None:
+    """With what it was, by which a run's results name it as well."""
+    folder = folder_in(tmp_path)
+    told = app_images.words("./Hello World", str(tmp_path / "s.yaml"))
+    kept = brought("./Hello World", tmp_path)
+    assert f"the folder {folder}, hash {kept.name.partition(':')[2]}" in told
+    assert told.endswith(f"handed to each node, which builds {kept.name} of it")
+    assert [(each.key, each.name, each.built_there) for each in app_images.images()] == [(kept.key, kept.name, True)]
+    assert "./Hello World" in CliRunner().invoke(machines.image_list, catch_exceptions=False).output.replace("\n", "")
+    with app_images.held(kept):
+        assert app_images.prune(keep_current=False) == []
+    assert [each.key for each in app_images.prune()] == [kept.key]
+
+
+def test_what_keeps_a_folder_from_being_an_image_is_told_with_its_place(tmp_path: Path) -> None:
+    """Also where there is none, where it has no Dockerfile, and where a link leads out of the scenario's folder."""
+    folder_in(tmp_path)
+    inside = tmp_path / "inside"
+    (inside / "empty").mkdir(parents=True)
+    (inside / "away").symlink_to(tmp_path / "Hello World")
+    assert problems("../Hello World", inside) == ""
+    assert f"{inside}/empty: no file Dockerfile" in problems("./empty", inside)
+    assert "no such folder" in problems("./none/", inside)
+    assert "a link that leads elsewhere" in problems("./away", inside)
+    assert "a link that leads elsewhere" in problems("./away/", inside)
+    assert "on hosts that are not ours" in problems("../Hello World", inside, builds=False)
 
 
 def test_only_what_a_registry_has_is_pulled_anew() -> None:

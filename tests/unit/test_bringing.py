@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -47,9 +49,10 @@ class Daemon:
         self._says, self._fails = says, fails
 
     @contextmanager
-    def post(self, url: str, *, data: Iterator[bytes], stream: bool, **_: Any) -> Iterator[Any]:
-        """Take an image."""
-        assert url.endswith("/v1.41/images/load")
+    def post(self, url: str, *, data: Iterator[bytes], params: dict[str, str], stream: bool, **_: Any) -> Iterator[Any]:
+        """Take an image, or what one is built of."""
+        self.path, self.params = url.removeprefix("http+docker://node/v1.41/"), params
+        assert self.path == ("build" if params else "images/load")
         assert stream
         self.taken = b"".join(data)
         if self._fails is not None:
@@ -143,6 +146,30 @@ def test_a_daemon_that_does_not_take_an_image_is_named_with_what_it_said(
     assert daemon.closed or does.get("asked")
 
 
+def test_an_image_is_built_of_what_a_node_is_handed_where_it_has_none_of_that_name(packed: Path) -> None:
+    """Whatever its id: each node's has one of its own. What the steps leave behind goes."""
+    daemon = Daemon()
+    docker_images.build(DockerNode("n1", daemon), packed, "web:1", SystemClock())
+    assert daemon.taken == packed.read_bytes()
+    assert daemon.params == {"t": "web:1", "rm": "1", "forcerm": "1"}
+    daemon.taken, daemon.images = b"", {"web:1": "cd" * 32}
+    docker_images.build(DockerNode("n1", daemon), packed, "web:1", SystemClock())
+    assert daemon.taken == b""
+
+
+@pytest.mark.parametrize(
+    ("says", "said"),
+    [
+        (b'{"stream":"Step 2/3 : COPY app /app"}\r\n{"error":"COPY failed: no such file"}', "COPY failed: no such file"),
+        (b'{"message":"dockerfile parse error line 3"}', "dockerfile parse error line 3"),
+    ],
+)
+def test_a_daemon_that_does_not_build_an_image_is_named_with_what_it_said(packed: Path, says: bytes, said: str) -> None:
+    """It has the last word of what could be wrong with a folder."""
+    with pytest.raises(HarnessError, match=f"n1: Docker did not build the image web:1: {said}"):
+        docker_images.build(DockerNode("n1", Daemon(says=says)), packed, "web:1", SystemClock())
+
+
 def test_an_image_that_is_gone_is_no_word_about_a_node(tmp_path: Path) -> None:
     """Somebody removed the cache."""
     with pytest.raises(HarnessError, match="No such file or directory; run it again") as caught:
@@ -198,6 +225,22 @@ def test_a_plan_needs_the_images_of_its_apps_and_of_its_updates(tmp_path: Path) 
     again = Plan.from_json(json.loads(json.dumps(made.to_json())))
     assert provenance.asked(again) == provenance.asked(made)
     assert again.apps[0].image == "./app.tar"
+
+
+def test_a_folder_is_a_plans_image_by_its_path_also_one_of_an_update(tmp_path: Path) -> None:
+    """Told with what it is now. What is wrong with it is told at its own place, each thing once."""
+    for name in ("one", "two"):
+        shutil.copytree(contexts.folder() / "web", tmp_path / name)
+    made = planned(tmp_path, "./one", "./two")
+    assert provenance.asked(made) == ("./one", "web", "./two")
+    assert [each.partition(", hash")[0] for each in provenance.in_words(made)[::2]] == [
+        f"./{name}: the folder {tmp_path / name}" for name in ("one", "two")
+    ]
+    (tmp_path / "two" / "Dockerfile").write_text('FROM debian\nCOPY web /web\nENTRYPOINT ["/web"]\n')
+    with pytest.raises(BadInput) as caught:
+        planned(tmp_path, "./two", "./two")
+    (told,) = map(str, caught.value.problems)
+    assert told.startswith(f"{tmp_path}/two/Dockerfile:1:6: FROM debian")
 
 
 def test_what_is_wrong_with_the_images_of_a_file_is_told_all_at_once_with_its_place(tmp_path: Path) -> None:
@@ -268,6 +311,18 @@ def test_modes_are_handed_images_as_nodes_call_them(tmp_path: Path, packed: Path
     UpdateApp("web", "./later.tar").act(cluster, ())
     assert isinstance(cluster.mode, Updated)
     assert cluster.mode.app.image == "web:1"
+
+
+def test_nodes_build_what_came_of_a_folder_and_results_say_of_what(tmp_path: Path, packed: Path) -> None:
+    """An image of its own on each node, under one name."""
+    daemons = [Daemon(), Daemon()]
+    cluster = cluster_of(*daemons)
+    image = replace(entry(packed, "web:1"), built_there=True)
+    bringing.load({"./app.tar": image}, cluster, Options(tmp_path))
+    assert [each.path for each in daemons] == ["build"] * 2
+    assert [each.image for each in cluster.apps] == ["web:1", "web"]
+    kept = {"name": "web:1", "built of": f"sha256:{ID}", "source": "somewhere", "digest": ""}
+    assert bringing.facts({"./app.tar": image}) == {"app_images": {"./app.tar": kept}}
 
 
 def test_a_node_that_does_not_take_an_image_is_named_and_all_others_have_it(tmp_path: Path, packed: Path) -> None:

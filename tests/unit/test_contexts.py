@@ -312,7 +312,7 @@ def test_an_image_that_cannot_be_built_is_bad_input_of_the_plan(own: Path, tmp_p
 )
 def test_an_image_that_nodes_can_have_from_nowhere_is_bad_input_of_the_plan(own: Path, tmp_path: Path, name: str, hint: str) -> None:
     """A slip of the pen, or a registry's without a tag: where it stands, before anything is made. Hosts of others have images of their own."""
-    others = "./FILE.tar (a docker archive), or NAME:TAG of a registry"
+    others = "./FOLDER (with a Dockerfile), ./FILE.tar (a docker archive), or NAME:TAG of a registry"
     said = f"an image {name!r}; expected one of own, web in {own.parent}, {others}; {hint}"
     assert [*map(str, refused(tmp_path, name))] == [f"{tmp_path}/own.yaml:5:38: {said}"]
     assert planned(tmp_path, name, provider="inventory").apps
@@ -506,6 +506,78 @@ def test_a_folder_that_cannot_be_looked_into_is_not_an_empty_one(own: Path, monk
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert told(own, GOOD) == ["sub: Permission denied; expected a folder that can be looked into: it is a part of what is built"]
+
+
+def elsewhere(folder: Path, recipe: str = GOOD) -> Path:
+    """Return a folder beside a scenario's file, with a program and a Dockerfile."""
+    made = folder / "hello"
+    made.mkdir()
+    (made / "app").write_bytes(program())
+    (made / "Dockerfile").write_text(recipe)
+    return made
+
+
+@pytest.mark.usefixtures("images")
+def test_a_folder_that_a_path_leads_to_is_looked_at_as_those_of_ours(tmp_path: Path) -> None:
+    """All that is wrong, each with its place; nothing of it is left out, whatever it is called."""
+    folder = elsewhere(tmp_path)
+    planned(tmp_path, "./hello")
+    (folder / "Dockerfile").write_text('FROM debian\nCOPY ap /app\nENTRYPOINT ["/app"]\n')
+    (folder / ".dockerignore").write_text("*\n")
+    said = [*map(str, refused(tmp_path, "./hello"))]
+    assert [each.partition("; expected")[0].removeprefix(f"{folder}/") for each in said] == [
+        ".dockerignore: a file .dockerignore",
+        "Dockerfile:1:6: FROM debian",
+        "Dockerfile:2:6: COPY ap",
+    ]
+    named = folder.rename(tmp_path / "web")
+    (named / "README.md").touch()
+    assert named / "README.md" in contexts.shipped(named)
+
+
+def test_a_folder_elsewhere_and_those_of_ours_hold_up_nobody_else(own: Path, tmp_path: Path) -> None:
+    """What keeps one image from being built is told of who asks for it."""
+    (own / "go.mod").write_bytes(b"\xff")
+    folder = elsewhere(tmp_path)
+    planned(tmp_path, "./hello")
+    (own / "go.mod").unlink()
+    (folder / "go.mod").write_bytes(b"\xff")
+    assert contexts.problems(own.parent / "web") == []
+    assert refused(tmp_path, "./hello")[0].file == str(folder / "go.mod")
+
+
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize("what", ["hello", "hello/Dockerfile", "hello/app", "hello/go.mod"])
+def test_nothing_is_taken_through_a_link_of_a_folder_that_a_path_leads_to(tmp_path: Path, what: str) -> None:
+    """Neither into an image nor into what is said: whoever made the folder does not choose what else is read of this machine."""
+    elsewhere(tmp_path)
+    secret = tmp_path / "secret"
+    if what == "hello":
+        (tmp_path / what).rename(secret)
+    else:
+        (tmp_path / what).unlink(missing_ok=True)
+        secret.write_text("module secret\nFROM secret\n")
+    (tmp_path / what).symlink_to(secret)
+    if what == "hello/go.mod":
+        planned(tmp_path, "./hello")
+        assert contexts.program(tmp_path / "hello") == ""
+        assert "will not have go.mod" in contexts.left_out(tmp_path / "hello")
+    else:
+        (said,) = map(str, refused(tmp_path, "./hello"))
+        assert "link" in said
+        assert "FROM" not in said
+
+
+@pytest.mark.usefixtures("images")
+def test_what_a_folder_elsewhere_does_not_bear_is_told_as_of_ours(tmp_path: Path) -> None:
+    """By the path from the scenario's file on."""
+    elsewhere(tmp_path, lines(COPY, "EXPOSE 8080"))
+    (said,) = refused(tmp_path, "./hello")
+    assert "8080, which its image './hello' has as EXPOSE" in str(said)
+    file = str(tmp_path / "own.yaml")
+    assert contexts.unlike(App("app", 1, image="./hello", inner=8080), file) == []
+    (told,) = contexts.unlike(App("app", 1, image="./hello", inner=8080, health=Health("x")), file)
+    assert told[0] == "health"
 
 
 def test_a_name_that_is_no_utf_8_is_a_name(own: Path, tmp_path: Path) -> None:

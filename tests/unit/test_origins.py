@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.host import origins
-from harness.host.origins import Folder, InFile, InRegistry, NoOrigin
+from harness.host.origins import AtPath, Folder, InRegistry, NoOrigin
 
 LOGIN = "me:secret@"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -19,10 +19,10 @@ def test_a_name_of_a_folder_is_that_folder(image: str) -> None:
     assert found.path.name == "web"
 
 
-@pytest.mark.parametrize("image", ["./app.tar", "../images/app.tar", "./a b.tar", "./app"])
+@pytest.mark.parametrize("image", ["./app.tar", "../images/app.tar", "./a b.tar", "./app", "./images/"])
 def test_what_begins_with_a_dot_and_a_slash_is_a_path(image: str) -> None:
-    """Whatever its end."""
-    assert origins.origin(image) == InFile(image)
+    """Whatever its end; whether a file or a folder is there is not looked at."""
+    assert origins.origin(image) == AtPath(image)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,6 @@ def test_anything_else_is_a_name_of_a_registry_as_docker_reads_it(image: str, so
         ("nginx", "nginx:latest"),
         ("app.tar", "did you mean ./app.tar?"),
         ("/srv/app.tar", "from the scenario file's folder on"),
-        ("./images/", "a folder"),
         ("https://registry.example/web:1", "without https://"),
         ("http://localhost:1", "with the registry's host"),
         ("http://127.0.0.1/", "expected"),
