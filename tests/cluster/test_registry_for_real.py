@@ -167,9 +167,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterato
         subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
-def scenario(folder: Path, first: str, update: str = "", mode: str = "fleet") -> Path:
-    """Write a scenario whose app has an image, and perhaps another one later; that nodes have the first is checked."""
-    steps = f"  - {{do: app.update, with: {{app: web, image: '{update}'}}}}\n" if update else ""
+def scenario(folder: Path, first: str, *updates: str, mode: str = "fleet") -> Path:
+    """Write a scenario whose app has an image, and perhaps others later; that nodes have the first is checked."""
+    steps = "".join(f"  - {{do: app.update, with: {{app: web, image: '{update}'}}}}\n" for update in updates)
     path = folder / "images.yaml"
     path.write_text(
         "scenario: images\nwhy: An app whose image comes from elsewhere runs, and is back after its node was lost.\n"
@@ -181,14 +181,18 @@ def scenario(folder: Path, first: str, update: str = "", mode: str = "fleet") ->
     return path
 
 
-def test_an_app_runs_from_a_registry_that_its_nodes_do_not_reach_and_is_updated_from_a_file(
+def test_an_app_runs_from_a_registry_that_its_nodes_do_not_reach_and_is_updated_from_a_file_and_a_folder(
     registry: Registry, program: Path, tmp_path: Path
 ) -> None:
     """Pulled once, loaded into every node before the app is deployed, and told with its digest; a machine that was off has it as well."""
     mode = random.choice(("fleet", "swarm"))  # noqa: S311 - what both share is tried, with the other one in another run
     later = archive(tmp_path / "later.tar", program, created="2026-01-01T00:00:00Z")
     asked = f"http://{registry.called('web:1')}"
-    path = scenario(tmp_path, asked, "./later.tar", mode)
+    own = tmp_path / registry.name  # no earlier test's, in the cache
+    own.mkdir()
+    shutil.copyfile(program, own / "web")
+    (own / "Dockerfile").write_text('FROM scratch\nCOPY web /own/web\nEXPOSE 80\nENTRYPOINT ["/own/web"]\n')
+    path = scenario(tmp_path, asked, "./later.tar", f"./{own.name}", mode=mode)
     results = tmp_path / "results"
     done = registry.run(*run_argv(path, results, "--mode", mode))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -199,6 +203,9 @@ def test_an_app_runs_from_a_registry_that_its_nodes_do_not_reach_and_is_updated_
     assert pulled["digest"].startswith("sha256:")
     assert loaded["id"] == f"sha256:{archives.look(later).id}"
     assert loaded["name"].startswith("whalefall/web:")
+    built = kept[f"./{own.name}"]
+    assert built["name"].startswith(f"whalefall/{own.name}:")
+    assert built["built of"].startswith("sha256:")
     planned = registry.run(sys.executable, "-m", "harness", "plan", str(path))
     assert pulled["digest"] in planned.stdout
 

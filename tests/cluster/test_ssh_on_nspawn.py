@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from harness.core.protocols import Cluster, Node, Power, Provider
 from harness.core.values import NodeState
 from harness.history.events import Entry, NodeSeen
 from harness.history.recorder import Recorder
-from harness.host import archives
+from harness.host import app_images, archives, contexts
 from harness.nodes import docker_images
 from harness.nodes.links import silence, unsilence
 from harness.nodes.ssh import Access, SshNode
@@ -349,6 +350,33 @@ def test_an_image_is_loaded_whole_over_ssh_and_by_the_machines_own_way(
         found = node.run("docker", "image", "inspect", "--format", "{{.Id}} {{len .RootFS.Layers}}", "whalefall/several:1")
         assert found.text.split() == [f"sha256:{image_id}", "3"]
         assert node.run("docker", "image", "rm", "whalefall/several:1").ok
+
+
+def test_an_image_is_built_of_a_folder_over_ssh_and_by_the_machines_own_way(
+    machines: Cluster, over_ssh: Callable[..., SshNode], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled here, once, and built from the same archive on each node, without a registry. A node that has it builds nothing."""
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(contexts.folder() / "web", tmp_path / "own")
+    (tmp_path / "own" / "Dockerfile").write_text(
+        'FROM scratch AS one\nCOPY . /all/\nFROM scratch\nCOPY --from=one /all/web /web\nCMD ["/web"]\n'
+    )
+    asked = app_images.wanted("./own", str(tmp_path / "s.yaml"))
+    assert asked is not None
+    kept = app_images.ensure(asked, lambda _: None)
+    for node in (over_ssh("n1"), machines.node("n2")):
+        ids = []
+        for _ in range(2):
+            docker_images.build(node, kept.path, kept.name, CLOCK)
+            ids.append(node.run("docker", "image", "inspect", "--format", "{{.Id}} {{.Config.Cmd}}", kept.name).text)
+        assert ids[0].endswith(" [/web]\n")
+        assert ids[0] == ids[1]
+        assert node.run("docker", "run", "--detach", "--rm", "--network", "none", "--name", "own", kept.name).ok
+        assert node.run("docker", "top", "own").ok
+        assert node.run("docker", "kill", "own").ok
+        assert node.run("docker", "wait", "own").ok or not node.run("docker", "container", "inspect", "own").ok
+        assert node.run("docker", "image", "rm", kept.name).ok
+        assert node.run("docker", "image", "prune", "--force").ok
 
 
 def test_the_clock_of_a_container_is_ours(over_ssh: Callable[..., SshNode], monkeypatch: pytest.MonkeyPatch) -> None:
