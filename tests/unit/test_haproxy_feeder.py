@@ -1,0 +1,64 @@
+"""HAProxy's backends by what Marathon tells of apps and tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feeder import __main__ as following
+from feeder import proxy
+from harness.testing.servers import Request, Response, Server
+
+
+def app(path: str, *ports: int) -> dict[str, Any]:
+    """Return an app with these service ports, as Marathon tells of it now."""
+    return {"id": path, "container": {"portMappings": [{"containerPort": 80, "servicePort": port} for port in ports]}}
+
+
+def task(host: str, port: int, **more: Any) -> dict[str, Any]:
+    """Return a task of the app /web that runs."""
+    return {"appId": "/web", "host": host, "ports": [port], "servicePorts": [8000], "state": "TASK_RUNNING", **more}
+
+
+def test_behind_a_service_is_every_task_that_runs_and_that_no_check_found_dead() -> None:
+    """A check that has not come to a result yet is no reason to leave one out."""
+    tasks = [
+        task("n2", 31001),
+        task("n1", 31000),
+        task("n3", 31002, state="TASK_UNREACHABLE"),
+        task("n3", 31003, healthCheckResults=[{"alive": False}]),
+        task("n3", 31004, healthCheckResults=[{"alive": None}]),
+        task("n4", 31005, appId="/other"),
+    ]
+    (found,) = proxy.services([app("/web", 8000)], tasks)
+    assert found == proxy.Service("/web", 8000, (("n1", 31000), ("n2", 31001), ("n3", 31004)))
+
+
+def test_a_service_without_a_task_is_listened_on_all_the_same() -> None:
+    """Callers are refused by HAProxy, and not by the kernel; of two apps with one port the first has it, and port 0 is none."""
+    apps = [app("/b", 8000), app("/a", 8000, 8001, 0), {"id": "/host", "portDefinitions": [{"port": 9000}]}]
+    old = {"id": "/old", "container": {"docker": {"portMappings": [{"servicePort": 7000}]}}}
+    assert [(each.app, each.port) for each in proxy.services([*apps, old], [])] == [
+        ("/old", 7000),
+        ("/a", 8000),
+        ("/a", 8001),
+        ("/host", 9000),
+    ]
+
+
+def test_what_is_written_names_nobody_that_it_was_not_told_of() -> None:
+    """A host's name cannot end its line."""
+    text = proxy.written([proxy.Service("/prod/web", 8000, (("n1\n    bind *:1", 31000),))])
+    assert "\nlisten prod_web_8000\n    bind *:8000\n    server n1_____bind___1_31000 n1_____bind___1:31000 check inter 2s\n" in text
+
+
+@pytest.mark.parametrize("status", [503, 404])
+def test_an_answer_that_is_none_changes_nothing(status: int) -> None:
+    """An empty list of a Marathon that has just begun to lead would take all backends away; one that does not answer well tells nothing."""
+
+    def behave(_: Request) -> Response:
+        return Response(status, b'{"apps": [], "tasks": []}')
+
+    with Server(behave) as server, pytest.raises(ValueError, match=f"status {status}"):
+        following.feed(f"http://{server.address}:{server.port}")
