@@ -97,12 +97,13 @@ class _Alone:
     def by_themselves(self, history: History, held: Interval, writes: Sequence[Op], tried: Sequence[Op]) -> str:
         """Say that writes had paused before anything was broken, for half as long at least; nothing where they had not, or nobody has a majority now.
 
-        How long something lasts that comes by itself varies: twice as long as the longest of a few is chance (see `OFTEN`).
+        How long something lasts that comes by itself varies: twice as long as the longest of a few is chance (see `OFTEN`). What is no longer than a
+        write is on its way (`ON_ITS_WAY`) is no pause.
         """
         if any(each.holds(op.begun) for op in tried for each in self.nobody):
             return ""
         before = _pause_before(history, writes, self.disturbed)
-        return _so_before(before) if LONG_ENOUGH * before.length >= held.length else ""
+        return _so_before(before) if LONG_ENOUGH * before.length >= held.length and before.length > ON_ITS_WAY else ""
 
     def of_others(self, held: Interval, tried: Sequence[Op]) -> str:
         """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
