@@ -80,7 +80,7 @@ class Manual:
         if on is not None:
             return None, unknown(f"{one.key} ran on on {on.node} after {one.home} was lost", *one.entries)
         acts = [each for each in every if each.over(end) > since]
-        begun = min((each.begun for each in acts), default=end)
+        begun = min((each.begun for each in acts if each.outcome is not Outcome.FAIL), default=end)
         back = next((each for each in runs if each.start > since and each.sure and _stayed(each, runs, end)), None)
         came = None if back is None else back.start
         if back is not None and back.start < begun:

@@ -46,6 +46,7 @@ OK = (40.0, 45.0, Outcome.OK)
         (lost(back=None, acts=((40.0, 45.0, Outcome.FAIL),)), Verdict.BROKEN, "and ansible.replay was not done"),
         (lost(back=None, acts=(OK,)), Verdict.BROKEN, "did not run within 10 s of its end"),
         (lost(back=58.0, acts=(OK,)), Verdict.BROKEN, "did not run within 10 s of its end at 45.0 s; it ran 13.0 s after that"),
+        (lost(back=44.0, acts=((40.0, 45.0, Outcome.FAIL),)), Verdict.BROKEN, "nobody had done anything by then"),
         # nobody knows
         (lost(back=44.0, acts=((40.0, 45.0, Outcome.UNKNOWN),)), Verdict.UNKNOWN, "whether ansible.replay was done"),
         (lost(back=None, acts=((40.0, 45.0, Outcome.UNKNOWN),)), Verdict.UNKNOWN, "whether ansible.replay was done"),
