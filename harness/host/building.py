@@ -52,7 +52,11 @@ def ingredients(folder: Path, *, own: bool = False, meant: Callable[[Path], bool
     Raises `BadInput` for one of more than `LARGEST` bytes, too deep, with too many files, or with a folder that cannot be looked into.
     """
     if own:
-        there = {each: each.stat() if each.is_symlink() and meant(each) else each.lstat() for each in _below(folder)}
+        try:
+            there = {each: each.stat() if each.is_symlink() and meant(each) else each.lstat() for each in _below(folder)}
+        except OSError as error:  # gone since its folder was listed, or nobody may look at it
+            found, what = error.strerror or str(error), "a file that can be looked at: it is a part of what is built"
+            raise BadInput([Problem(str(error.filename or folder), 0, 0, found, what)]) from error
         sizes = {each: status.st_size for each, status in there.items() if stat.S_ISREG(status.st_mode)}
         if sum(sizes.values()) > LARGEST:
             largest = max(sizes, key=lambda each: sizes[each])

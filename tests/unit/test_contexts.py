@@ -508,6 +508,17 @@ def test_a_folder_that_cannot_be_looked_into_is_not_an_empty_one(own: Path, monk
     assert told(own, GOOD) == ["sub: Permission denied; expected a folder that can be looked into: it is a part of what is built"]
 
 
+def test_a_file_that_goes_while_its_folder_is_looked_into_is_told(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody works there, or it is no folder of files at all, such as /proc."""
+    lstat = Path.lstat
+
+    def gone(path: Path) -> os.stat_result:
+        return lstat(path.with_name("gone") if path == own / "app" else path)
+
+    monkeypatch.setattr(Path, "lstat", gone)
+    assert told(own, GOOD) == ["gone: No such file or directory; expected a file that can be looked at: it is a part of what is built"]
+
+
 def elsewhere(folder: Path, recipe: str = GOOD) -> Path:
     """Return a folder beside a scenario's file, with a program and a Dockerfile."""
     made = folder / "hello"
