@@ -82,7 +82,7 @@ def test_a_bad_file_is_told_in_words_and_leaves_nothing(call: Callable[..., Resu
 def test_all_problems_of_two_files_come_at_once(call: Callable[..., Result]) -> None:
     """A user mends everything in one go, and the good file beside them is not run."""
     Path("one.yaml").write_bytes(BAD["unknown key"][0])
-    Path("two.yaml").write_text(GOOD.replace("nodes: 3", "nodes: three").replace("20/s", "fast"), encoding="utf-8")
+    Path("two.yaml").write_text(GOOD.replace("nodes: 3", "nodes: three").replace("20/s", "fast", 1), encoding="utf-8")
     Path("good.yaml").write_text(GOOD, encoding="utf-8")
     result = call("run", "one.yaml", "good.yaml", "two.yaml")
     assert result.exit_code == 2

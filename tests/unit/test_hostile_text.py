@@ -322,6 +322,7 @@ READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
     ("image", "build"): lambda given: [[], ["--box"]],
     ("image", "list"): lambda given: [[]],
     ("image", "prune"): lambda given: [[], ["--all"]],
+    ("image", "pull"): lambda given: [[f"registry.test/{MARKUP}:1"], [f"registry.test/web:{NAME}"], [f"./{NAME}.tar"], [given.files[0]]],
     ("judge",): lambda given: [*([*given.results, run] for run in (*given.runs, "latest")), *([each] for each in given.paths)],
     ("list",): lambda given: [[*given.results], []],
     ("modes",): lambda given: [[]],

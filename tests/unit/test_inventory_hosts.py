@@ -309,7 +309,7 @@ def test_hosts_are_nodes_in_the_inventorys_order() -> None:
     """More hosts than nodes are left out from the end; fewer are an error."""
     inventory = Inventory("hosts.ini", (Host("b", "b"), Host("a", "a"), Host("c", "c")))
     assert {name: host.name for name, host in checking.chosen(inventory, ["n1", "n2"]).items()} == {"n1": "b", "n2": "a"}
-    with pytest.raises(BadInput, match=r"hosts\.ini: 3 host\(s\) \(b, a, c\); expected 4: the plan needs 4 nodes"):
+    with pytest.raises(BadInput, match=r"hosts\.ini: 3 hosts \(b, a, c\); expected 4: the plan needs 4 nodes"):
         checking.chosen(inventory, ["n1", "n2", "n3", "n4"])
 
 
