@@ -16,6 +16,7 @@ from harness.cli.machines import doctor_command, image_group
 from harness.cli.mending import heal_command, sweep_command
 from harness.cli.planning import plan_command, schema_command
 from harness.cli.running import run_command
+from harness.cli.scoring import scorecard_command
 from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, CommandGroup, worst
 
 __all__ = ["HARNESS_FAILED", "Overrides", "main", "worst"]
@@ -49,6 +50,7 @@ for _command in (
     plan_command,
     run_command,
     schema_command,
+    scorecard_command,
     show_command,
     sweep_command,
 ):

@@ -268,6 +268,15 @@ class Housed(Protocol):
 
 @of_providers
 @runtime_checkable
+class Sized(Protocol):
+    """A provider whose nodes stand on this machine, and that knows how many it carries."""
+
+    def room(self) -> tuple[int, str]:
+        """Return how many more nodes fit now, beside all that runs already, and in words what there is least of."""
+
+
+@of_providers
+@runtime_checkable
 class Slower(Protocol):
     """A provider whose nodes may be slower than real machines, e.g. under software emulation."""
 

@@ -26,12 +26,17 @@ _GIVEN_UP = frozenset({"ro", "emergency_ro", "shutdown"})
 
 def short_of_memory(who: str, need: int, each: int = 0) -> list[str]:
     """Return a line if fewer than `need` MB of memory are free; `who` are those that need it, in words, and `each` is what one of them takes."""
-    free = next(
+    free = free_memory()
+    return [f"{free} MB of memory are free; {who} need about {need} MB{_fit(free, each)}"] if free < need else []
+
+
+def free_memory() -> int:
+    """Return the MB of memory that programs can have now."""
+    return next(
         int(line.split()[1]) // 1024
         for line in Path("/proc/meminfo").read_text(encoding="utf-8", errors="replace").splitlines()
         if line.startswith("MemAvailable")
     )
-    return [f"{free} MB of memory are free; {who} need about {need} MB{_fit(free, each)}"] if free < need else []
 
 
 def _fit(free: int, each: int) -> str:

@@ -111,7 +111,7 @@ def machines(run: Run) -> str:
 
 def opening(run: Run) -> str:
     """Say in one line what became of a run, and of one that did not hold why."""
-    word, _, cause = _came_out(run)
+    word, _, cause = came_out(run)
     return f"{word} {cause or about(run)}"
 
 
@@ -120,7 +120,7 @@ def about(run: Run) -> str:
     return f"{title(run.plan)}, {lasted(run.history.length)}"
 
 
-def _came_out(run: Run) -> tuple[str, str, str]:
+def came_out(run: Run) -> tuple[str, str, str]:
     """Return the word for what became of a run, its style, and the cause."""
     if run.history.stopped:
         why = f": {run.history.stopped_by}" if run.history.stopped_by else ""
@@ -152,14 +152,14 @@ def headline(run: Run, *, opened: bool = False) -> Group:
 
 
 def _opening(run: Run) -> Text:
-    word, style, cause = _came_out(run)
+    word, style, cause = came_out(run)
     return Text.assemble((word, style), f"  {sentence(cause or about(run))}")
 
 
 def _around(run: Run, *, opened: bool) -> Text:
     """Return the lines between the verdict and its places: which run, on what machines, and what else must be known of it."""
     text = Text()
-    if opened or _came_out(run)[2]:
+    if opened or came_out(run)[2]:
         text.append(f"{about(run)}\n")
     if run.history.test_ended:
         text.append(f"{sentence(run.history.test_ended)}\n", "bold red")
@@ -290,11 +290,11 @@ def recovery(run: Run) -> RenderableType | None:
     never = "not yet" if _cut_off(run) else "never"
     sums: dict[str, str] = {}  # budget, spelled → fault
     lines: list[_Way] = []
-    called = {getattr(each, "app", "") for each in run.plan.workloads if stream(each) is CallStream.APP}
+    called = called_apps(run.plan)
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
-        finding, judged = _judged(run, name)
+        finding, judged = judged_by(run, name)
         limit = judged.get("limit")
         every = run.plan.budgets_after(split.get("fault"), fault)
         if budget := next((each for each in every if limit == round(each.seconds, DIGITS)), None):
@@ -331,7 +331,7 @@ def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
         for name in names
         if isinstance(found := rows[name].get("by"), list | tuple) and found
     }
-    added = {name: more for name in names if (more := _judged(run, name)[1].get("sum"))}
+    added = {name: more for name in names if (more := judged_by(run, name)[1].get("sum"))}
     first = f"{', '.join(early)} served before running: nodes are looked at now and then, and running counts from when that showed it there"
     return [
         *vague.values(),
@@ -421,7 +421,7 @@ class _Ways:
         return table
 
 
-def _judged(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:
+def judged_by(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:
     """Return the finding that judged a recovery, and what it says of it; none where nothing was promised.
 
     Of several promises that is the one that it kept least, and of those the strictest.
@@ -440,6 +440,11 @@ def _judged(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:
         return kept, limit if isinstance(limit, int | float) else math.inf
 
     return min(every, key=strictness, default=(None, {}))
+
+
+def called_apps(plan: Plan) -> frozenset[str]:
+    """Return the apps that a workload calls: of others nobody knows when they serve."""
+    return frozenset(str(getattr(each, "app", "")) for each in plan.workloads if stream(each) is CallStream.APP)
 
 
 def _fault_name(run: Run, number: Json) -> str:

@@ -15,6 +15,7 @@ from harness.core.values import Finding, Verdict
 from harness.history.events import ApiSeen, History, NodeSeen
 from harness.history.recovery import recovery
 from harness.plan import Plan
+from harness.plan.beside import Measured, measured
 from harness.runs.run import Run, environment_of, plan_of, save_verdict
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ def load(folder: Path) -> Run:
     except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
         split = {"error": f"{type(error).__name__}: {error}"}
     return replace(run, findings=findings(run.plan, run.history), recovery=split)
+
+
+def figures(run: Run) -> Measured:
+    """Return what is measured of every run, whatever it promises: from its findings, and what they do not say by asking the same checkers now."""
+    return measured(run.plan, run.findings, lambda asked: findings(replace(run.plan, promises=tuple(asked)), run.history))
 
 
 def read(folder: Path) -> Run:

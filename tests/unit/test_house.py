@@ -157,6 +157,7 @@ _STANDING = "those that judge every run, which is the plan's own choice"
 KNOWN = {
     "conductor/permission.py": ({"OwnLoad", "Probe"}, "commands of the user's that run on nodes of somebody else's"),
     "plan/__init__.py": ({"Rescheduled"}, "the limit of a promise, which it works out itself"),
+    "plan/beside.py": ({"Availability", "Conflicts"}, "what is measured of every run, whatever it promises"),
     "plan/briefing.py": ({"Assumptions", "CameInTime", "Checks", "Clean", "Settled"}, _STANDING),
     "plan/foresight.py": ({"Availability", "Conflicts", "Probed"}, "how few calls their shares need; which apps one spares"),
     "scenario/jsonschema.py": ({"Probe"}, "what stands under `probes`"),

@@ -106,6 +106,10 @@ class NspawnProvider(NftLinks):
             machine.lay_out(run_id, spec, specs)
             machine.booted(machine.start(run_id, spec), run_id, spec.name)
 
+    def room(self) -> tuple[int, str]:
+        """Say how many more nodes fit; see `harness.core.protocols.Sized.room`."""
+        return nspawn_preflight.room()
+
     def keep_consoles(self, run_id: str, folder: Path) -> None:
         """Keep what the machines said; see `harness.core.protocols.Consoles`."""
         self._story.keep(_consoles(run_id, nspawn_records.read_cluster(run_id).nodes), folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.core.values import NodeSpec
 from harness.host import state, surroundings
 from harness.providers.nspawn import capacity, cgroups
-from harness.providers.room import short_of_disk, short_of_memory
+from harness.providers.room import free_bytes, free_memory, short_of_disk, short_of_memory
 
 TOOLS = {
     "systemd-nspawn": "systemd-container",
@@ -56,3 +56,12 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
         + short_of_memory(nodes, MB_PER_NODE * len(specs), MB_PER_NODE)
         + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs), DISK_MB_PER_NODE)
     )
+
+
+def room() -> tuple[int, str]:
+    """Return how many more nodes fit on this machine now, and what there is least of."""
+    found = [(limit.fits, f"{limit.what}: {limit}") for limit in capacity.limits()]
+    memory, disk = free_memory(), free_bytes(state.runs()) >> 20
+    found.append((max(0, memory - capacity.OWN_MEMORY) // MB_PER_NODE, f"{memory} MB of memory are free, {MB_PER_NODE} MB a node"))
+    found.append((disk // DISK_MB_PER_NODE, f"{disk} MB of disk are free, {DISK_MB_PER_NODE} MB a node"))
+    return min(found)
