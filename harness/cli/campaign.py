@@ -256,7 +256,7 @@ class Crew:
     """The runs under way. For the main thread alone, which begins all of them: the kernel tells them when that ends."""
 
     folder: Path
-    argv: Callable[[PlannedRun, Path], Sequence[str]] = argv_of
+    argv: Callable[[PlannedRun, Path], Sequence[str]]  # `argv_of`
     signal: int | None = None  # by which it was asked to stop
     _going: dict[int, tuple[PlannedRun, subprocess.Popen[bytes], float]] = field(default_factory=dict)  # by pidfd
 

@@ -233,7 +233,7 @@ def _run(
         seed = first if said is None else said.seed
         campaign.note(folder, campaign.CampaignNotes(seed, tuple(left)))
         tasks = campaign.tasks_of(plans, seed, repeats)
-        crew = campaign.Crew(folder)
+        crew = campaign.Crew(folder, campaign.argv_of)
         with crew.heard():
             there = _awaited(folder, tasks, crew)
             wanted = [task for task in tasks if there[task.number].done is None]

@@ -145,9 +145,7 @@ def figures_of(run: Run, beside: Measured | None) -> RunFigures:
 
 def _design(plan: Plan) -> str:
     """Return a short name for what a plan does and promises, and with which timers; whom it hits is left to its seed."""
-    said = plan.to_json()
-    parts = ("scenario", "mode", "provider", "profile", "timers", "apps", "workloads", "steps", "settle", "checks", "promises", "control")
-    body = [*(said[part] for part in parts), len(plan.nodes)]
+    body = {key: value for key, value in plan.to_json().items() if key not in {"file", "why", "seed"}}
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode(errors="backslashreplace")).hexdigest()[:12]
 
 
