@@ -170,13 +170,15 @@ def _compared(table: Table, several: set[tuple[str, str]]) -> Iterator[Conclusio
                     f"in every run of {table.scenario} lost work ran again sooner in {called(sooner, several)} "
                     f"({spread_in_words(fast)}, {_count(len(sooner.runs), 'run')}) than in {called(later, several)} "
                     f"({spread_in_words(slow)}, {_count(len(later.runs), 'run')})"
+                    f"{', on a machine with too much to do' if sooner.overloaded or later.overloaded else ''}"
                 )
                 yield Conclusion(text, _ids([*sooner.judged, *later.judged]))
 
 
 def _all_back(row: ModeRow) -> bool:
     lost = [run for run in row.runs if run.lost > run.stayed]
-    return bool(lost) and len(lost) == len(row.runs) and all(_came(run) is Came.MEASURED for run in lost)
+    sure = all(_came(run) is Came.MEASURED and run.word != Verdict.UNKNOWN for run in lost)
+    return bool(lost) and len(lost) == len(row.runs) and sure
 
 
 # -- the machine

@@ -264,6 +264,15 @@ def test_modes_are_set_against_each_other_only_where_every_run_differs(
     assert any("sooner in other" in text for text, _ in said(*runs)) is sooner
 
 
+def test_modes_are_not_set_against_each_other_by_runs_that_nobody_can_judge() -> None:
+    """And those of a busy machine are called that."""
+    assert not any(
+        "sooner" in text for text, _ in said(figures("r1"), figures("r2", mode="other", running=3.0, word="unknown", cause="why"))
+    )
+    busy = figures("r2", mode="other", running=3.0, overloaded=("too much to do",))
+    assert [text.endswith(", on a machine with too much to do") for text, _ in said(figures("r1"), busy) if "sooner" in text] == [True]
+
+
 def test_runs_of_an_overloaded_machine_are_marked_and_named() -> None:
     """Their times say little of the cluster."""
     card = card_of([figures("r1"), figures("r2", overloaded=("this machine was overloaded for 43.0 s",))])
