@@ -10,6 +10,7 @@ import click
 
 from harness import __version__
 from harness.cli.budgets import modes_command
+from harness.cli.claiming import claims_command
 from harness.cli.flags import Overrides
 from harness.cli.kept import judge_command, list_command, show_command
 from harness.cli.machines import doctor_command, image_group
@@ -41,6 +42,7 @@ def main() -> None:
 
 
 for _command in (
+    claims_command,
     doctor_command,
     heal_command,
     image_group,
