@@ -314,6 +314,7 @@ class Given:
 
 
 READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
+    ("claims",): lambda given: [[*given.results], *([*given.results, run] for run in given.runs), *([each] for each in given.paths)],
     ("doctor",): lambda given: [[]],
     ("heal",): lambda given: [
         *([*given.results, *run] for run in ([], *([each] for each in given.runs))),
@@ -329,6 +330,12 @@ READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
     ("plan",): lambda given: [[each] for each in given.files],
     ("run",): lambda given: [[*options, each] for each in given.files for options in ([], ["--dry-run"], ["--keep", "--plain"])],
     ("schema",): lambda given: [[]],
+    ("scorecard",): lambda given: [
+        ["--from", *given.results],
+        *(["--from", *given.results, run, "--format", how] for run in given.runs for how in ("terminal", "markdown", "json")),
+        *(["--from", each] for each in given.paths),
+        [given.files[1]],
+    ],
     ("show",): lambda given: [
         *([*given.results, run, *how] for run in given.runs for how in ([], ["--json"], ["--evidence", "conflicts"], ["--evidence", NAME])),
         *([each] for each in given.paths),

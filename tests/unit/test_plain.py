@@ -112,7 +112,7 @@ def test_the_console_takes_text_for_text() -> None:
 PRINTERS = {
     "echo": {"cli/telling.py"},
     "secho": set(),
-    "Console": {"reports/console.py", "cli/telling.py", "cli/tables.py", "reports/tested.py"},
+    "Console": {"reports/console.py", "cli/telling.py", "cli/tables.py", "cli/scoring.py", "reports/tested.py"},
     "print": {"undo/reaper.py", "providers/inventory/ansible_reader.py"},  # its own log; JSON on a pipe to us
     "print_exception": set(),
 }
