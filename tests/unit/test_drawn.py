@@ -35,9 +35,9 @@ def _all() -> list[Any]:
     paths = [Path("scenarios", f"{name}.yaml") for name in ("node-kill", "a", "b", "c", "slow")]
     paths += [Path("scenarios", "controls", f"{name}.yaml") for name in ("d", "e", "f", "g")]
     items = [
-        Item(path, mode, None if (path.stem, mode) == ("slow", "swarm") else SimpleNamespace())
+        Item(path, mode, None if (path.stem, mode) == ("slow", "swarm") else SimpleNamespace(mode=mode))
         for path in paths
-        for mode in ("fleet", "swarm")
+        for mode in ("fleet", "swarm", "mesos")
     ]
     cluster = ("cluster", ())
     items += [Item(Path("tests", "one.py"), str(each), marks=(cluster, ("xdist_group", ("shared",)))) for each in range(4)]
@@ -57,16 +57,17 @@ def _drawn(seed: int, shuffled: int = 1) -> set[str]:
     spec.loader.exec_module(module)
     items = _all()
     random.Random(shuffled).shuffle(items)  # noqa: S311 - an order that can be repeated
-    return {item.nodeid for item in module.drawn(items, seed)}
+    return {item.nodeid for item in module.drawn(items, seed, ["fleet", "swarm"])}
 
 
-def test_half_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_both() -> None:
+def test_half_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
     """One that is for a single mode counts as one, and its skip in the other is told."""
     for seed in range(20):
         kept = [name for name in _drawn(seed) if name.startswith("scenarios/")]
-        assert sum("node-kill" in name for name in kept) == 2
+        assert sum("node-kill" in name for name in kept) == 3
         assert "scenarios/slow.yaml::swarm" in kept
         controls = [name for name in kept if "/controls/" in name]
+        assert not any(name.endswith("::mesos") for name in kept if "node-kill" not in name)
         others = [name for name in kept if name not in controls and "node-kill" not in name and name != "scenarios/slow.yaml::swarm"]
         assert len(controls) == 2
         assert len(others) == 2
@@ -88,4 +89,5 @@ def test_a_seed_draws_the_same_in_every_worker() -> None:
 
 def test_nothing_is_left_out_for_ever() -> None:
     """Scenarios in either mode, controls, and a test that has a cluster to itself."""
-    assert set[str]().union(*(_drawn(seed) for seed in range(60))) == {item.nodeid for item in _all()}
+    elsewhere = {item.nodeid for item in _all() if item.name == "mesos" and item.path.stem != "node-kill"}
+    assert set[str]().union(*(_drawn(seed) for seed in range(60))) == {item.nodeid for item in _all()} - elsewhere
