@@ -14,6 +14,7 @@ from harness.cli.flags import RESULTS, Overrides, SeedType
 from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, say, worst
 from harness.core.errors import BadInput, HarnessError, Problem, UnknownRun
 from harness.core.plain import in_line, json_text
+from harness.core.protocols import with_distribution
 from harness.core.values import SEEDS, Verdict
 from harness.runs.run import EXIT, ended_early, find, folders, plan_of
 
@@ -190,6 +191,7 @@ def _word(folder: Path, word: str, cause: str = "") -> RunFigures:
 
     plan = plan_of(folder)
     scenario, mode, provider, profile = (str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "profile"))
+    mode = with_distribution(mode, str(plan.get("distribution", "")))
     seed = plan.get("seed")
     return RunFigures(folder.name, scenario, mode, provider, profile, seed if isinstance(seed, int) else None, word, cause=cause)
 
@@ -304,7 +306,8 @@ def _done(folder: Path, tasks: Sequence[PlannedRun]) -> list[RunFigures]:
         one, wrong = _figures(last) if last is not None else (None, [campaign.why_not(folder, task)])
         plan = task.plan
         found.append(
-            one or RunFigures("", plan.scenario, plan.mode, plan.provider, plan.profile, plan.seed, "not run", cause="; ".join(wrong))
+            one
+            or RunFigures("", plan.scenario, plan.orchestrator, plan.provider, plan.profile, plan.seed, "not run", cause="; ".join(wrong))
         )
     return found
 

@@ -108,7 +108,7 @@ def figures_of(run: Run, beside: Measured | None) -> RunFigures:
     named = RunFigures(
         run.run_id,
         plan.scenario,
-        plan.mode,
+        plan.orchestrator,
         plan.provider,
         plan.profile,
         plan.seed,

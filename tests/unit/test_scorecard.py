@@ -167,6 +167,11 @@ def test_a_run_that_did_not_come_to_its_end_has_a_word_and_no_figures(text: str,
     assert (found.word, found.judged, found.steps) == (word, False, {})
 
 
+def test_a_mode_is_told_with_what_runs_in_the_place_of_upstreams_daemons() -> None:
+    """Nobody takes its figures for upstream's."""
+    assert judged(node_kill(), replace(PLAN, distribution="stand-in")).mode == "fleet (stand-in)"
+
+
 def test_a_control_counts_by_whether_it_came_out_as_it_must() -> None:
     """Its own verdict is the wrong word for that."""
     plan = replace(PLAN, control=Control(Verdict.HELD, "rescheduled"))
