@@ -21,14 +21,16 @@ import pytest
 from harness import reports
 from harness.core.plain import in_line, plain, sentence
 from harness.history.events import Entry, Fingerprinted, NodeSeen
-from harness.reports import prose, remaining, terminal, tested, verdict_table
+from harness.reports import card_views, conclusions, prose, remaining, scorecard, ten_claims, terminal, tested, verdict_table
 from harness.reports.board import Board
 from harness.reports.console import Console
 from harness.reports.junit import STARTED
 from harness.reports.meanwhile import meanwhile
 from harness.reports.narrative import Narrative
+from harness.reports.run_figures import figures_of
 from harness.reports.so_far import so_far
 from harness.reports.terminal import LiveView, PlainView
+from harness.runs import judge
 from harness.runs.run import Run
 from harness.testing import report_contract
 from harness.testing.contracts import ContractBroken
@@ -52,6 +54,15 @@ def _evidence(run: Run) -> str:
     for finding in run.findings:
         Console(file=out, width=100).print(verdict_table.evidence(run, finding), soft_wrap=True)  # as `show --evidence` does
     return out.getvalue()
+
+
+def _judged_by(run: Run) -> str:
+    return "\n".join(in_line(f"{name} {verdict_table.judged_by(run, name)}") for name in run.recovery)
+
+
+def _card(run: Run) -> str:
+    card = scorecard.card_of([figures_of(run, judge.figures(run))])
+    return _drawn(card_views.shown(card, conclusions.conclusions(card)), 200)
 
 
 def _joined(pairs: list[tuple[str, object]]) -> str:
@@ -127,6 +138,11 @@ ROWS: dict[str, Shown] = {
     "verdict_table.shown_by": Shown(verdict_table.shown_by),
     "verdict_table.title": Shown(lambda run: verdict_table.title(run.plan)),
     "verdict_table.opened": Shown(lambda run: _drawn(verdict_table.opened(run.plan))),
+    "verdict_table.came_out": Shown(lambda run: in_line(" ".join(verdict_table.came_out(run))), says=True),
+    "verdict_table.judged_by": Shown(_judged_by),
+    "verdict_table.called_apps": Shown(lambda run: in_line(", ".join(sorted(verdict_table.called_apps(run.plan))))),
+    "run_figures.figures_of": Shown(_card),
+    "ten_claims.markdown": Shown(lambda run: ten_claims.markdown([run])),
     "tested.text": Shown(lambda run: tested.text(run, opened=False), says=True),
     "tested.text, after its first line": Shown(tested.text),
     "tested.wrong": Shown(tested.wrong),
