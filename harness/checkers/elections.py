@@ -198,7 +198,7 @@ class Elections:
 
     def _as_before(self, history: History, known: _Known, window: Window, found: int) -> str:
         """Say that members had elected so often by themselves before anything was broken that the rest is not too much; nothing where not so."""
-        time = calm(history)
+        time = calm(history, app="")
         before = [each.by for each in known.elections if time.start <= each.since and each.by <= time.end]
         if not before or time.length <= 0.0:
             return ""
@@ -240,7 +240,7 @@ class Elections:
         )
         if why := _perhaps_others(history, known.members, self.expected):
             return doubted(point, why)
-        unled = not_surely_led(known.followings, [calm(history)])
+        unled = not_surely_led(known.followings, [calm(history, app="")])
         before = max(unled, key=lambda each: each.length, default=Interval(0.0, 0.0))
         usual = math.isfinite(by) and no_longer(sure.length, before.length, allowed)
         return doubted(point, f"so it was for {lasted(before.length)} from {at(before.start)}, before anything was broken" if usual else "")

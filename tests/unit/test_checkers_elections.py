@@ -190,6 +190,20 @@ def test_elections_as_frequent_before_anything_was_broken_convict_no_fault(befor
         assert ("before anything was broken" in finding.summary) is (verdict is UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    ("effect", "verdict"),
+    [(Effect(runs={"other": 1}), UNKNOWN), (Effect(renews=("web",), alters=("web",)), UNKNOWN), (Effect(disturbs=True), BROKEN)],
+    ids=["deploy", "update", "command"],
+)
+def test_an_action_takes_nothing_from_how_often_members_elected_that_cannot_touch_who_leads(effect: Effect, verdict: Verdict) -> None:
+    """It is done just when the cluster is whole, and leaves no time before the fault that is not within its recovery."""
+    story = _moved(_story().action(1.5, 14, "acme.done", effect=effect, was={"other": 0}), 5, 8.5, 3, "n1", nodes="n1 n2 n3")
+    _moved(_cut(story), 31.5, 37, 4, "n2").member(51, "n1", 4, "n2")
+    for checker in (Elections(0), Elections(longest=3.0)):
+        finding = _judged(story.copy(), checker)
+        assert finding.verdict is verdict, finding.summary
+
+
 def test_more_elections_than_came_by_themselves_are_too_many() -> None:
     """One came before; of five in as long a time most are the fault's."""
     story = _cut(_moved(_story(), 5, 6, 3, "n1", nodes="n1 n2 n3"))
