@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -9,12 +10,13 @@ from pydantic import Field
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, broken, conclude, missed, unknown
+from harness.checkers.judging import Point, broken, conclude, doubted, missed, unknown
 from harness.checkers.troubles import watched
+from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
 from harness.core.units import ABOVE, Duration
 from harness.core.values import Outcome
-from harness.history.deeds import deeds
+from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, stays, united
 from harness.history.losses import AT_ONCE
 from harness.history.recovery import displaced
@@ -38,8 +40,9 @@ class Manual:
 
     That is what a system promises that has no failure detector, as static Ansible: nothing comes back by itself, and all of it does when somebody has
     the playbook played again. By node truth, on whatever node. Broken where it ran again before anybody had begun anything, where nobody did anything
-    at all, and where it did not run in time once it was done. Unknown where no fault took anything of the app, where what it took ran on out of
-    reach, where it is not known whether the action was done, and where a node could not be asked that may have run it meanwhile.
+    at all, and where it did not run in time once it was done. Unknown where it stops so by itself (`harness.checkers.usual`), where no fault took
+    anything of the app, where what it took ran on out of reach, where it is not known whether the action was done, or which of several was to bring
+    it back, where an action took it away for good before it was back, and where a node could not be asked that may have run it meanwhile.
     """
 
     name: ClassVar[str] = "manual"
@@ -61,6 +64,8 @@ class Manual:
         details: dict[str, Json] = {}
         for one in lost:
             came, said = self._judge(history, one, every, spans, end)
+            if isinstance(said, Point):
+                said = doubted(said, self._as_before(history, one, end if came is None else came))
             details[one.key] = {"lost": neat(one.at), "ran again": None if came is None else neat(came)}
             if isinstance(said, Point):
                 points.append(said)
@@ -80,7 +85,8 @@ class Manual:
         if on is not None:
             return None, unknown(f"{one.key} ran on on {on.node} after {one.home} was lost", *one.entries)
         acts = [each for each in every if each.over(end) > since]
-        begun = min((each.begun for each in acts if each.outcome is not Outcome.FAIL), default=end)
+        maybe = [each for each in acts if each.outcome is not Outcome.FAIL]
+        begun = min((each.begun for each in maybe), default=end)
         back = next((each for each in runs if each.start > since and each.sure and _stayed(each, runs, end)), None)
         came = None if back is None else back.start
         if back is not None and back.start < begun:
@@ -88,29 +94,61 @@ class Manual:
             return came, broken(f"{again}, and nobody had done anything by then", back.entry, *one.entries)
         if silent := _silent(spans, Interval(since, begun)) | {*never_seen(history)}:
             return came, unknown(f"what {' and '.join(sorted(silent))} ran while {one.instance} was lost is not known", *one.entries)
-        done = next((each for each in acts if each.outcome is Outcome.OK), None)
-        if done is None:
+        until = end if came is None else came
+        if (needed := _needed(history, one.instance, since)) < until:
+            return came, unknown(
+                f"{one.key} was not back by {at(needed)}, and by an action it was to run no more from then on", *one.entries
+            )
+        # What was begun before the loss may have been done before it, and what was begun only once it ran brought nothing back.
+        done = [each for each in maybe if each.outcome is Outcome.OK and since <= each.begun <= until]
+        if not done:
             return came, _undone(history, one, acts, came, Interval(since, end))
-        return came, self._by(history, one, done, came, since, end)
+        return came, self._by(history, one, done, maybe, came, since, end)
 
-    def _by(self, history: History, one: Displaced, done: Deed, came: float | None, since: float, end: float) -> Point | str:
-        """Say how an instance came back, or did not, by what was done."""
-        over = Interval(done.over(end), done.over(end) + self.within)
-        down = f"{one.instance} was down for {lasted(done.begun - since)} until {done.name} was begun"
-        if came is not None and came <= over.end:
-            return f"{down}, and ran again {lasted(max(0.0, came - done.begun))} after that"
+    def _as_before(self, history: History, one: Displaced, until: float) -> str:
+        """Say that it had stopped before anything was broken, too, and was gone for no longer now; nothing where it was not so."""
+        before = stopped_by_itself(history, one.instance) if one.may_be_its_own(self.expected.voters.daemon) else None
+        if before is None or not before.explains(until - one.at, self.within):
+            return ""
+        return f"it had stopped on {before.node} at {at(before.at)}, before anything was broken, too: it may do so by itself"
+
+    def _by(
+        self, history: History, one: Displaced, done: Sequence[Deed], maybe: Sequence[Deed], came: float | None, since: float, end: float
+    ) -> Point | str:
+        """Say how an instance came back, or did not, by what was done. Which of several actions was to bring it back nobody knows."""
+        until = end if came is None else came
+        first, last = done[0], done[-1]
+        if came is not None and came <= first.over(end) + self.within:
+            down = f"{one.instance} was down for {lasted(first.begun - since)} until {first.name} was begun"
+            return f"{down}, and ran again {lasted(came - first.begun)} after that"
+        over = Interval(last.over(end), last.over(end) + self.within)
+        down = f"{one.instance} was down for {lasted(last.begun - since)} until {last.name} was begun"
         text = f"{down}, and did not run within {given(self.within)} of its end at {at(over.start)}"
-        evidence = (*one.entries, *done.entries)
+        evidence = (*one.entries, *last.entries)
+        late = f"; it ran {lasted(came - over.start)} after that" if came is not None else ""
+        if until <= over.end and last is not first:
+            earlier = f"{one.instance} did not run within {given(self.within)} of the end of {first.name} at {at(first.over(end))}"
+            return unknown(
+                f"{earlier}, and which action was to bring it back is not known: {last.name} was begun at {at(last.begun)}", *evidence
+            )
         if end < over.end:
             return unknown(f"{text}; but the run was over before the time was up", *evidence)
-        late = f"; it ran {lasted(came - over.start)} after that" if came is not None else ""
-        return missed(f"{text}{late}", *evidence, over=watched(history, over), by=(end if came is None else came) - over.end)
+        point = missed(f"{text}{late}", *evidence, over=watched(history, over), by=until - over.end)
+        doubtful = next((each for each in maybe if each.outcome is Outcome.UNKNOWN and since <= each.begun <= until), None)
+        return doubted(point, "" if doubtful is None else f"whether {doubtful.name} at {at(doubtful.begun)} was done is not known")
 
 
 def _brings(deed: Deed, app: str) -> bool:
     """Whether an action may bring back what a fault took of an app."""
     effect = deed.effect
     return effect.upsets or effect.opens or app in effect.renews or effect.runs.get(app, 0) > 0
+
+
+def _needed(history: History, instance: str, since: float) -> float:
+    """Return until when an instance that was lost must run: until an action takes it away for good, if one does."""
+    due = Wanted.of(deeds(history)).due(instance, history.end)
+    last = math.inf if due is None else max((each.end for each in due), default=since)
+    return last if last < history.end else math.inf
 
 
 def _stayed(stay: Stay, runs: Sequence[Stay], end: float) -> bool:

@@ -25,7 +25,7 @@ from harness.core.units import Duration
 from harness.core.values import About, App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, biting, fault_bands, not_surely, perhaps_since
-from harness.history.deeds import STARTING, Wanted, deeds, down, renewed, upset
+from harness.history.deeds import Wanted, deeds, down, renewed, upset
 from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
 from harness.history.losses import AT_ONCE, CLOCKS, Displaced
 from harness.history.recovery import displaced
@@ -374,12 +374,10 @@ def _by_itself(one: Displaced, allowed: Allowance) -> str:
 def _as_before(known: _Known, one: Displaced, allowed: Allowance) -> str:
     """Say that it was back in time, and stopped again as it had before anything was broken; nothing where it was not so.
 
-    Nor where it was gone at a time for longer than it had been then, and may take to come back, together: something keeps it down. What stopped on a
-    node that the fault left there may have done so by itself in the first place; but not at once (`AT_ONCE`) after that took what containers run by.
+    Nor where it was gone at a time for longer than it had been then, and may take to come back, together: something keeps it down.
     """
     back = next((each for each in one.spells if each.start - one.at <= allowed.seconds), None)
-    kept = {*one.band.traits.parts} <= {known.voters.daemon} - {*STARTING}
-    itself = one.since_bite > (0.0 if kept else AT_ONCE) or one.band.traits.loses is Loss.NOTHING
+    itself = one.may_be_its_own(known.voters.daemon)
     before = stopped_by_itself(known.history, one.instance) if back is not None or itself else None
     if before is None:
         return ""

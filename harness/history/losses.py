@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core.figures import lasted
 from harness.core.values import Loss
 from harness.history.bands import Band
+from harness.history.deeds import STARTING
 from harness.history.intervals import Interval, neat
 
 if TYPE_CHECKING:
@@ -120,6 +121,14 @@ class Displaced:
             own=max(0.0, self.own - late),
             blind=tuple(Interval(each.start - late, each.end - late) for each in self.blind if each.end > late),
         )
+
+    def may_be_its_own(self, member: str) -> bool:
+        """Whether it may have stopped by itself where the fault left its node there; not at once (`AT_ONCE`) after that took what containers run by.
+
+        `member` is the daemon that votes: no container runs by that alone.
+        """
+        kept = {*self.band.traits.parts} <= {member} - {*STARTING}
+        return self.since_bite > (0.0 if kept else AT_ONCE) or self.band.traits.loses is Loss.NOTHING
 
     @property
     def unseen(self) -> bool:

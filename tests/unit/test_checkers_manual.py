@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checkers import Manual
-from harness.core.values import Effect, Outcome, Verdict
+from harness.core.values import Effect, Loss, Outcome, Phase, Traits, Verdict
 from harness.faults.power import NodeKill
 from harness.history.events import History
 from harness.testing.histories import Story
@@ -13,10 +13,8 @@ from harness.testing.histories import Story
 REPLAY = Effect(disturbs=True)
 
 
-def lost(
-    *, back: float | None, acts: tuple[tuple[float, float, Outcome], ...] = (), effect: Effect = REPLAY, silent: bool = False
-) -> History:
-    """Return a run of three hosts of which n1 has no power from 10 to 60 s; what it ran runs on n3 from some moment on, or never."""
+def told(*, back: float | None, silent: bool = False) -> Story:
+    """Tell of three hosts of which n1 has no power from 10 to 60 s; what it ran runs on n3 from some moment on, or never."""
     story = Story().node(0.5, "n1", "web@1").node(0.5, "n2", "web@2").node(0.5, "n3").watched(79.0, "n2 n3").watched(9.9, "n1")
     story.fault(NodeKill.name, "n1", decided=10.0, in_force=10.1, healing=60.0, healed=61.0).off(10.05, "n1").node(61.0, "n1")
     story.watched(79.0, "n1", start=61.5)
@@ -24,9 +22,17 @@ def lost(
         story.unreachable(15.0, "n2").node(25.0, "n2", "web@2")
     if back is not None:
         story.node(back, "n3", "web@1")
+    return story.done(80.0)
+
+
+def lost(
+    *, back: float | None, acts: tuple[tuple[float, float, Outcome], ...] = (), effect: Effect = REPLAY, silent: bool = False
+) -> History:
+    """Return such a run in which this was done."""
+    story = told(back=back, silent=silent)
     for begun, ended, outcome in acts:
         story.action(begun, ended, "ansible.replay", effect=effect, outcome=outcome)
-    return story.done(80.0).history()
+    return story.history()
 
 
 OK = (40.0, 45.0, Outcome.OK)
@@ -68,3 +74,71 @@ def test_nothing_lost_shows_nothing() -> None:
     """Of an app that no fault took."""
     finding = Manual("db", 10.0).check(lost(back=44.0, acts=(OK,)))
     assert (finding.verdict, finding.summary) == (Verdict.UNKNOWN, "no instance of db was displaced by a fault")
+
+
+WAS = {"web": 2}
+STOPS, ALL, NONE = Effect(stops=("docker",)), Effect(runs={"web": 3}), Effect(runs={"web": 0})
+
+
+@pytest.mark.parametrize("effect", [REPLAY, STOPS, ALL, Effect(renews=("web",))], ids=["command", "stop", "scale", "restart"])
+@pytest.mark.parametrize(
+    ("back", "replayed", "verdict", "said"),
+    [
+        (44.0, OK, Verdict.UNKNOWN, "which action was to bring it back is not known: ansible.replay was begun at 40.0 s"),
+        (24.0, OK, Verdict.HELD, "until acme.done was begun, and ran again 4.0 s after that"),
+        (58.0, OK, Verdict.BROKEN, "did not run within 10 s of its end at 45.0 s; it ran 13.0 s after that"),
+        (None, OK, Verdict.BROKEN, "did not run within 10 s of its end at 45.0 s"),
+        (None, (70.0, 75.0, Outcome.OK), Verdict.UNKNOWN, "which action was to bring it back is not known"),
+        (None, (40.0, 45.0, Outcome.UNKNOWN), Verdict.UNKNOWN, "whether ansible.replay at 40.0 s was done is not known"),
+        (44.0, (40.0, 45.0, Outcome.UNKNOWN), Verdict.UNKNOWN, "whether ansible.replay at 40.0 s was done is not known"),
+        (None, (40.0, 45.0, Outcome.FAIL), Verdict.BROKEN, "did not run within 10 s of its end at 21.0 s"),
+    ],
+)
+def test_an_action_that_was_not_to_bring_anything_back_breaks_nothing_where_a_later_one_did(
+    effect: Effect, back: float | None, replayed: tuple[float, float, Outcome], verdict: Verdict, said: str
+) -> None:
+    """Whatever may have brought it back is in its time, if it did not come by the one before; if it came by none of them, it is broken."""
+    story = told(back=back).action(20, 21, "acme.done", effect=effect, was=WAS)
+    story.action(*replayed[:2], "ansible.replay", effect=REPLAY, outcome=replayed[2], number=2)
+    finding = Manual("web", 10.0).check(story.history())
+    assert (finding.verdict, said in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(
+    ("begun", "back", "verdict"), [(20.0, 24.0, Verdict.UNKNOWN), (9.0, 24.0, Verdict.UNKNOWN), (9.0, 44.0, Verdict.HELD)]
+)
+def test_what_came_before_an_action_came_not_by_that(begun: float, back: float, verdict: Verdict) -> None:
+    """One that may have brought it back is in doubt, or was begun before the loss; one that surely was done comes later."""
+    outcome = Outcome.UNKNOWN if begun > 10 else Outcome.OK
+    story = told(back=back).action(begun, 22, "ansible.replay", effect=REPLAY, outcome=outcome)
+    finding = Manual("web", 10.0).check(story.action(40, 45, "ansible.replay", effect=REPLAY, number=2).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("effect", "back", "verdict"),
+    [
+        (NONE, None, Verdict.UNKNOWN),
+        (NONE, 30.0, Verdict.BROKEN),  # before that it had come back by itself
+        (Effect(runs={"web": 1}), None, Verdict.BROKEN),  # the other one is taken away
+    ],
+)
+def test_what_an_action_takes_away_for_good_need_not_come_back(effect: Effect, back: float | None, verdict: Verdict) -> None:
+    """Nobody has to bring back what is to run no more."""
+    finding = Manual("web", 10.0).check(told(back=back).action(40, 41, "app.remove", effect=effect, was=WAS).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("before", "gone", "verdict"),
+    [(False, 3.0, Verdict.BROKEN), (True, 3.0, Verdict.UNKNOWN), (True, 40.0, Verdict.BROKEN)],
+)
+def test_what_stops_where_a_fault_leaves_it_as_it_did_before_is_not_lost_to_it(gone: float, verdict: Verdict, *, before: bool) -> None:
+    """Docker starts again what crashes, here by itself: nobody took it, and nobody brings it back."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3")
+    story.fault("disk.slow", "n1", decided=60, in_force=60.1, healing=120, healed=121, traits=Traits(Loss.NOTHING, ("disk",)))
+    for at in (15, 35) if before else ():
+        story.node(at, "n1").node(at + 3, "n1", "web@1")
+    story.node(70, "n1").node(70 + gone, "n1", "web@1").endures().watched(149, "n1 n2 n3")
+    finding = Manual("web", 10.0).check(story.done(150).history())
+    assert finding.verdict is verdict, finding.summary
