@@ -16,7 +16,15 @@ from harness.checkers.expected import Expected
 from harness.checkers.homes import Homes
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.roles import Roles
-from harness.checkers.takers import acted, brought_by_action, chosen_in_vain, moved_by_action, off_by_itself, taken_by_action
+from harness.checkers.takers import (
+    acted,
+    brought_by_action,
+    chosen_in_vain,
+    gone_by_itself,
+    moved_by_action,
+    off_by_itself,
+    taken_by_action,
+)
 from harness.checkers.troubles import DECIDING
 from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
@@ -172,6 +180,7 @@ class Rescheduled:
         for why in (
             self._kept_down(known, one, limit),
             taken_by_action(known.history, one, limit.seconds),
+            gone_by_itself(known.history, one, limit.seconds),
             _by_itself(one, limit) or _as_before(known, one, limit),
             not_surely(one.band, known.spans, known.history.end),
             went_on(known.history, one.band, known.spans, self.expected).get(one.home, ""),

@@ -93,6 +93,17 @@ def off_by_itself(history: History, one: Displaced) -> str:
     )
 
 
+def gone_by_itself(history: History, one: Displaced, limit: float) -> str:
+    """Say that the work was back in time, until its new machine went off by nobody's fault; nothing where it did not."""
+    for spell in one.spells:
+        if spell.start - one.at <= limit:
+            around = Interval(spell.end - OFF_LATE, spell.end + OFF_LATE)
+            for each in died(history, around):
+                if spell.node in each.nodes and around.holds(each.part.start):
+                    return f"it had been back in time, after {lasted(spell.start - one.at)}, and {each.text}"
+    return ""
+
+
 def taken_by_action(history: History, one: Displaced, limit: float) -> str:
     """Say that an action may have taken the work, and not the fault; nothing where it did not.
 

@@ -703,6 +703,23 @@ def test_what_was_so_only_when_the_time_was_up_excuses_nothing(trouble: Callable
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(
+    ("home", "back", "verdict"),
+    [
+        ("n3", 20.0, Verdict.UNKNOWN),
+        ("n2", 20.0, Verdict.BROKEN),  # it stopped where nothing happened
+        ("n3", 36.0, Verdict.BROKEN),  # too late already
+    ],
+)
+def test_work_that_was_back_in_time_until_its_machine_went_off_by_itself_is_not_too_late(home: str, back: float, verdict: Verdict) -> None:
+    """Its limit ends at 30 s; it ran for less than that on n3, or on n2, until n3 went off by nobody's fault at 40 s."""
+    story = kill(healing=80, healed=82).node(0, "n3").node(back, home, "web@1").off(40, "n3").node(60, "n4", "web@1")
+    if home == "n2":
+        story.node(40, "n2")
+    finding = judged(story.node(0, "n4").done(100), within=25.0)
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_a_fault_that_was_over_by_itself_is_no_other_fault() -> None:
     """It is said to be over, and not that another one took the work again."""
     story = Story().node(0, "n1", "web@1").node(0, "n2")
