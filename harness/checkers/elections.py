@@ -13,6 +13,7 @@ from harness.checkers.followed import Following, followings, last_below, minds, 
 from harness.checkers.judging import SHOWN, Point, Report, broken, conclude, doubted, missed, plural, unknown
 from harness.checkers.mandate import ELECTION, impossible_leaders, members_planned
 from harness.checkers.outages import judged_time
+from harness.checkers.roles import perhaps_others
 from harness.checkers.troubles import by_itself, until_late
 from harness.checkers.usual import calm, first_decided, no_longer
 from harness.checkers.windows import Windows
@@ -238,7 +239,7 @@ class Elections:
             over=until_late(history, [sure], allowed),
             by=by,
         )
-        if why := _perhaps_others(history, known.members, self.expected):
+        if why := perhaps_others(history, known.members, planned=bool(self.expected.members)):
             return doubted(point, why)
         unled = not_surely_led(known.followings, [calm(history, app="")])
         before = max(unled, key=lambda each: each.length, default=Interval(0.0, 0.0))
@@ -300,20 +301,6 @@ def _unheard(every: Sequence[Following], window: Window) -> Following | None:
         if before is None or after is None or before != after:
             return each
     return None
-
-
-def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:
-    """Say why an even number of members may not be all that there are, or not be members; nothing where the plan has them, and each has spoken.
-
-    One that was never heard of may have made a majority.
-    """
-    if len(members) % 2:
-        return ""
-    if not expected.members:
-        return f"only {plural(len(members), 'member')} were ever heard"
-    heard = {event.node for _, event in history.each(MemberSeen) if not event.error}
-    silent = sorted(members - heard)
-    return f"{', '.join(silent)} of the {len(members)} members never answered" if silent else ""
 
 
 def _counted(elections: Sequence[Election]) -> str:

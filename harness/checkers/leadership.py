@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, Report, doubted, missed, plural, too_short, unknown
+from harness.checkers.judging import Point, Report, doubted, missed, too_short, unknown
 from harness.checkers.mandate import members_planned
-from harness.checkers.roles import not_all_along, unheard_members
+from harness.checkers.roles import not_all_along, perhaps_others, unheard_members
 from harness.checkers.troubles import by_itself, until_late
 from harness.checkers.usual import calm, no_longer
 from harness.core.figures import at, lasted
@@ -329,7 +329,7 @@ def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Poin
     """
     history, election = bite.history, bite.promised.election
     members = members_planned(history, bite.promised.expected)
-    if len(members) % 2 == 0 and (missing := _perhaps_others(history, members, bite.promised.expected)):
+    if missing := perhaps_others(history, members, planned=bool(bite.promised.expected.members)):
         return unknown(f"{text}; but {missing}", nobody.entry)
     sure, mute = _surely(bite, members, silent)
     if mute and sure.length <= election:
@@ -352,18 +352,6 @@ def _surely(bite: _Bite, members: set[str], silent: Interval) -> tuple[Interval,
     doubts = [(Interval(*pair), _unasked(history, Interval(*pair), members, lost, gaps, spans)) for pair in itertools.pairwise(marks)]
     sure = max(united(piece for piece, mute in doubts if not mute), key=lambda each: each.length, default=Interval(silent.end, silent.end))
     return sure, sorted({name for _, names in doubts for name in names})
-
-
-def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:
-    """Say why an even number of members may not be all that there are, or not be members; empty where the plan has them and each has spoken.
-
-    A quorum of an even number is seldom anybody's choice: one that was never heard may follow the leader, or one that is planned have never joined.
-    """
-    heard = {event.node for _, event in history.each(MemberSeen) if not event.error}
-    if not expected.members:
-        return f"only {plural(len(members), 'member')} were ever heard"
-    silent = sorted(members - heard)
-    return f"{', '.join(silent)} of the {len(members)} members never answered" if silent else ""
 
 
 def _followed(history: History, reign: Reign, over: Interval) -> list[int]:

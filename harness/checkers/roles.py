@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from harness.checkers.judging import plural
 from harness.checkers.troubles import UNHEARD, unheard
 from harness.core.values import NodeState, Who
 from harness.history.events import MemberSeen, Watching
@@ -115,3 +116,17 @@ def _unanswered(history: History) -> dict[str, list[Interval]]:
         pieces = united([Interval(time, end) for (time, alive), end in zip(said, ends, strict=True) if not alive])
         found[node] = [piece for piece in pieces if piece.length > UNHEARD]
     return found
+
+
+def perhaps_others(history: History, members: Collection[str], *, planned: bool) -> str:
+    """Say why an even number of members may not be all that there are, or not be members; nothing where they were planned and each has spoken.
+
+    A quorum of an even number is seldom anybody's choice: one that was never heard may follow the leader, or one that is planned have never joined.
+    """
+    if len(members) % 2:
+        return ""
+    if not planned:
+        return f"only {plural(len(members), 'member')} were ever heard"
+    heard = {event.node for _, event in history.each(MemberSeen) if not event.error}
+    silent = sorted({*members} - heard)
+    return f"{', '.join(silent)} of the {len(members)} members never answered" if silent else ""
