@@ -23,6 +23,8 @@ KEPT = "\n\t"
 _SUSPECT = re.compile("[^\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff]")
 _BYTES = range(0xDC80, 0xDD00)
 """Lone surrogates that stand for bytes that are no UTF-8: Python reads the names of files and arguments so."""
+_MARKS = re.compile(r"([\\`*_{}\[\]<>|~&#!])")
+_LINKS = re.compile(r"(?<=[A-Za-z])://|(?<=www)\.")
 
 
 def plain(text: object) -> str:
@@ -43,6 +45,12 @@ def sentence(text: object) -> str:
 def below(text: object) -> str:
     """Return text in which nothing is obeyed and that can forge no line of ours: only its first line begins at the left, the others below it."""
     return plain(text).replace("\n", "\n    ")
+
+
+def as_markdown(text: object) -> str:
+    """Return text as Markdown shows it as it is: no markup, no link, on one line."""
+    escaped = _MARKS.sub(r"\\\1", sentence(text))
+    return _LINKS.sub(lambda found: "\\" + found[0], escaped)
 
 
 def command(*words: object) -> str:

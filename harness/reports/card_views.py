@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.figures import given, lasted
-from harness.core.plain import in_line, sentence
+from harness.core.plain import as_markdown, in_line, sentence
 from harness.reports.conclusions import called
 from harness.reports.console import Hanging, Whole
 from harness.reports.run_figures import Budgeted, Came
@@ -35,8 +34,6 @@ LEGEND = (
     "*: on a machine that stood still or had too much to do."
 )
 _NOTHING = "-"
-_MARKS = re.compile(r"([\\`*_{}\[\]<>|~&#!])")
-_LINKS = re.compile(r"(?<=[A-Za-z])://|(?<=www)\.")
 
 
 def cells(row: ModeRow, name: str) -> list[str]:
@@ -174,23 +171,17 @@ def markdown(card: Card, said: Sequence[Conclusion]) -> str:
     """Return a card as Markdown, in which what others wrote is text and nothing else."""
     lines: list[str] = []
     for table in card.tables:
-        lines += [f"### {_text(table.scenario)}{' (control)' if table.control else ''}", ""]
+        lines += [f"### {as_markdown(table.scenario)}{' (control)' if table.control else ''}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
         for row, name in _named(table):
             found = [name, f"not for this mode: {row.because}", *([""] * (len(COLUMNS) - 2))] if row.because else cells(row, name)
-            lines.append("| " + " | ".join(map(_text, found)) + " |")
+            lines.append("| " + " | ".join(map(as_markdown, found)) + " |")
         lines.append("")
-    lines += [_text(LEGEND), ""]
-    lines += [f"* {_text(each)} cannot be read" for each in card.unread]
+    lines += [as_markdown(LEGEND), ""]
+    lines += [f"* {as_markdown(each)} cannot be read" for each in card.unread]
     lines += ["", "#### What this shows", "", *(_item(each) for each in said)] if said else []
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _item(each: Conclusion) -> str:
-    return f"* {_text(each.text)}" + (f": {', '.join(map(_text, each.runs))}" if each.runs else "")
-
-
-def _text(text: str) -> str:
-    """Return text as Markdown shows it as it is: no markup, no link, on one line."""
-    escaped = _MARKS.sub(r"\\\1", sentence(text))
-    return _LINKS.sub(lambda found: "\\" + found[0], escaped)
+    return f"* {as_markdown(each.text)}" + (f": {', '.join(map(as_markdown, each.runs))}" if each.runs else "")

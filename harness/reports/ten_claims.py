@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.core.plain import sentence
+from harness.core.plain import as_markdown
 from harness.core.values import Verdict
 from harness.reports.verdict_table import conviction
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.runs.run import Run
-
-_MARKS: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def markdown(runs: Iterable[Run]) -> str:
     every = sorted(runs, key=lambda run: (run.plan.control is not None, run.plan.scenario, run.plan.mode, run.plan.seed, run.run_id))
     lines = ["# The guide's claims, and what runs have shown of them", ""]
     for claim in CLAIMS:
-        lines += [f"## {claim.number}. {_text(claim.text)}", "", *_rows([run for run in every if claim.about(run.plan.scenario)]), ""]
+        lines += [f"## {claim.number}. {as_markdown(claim.text)}", "", *_rows([run for run in every if claim.about(run.plan.scenario)]), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -70,7 +67,7 @@ def _rows(runs: Sequence[Run]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for run in runs:
         cells = (run.plan.scenario, run.plan.orchestrator, str(run.plan.seed), _verdict(run))
-        yield f"| {' | '.join(map(_text, cells))} | {'<br>'.join(_measured(run))} |"
+        yield f"| {' | '.join(map(as_markdown, cells))} | {'<br>'.join(_measured(run))} |"
 
 
 def _verdict(run: Run) -> str:
@@ -84,9 +81,4 @@ def _measured(run: Run) -> Iterator[str]:
     """Yield what each checker found, as Markdown."""
     for finding in run.findings:
         verdict = "" if finding.verdict is Verdict.HELD else f" ({finding.verdict})"
-        yield f"**{_text(finding.checker)}**{verdict}: {_text(finding.summary)}"
-
-
-def _text(text: str) -> str:
-    """Return text as Markdown shows it as it is: no markup, and on one line."""
-    return _MARKS.sub(r"\\\1", sentence(text))
+        yield f"**{as_markdown(finding.checker)}**{verdict}: {as_markdown(finding.summary)}"
