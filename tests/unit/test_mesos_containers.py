@@ -46,7 +46,7 @@ def _task(**docker: Any) -> dict[str, Any]:
 
 
 def _body(task: dict[str, Any], *, limit_cpus: bool = False) -> dict[str, Any]:
-    return body_of(task, "mesos-x", "/work/sandbox", inside="/mnt/mesos/sandbox", limit_cpus=limit_cpus)
+    return body_of(task, "mesos-x", "/srv/sandbox", inside="/mnt/mesos/sandbox", limit_cpus=limit_cpus)
 
 
 def test_a_task_is_what_docker_run_would_make_of_it() -> None:
@@ -57,7 +57,7 @@ def test_a_task_is_what_docker_run_would_make_of_it() -> None:
     assert (host["CpuShares"], host["Memory"], host["NetworkMode"]) == (512, 512 << 20, "bridge")
     assert "CpuQuota" not in host
     assert host["PortBindings"] == {"8080/tcp": [{"HostPort": "31000"}]}
-    assert host["Binds"] == ["/work/sandbox:/mnt/mesos/sandbox", "/srv/data:/data:ro"]
+    assert host["Binds"] == ["/srv/sandbox:/mnt/mesos/sandbox", "/srv/data:/data:ro"]
     assert host["PidsLimit"] == 64
     assert body["Labels"] == {"app": "web"}
     assert set(body["Env"]) == {"PORT=31000", "MESOS_SANDBOX=/mnt/mesos/sandbox", "MESOS_CONTAINER_NAME=mesos-x", "A=1"}
