@@ -1,4 +1,4 @@
-"""What a full run of this repository takes of what needs real clusters: the main scenario in each mode, and half of all else; others each time."""
+"""What a full run of this repository takes of what needs real clusters: the main scenario in each mode, and a third of all else; others each time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from harness.pytest_plugin import run_seed
 
 MAIN = "node-kill"
 """The scenario that is run in each mode, whatever is drawn of the others."""
+SHARE = 3
+"""One of so many of the others is run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--drawn",
         metavar="MODES",
-        help=f"run {MAIN} in every mode, half of the other scenarios, each in one of MODES, and half of the tests of clusters, drawn from the seed",
+        help=f"run {MAIN} in every mode, and of the other scenarios, each in one of MODES, and the tests of clusters a third, by the seed",
     )
 
 
@@ -41,7 +43,7 @@ def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> se
     """Return what is left of the tests: the same for a seed, in whatever order they come.
 
     All that need no cluster are, and the main scenario in every mode. Of the other scenarios in these modes, of the controls, and of the tests that
-    share a cluster, half of each.
+    share a cluster, a third of each.
     """
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated
     kept = {item for item in items if _lot(item) == ""}
@@ -50,7 +52,7 @@ def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> se
         if (lot := _lot(item)) and (not _planned(item) or getattr(item, "plan").mode in modes):  # noqa: B009 - only this project's own items have one
             lots[lot][str(item.path) if _planned(item) else item.nodeid].append(item)
     for _, named in sorted(lots.items()):
-        kept |= {rng.choice(sorted(named[name], key=lambda item: item.nodeid)) for name in _half(rng, named)}
+        kept |= {rng.choice(sorted(named[name], key=lambda item: item.nodeid)) for name in _some(rng, named)}
     return kept
 
 
@@ -60,7 +62,7 @@ def _planned(item: pytest.Item) -> bool:
 
 
 def _lot(item: pytest.Item) -> str:
-    """Name what half is drawn of; nothing for what is always run."""
+    """Name what a share is drawn of; nothing for what is always run."""
     if _planned(item):
         return "" if item.path.stem == MAIN else item.path.parent.name
     if item.get_closest_marker("cluster") is None or item.get_closest_marker("noise") is not None:
@@ -69,7 +71,7 @@ def _lot(item: pytest.Item) -> str:
     return str(group.args[0] if group is not None else item.path)
 
 
-def _half(rng: random.Random, lot: Mapping[str, object]) -> list[str]:
-    """Return half of the names, and of an odd number of them one more in every other run."""
+def _some(rng: random.Random, lot: Mapping[str, object]) -> list[str]:
+    """Return one in `SHARE` of the names; what does not divide is rounded up as often as makes it so in the long run."""
     names = sorted(lot)
-    return rng.sample(names, (len(names) + rng.randrange(2)) // 2)
+    return rng.sample(names, (len(names) + rng.randrange(SHARE)) // SHARE)

@@ -80,7 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--wf-provider", metavar="NAME", help="where nodes come from, in place of what the scenario says")
     group.addoption("--wf-profile", metavar="NAME", help="timers, in place of what the scenario says: default or fast")
-    group.addoption("--wf-seed", type=_seed, metavar="N", help="for every choice that is left to chance (default: random, printed)")
+    group.addoption("--wf-seed", type=_number, metavar="N", help="for every choice that is left to chance (default: random, printed)")
     group.addoption(
         "--wf-results", type=Path, metavar="DIR", help="folder that runs are kept in (default: results, beside pytest's ini-file)"
     )
@@ -92,6 +92,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--wf-reuse-cluster",
         action="store_true",
         help="make a cluster once, and reset its machines before each further run that needs the same one (virtual machines only)",
+    )
+
+    group.addoption(
+        "--wf-again",
+        type=_number,
+        default=0,
+        metavar="N",
+        help="run a scenario anew, N times at most, where nothing could be said of it because this machine had too much to do (default: 0)",
     )
 
     for name in _SETTINGS:
@@ -112,8 +120,8 @@ def _modes(config: pytest.Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.strip() for each in (_chosen(config, "mode") or "").split(",") if each.strip()))
 
 
-def _seed(text: str) -> int:
-    """Read a seed. Raises argparse's error, which names the option, for anything but a whole number from 0."""
+def _number(text: str) -> int:
+    """Read a seed, or how many. Raises argparse's error, which names the option, for anything but a whole number from 0."""
     try:
         number = int(text)
     except ValueError:
@@ -397,6 +405,12 @@ class ScenarioItem(pytest.Item):
         with _told(options, _begin(self.config, self.plan), plan=self.plan):
             try:
                 self._run = conduct(self.plan, options)
+                for _ in range(self.config.getoption("--wf-again")):
+                    if not tested.could_not_tell(self._run):
+                        break
+                    _keep(self, [(tested.BEFORE, self._run.run_id)])
+                    _say(self.config, f"{self.plan.scenario}: {tested.wrong(self._run)}; once more (kept in {_near(self._run.folder)})")
+                    self._run = conduct(self.plan, options)
             except KeyboardInterrupt:
                 options.stop.set()
                 raise
@@ -526,26 +540,27 @@ def _test(item: pytest.Item) -> str:
 
 
 def _begin(config: pytest.Config, plan: Plan) -> Callable[[Path], None]:
-    """Return what says, while a run goes, which one it is, where it is written and when it is over at the latest: its verdict is minutes away.
+    """Return what says, while a run goes, which one it is, where it is written and when it is over at the latest: its verdict is minutes away."""
+    return lambda history: _say(config, tested.begun(plan, Path(_near(history))))
 
-    It is said past pytest's capture, and nothing with -q. What a worker of pytest-xdist reports goes nowhere; its standard error is pytest's own.
+
+def _say(config: pytest.Config, text: str) -> None:
+    """Say something of a run that goes on, past pytest's capture; nothing with -q.
+
+    What a worker of pytest-xdist reports goes nowhere; its standard error is pytest's own.
     """
-
-    def begun(history: Path) -> None:
-        if config.get_verbosity() < 0:
-            return
-        line = in_line(f"whalefall: {tested.begun(plan, Path(_near(history)))}")
-        capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
-        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
-            if reporter is not None and not hasattr(config, "workerinput"):
-                reporter.ensure_newline()
-                reporter.write_line(line)
-            else:
-                with contextlib.suppress(OSError, ValueError):  # closed: a run goes on without an onlooker
-                    sys.stderr.write(f"\n{line}\n")
-                    sys.stderr.flush()
-
-    return begun
+    if config.get_verbosity() < 0:
+        return
+    line = in_line(f"whalefall: {text}")
+    capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
+    with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+        if reporter is not None and not hasattr(config, "workerinput"):
+            reporter.ensure_newline()
+            reporter.write_line(line)
+        else:
+            with contextlib.suppress(OSError, ValueError):  # closed: a run goes on without an onlooker
+                sys.stderr.write(f"\n{line}\n")
+                sys.stderr.flush()
 
 
 @contextlib.contextmanager

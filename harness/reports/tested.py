@@ -27,6 +27,10 @@ RECOVERY, RUNNING = "recovery.", ".running"
 """How the properties of a recovery's times begin, and how that of its end does end."""
 
 
+BEFORE = "could not tell"
+"""The property that names a run of the same test before it, of which nothing could be said: this machine had too much to do."""
+
+
 def again(what: str, plan: Plan) -> str:
     """Return the command that does the same again, as a shell takes it, from the folder that pytest was started in."""
     return f"again: pytest {command(as_path(what))} {_choices(plan)}"
@@ -61,6 +65,13 @@ def wrong(run: Run) -> str:
     if convicted is not None:
         return "" if convicted.right else in_line(f"{str(run.verdict).upper()} {convicted.text}")
     return "" if run.verdict is Verdict.HELD else in_line(opening(run))
+
+
+def could_not_tell(run: Run) -> bool:
+    """Whether nothing can be said of a run that should have come out otherwise, and this machine had too much to do in it."""
+    from harness.reports.verdict_table import slow  # noqa: PLC0415 - same
+
+    return run.verdict is Verdict.UNKNOWN and bool(slow(run)) and bool(wrong(run))
 
 
 def text(run: Run, *, opened: bool = True) -> str:

@@ -60,25 +60,26 @@ def _drawn(seed: int, shuffled: int = 1) -> set[str]:
     return {item.nodeid for item in module.drawn(items, seed, ["fleet", "swarm"])}
 
 
-def test_half_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
+def test_a_third_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
     """One that is for a single mode counts as one, and its skip in the other is told."""
-    for seed in range(20):
+    counts: list[tuple[int, int]] = []
+    for seed in range(60):
         kept = [name for name in _drawn(seed) if name.startswith("scenarios/")]
         assert sum("node-kill" in name for name in kept) == 3
         assert "scenarios/slow.yaml::swarm" in kept
         controls = [name for name in kept if "/controls/" in name]
         assert not any(name.endswith("::mesos") for name in kept if "node-kill" not in name)
         others = [name for name in kept if name not in controls and "node-kill" not in name and name != "scenarios/slow.yaml::swarm"]
-        assert len(controls) == 2
-        assert len(others) == 2
-        assert len({name.split("::")[0] for name in [*controls, *others]}) == 4
+        counts.append((len(controls), len(others)))
+        assert len({name.split("::")[0] for name in [*controls, *others]}) == sum(counts[-1])
+    assert {each for each, _ in counts} == {each for _, each in counts} == {1, 2}  # four of each: a third is one, and two now and then
 
 
-def test_half_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
+def test_a_third_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
     """From whatever file; noise has a run of its own, which takes all of it."""
     for seed in range(20):
         kept = _drawn(seed)
-        assert sum(name.startswith(("tests/one.py", "tests/two.py")) for name in kept) == 4
+        assert sum(name.startswith(("tests/one.py", "tests/two.py")) for name in kept) in {2, 3}
         assert sum(name.startswith(("tests/cheap.py", "tests/busy.py")) for name in kept) == 4
 
 
@@ -90,4 +91,4 @@ def test_a_seed_draws_the_same_in_every_worker() -> None:
 def test_nothing_is_left_out_for_ever() -> None:
     """Scenarios in either mode, controls, and a test that has a cluster to itself."""
     elsewhere = {item.nodeid for item in _all() if item.name == "mesos" and item.path.stem != "node-kill"}
-    assert set[str]().union(*(_drawn(seed) for seed in range(60))) == {item.nodeid for item in _all()} - elsewhere
+    assert set[str]().union(*(_drawn(seed) for seed in range(100))) == {item.nodeid for item in _all()} - elsewhere
