@@ -42,11 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> set[pytest.Item]:
     """Return what is left of the tests: the same for a seed, in whatever order they come.
 
-    All that need no cluster are, and the main scenario in every mode. Of the other scenarios in these modes, of the controls, and of the tests that
-    share a cluster, a third of each.
+    All that need no cluster are, and the main scenario in every mode. A scenario is run in a mode that it is for, so none is skipped
+    here. Of the other scenarios in these modes, of the controls, and of the tests that share a cluster, a third of each.
     """
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated
-    kept = {item for item in items if _lot(item) == ""}
+    kept = {item for item in items if _lot(item) == "" and (_planned(item) or item.get_closest_marker("scenario") is None)}
     lots: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if (lot := _lot(item)) and (not _planned(item) or getattr(item, "plan").mode in modes):  # noqa: B009 - only this project's own items have one
@@ -57,7 +57,7 @@ def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> se
 
 
 def _planned(item: pytest.Item) -> bool:
-    """Say whether this is a scenario that can be run in its mode. One that is not for a mode is skipped there, and costs nothing."""
+    """Say whether this is a scenario that can be run in its mode."""
     return getattr(item, "plan", None) is not None
 
 
