@@ -215,7 +215,7 @@ class ScriptedCluster(Supervised):
 class WholeCluster(Supervised):
     """Marathons over the stand-ins for mesos-master and mesos-agent, whose Docker is a double."""
 
-    checks = frozenset({"HTTP"})
+    checks = frozenset({"HTTP", "COMMAND"})
 
     def __init__(self, folder: Path, marathons: int = 2, agents: int = 3) -> None:
         """`folder` is where agents keep their checkpoints."""
@@ -296,5 +296,7 @@ class WholeCluster(Supervised):
         await self.mesos.start(leading)
 
     async def sicken(self, task: str, *, healthy: bool) -> None:
-        """Set the health of a task."""
+        """Set the health of a task: what Marathon is answered, and how a command in its container ends."""
         (self.ill.discard if healthy else self.ill.add)(task)
+        _, container = self._container(task)
+        container.commands = 0 if healthy else 1

@@ -75,6 +75,8 @@ class ScriptedMaster:
         """Every call that came, in order."""
         self.refusal: str | None = None
         """What a subscription is answered with instead of being taken."""
+        self.unready = False
+        """Whether a subscription is answered with 503, as by a master that recovers."""
         self.rescinding = 0
         """How many offers are gone by the time that they are accepted."""
         self.deaf = False
@@ -174,6 +176,8 @@ class ScriptedMaster:
         return Response(202)
 
     async def _subscribed(self, call: Json) -> Response | Stream:
+        if self.unready:
+            return Response.text(503, "Master has not finished recovery")
         if self.refusal is not None:
             return Response.text(403, self.refusal)
         given = call.get("framework_id") or call["subscribe"]["framework_info"].get("id")

@@ -62,3 +62,32 @@ def test_an_answer_that_is_none_changes_nothing(status: int) -> None:
 
     with Server(behave) as server, pytest.raises(ValueError, match=f"status {status}"):
         following.feed(f"http://{server.address}:{server.port}")
+
+
+@pytest.fixture
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return which Marathons HAProxy is fed from, one after the other."""
+    told: list[str] = []
+    monkeypatch.setattr(following, "feed", told.append)
+    return told
+
+
+def test_events_are_followed_at_the_leader_wherever_it_is(fed: list[str]) -> None:
+    """Who does not lead sends there; what there is to do is asked of the leader, too. Its stream ends with its lead, and another is looked for."""
+    with Server(lambda _: Response(200, b"event: status_update_event\n\n")) as leading:
+        leader = f"http://{leading.address}:{leading.port}"
+        with Server(lambda _: Response(302, b"", f"Location: {leader}/v2/events\r\n")) as other, pytest.raises(ValueError, match="ended"):
+            following.follow(f"http://{other.address}:{other.port}")
+    assert fed == [leader, leader]
+    assert [each.path for each in leading.requests] == ["/v2/events"]
+
+
+@pytest.mark.parametrize("where", ["", "/v2/events", "ftp://n2/v2/events", None])
+def test_a_redirect_to_nowhere_or_in_a_circle_is_no_leader(where: str | None, fed: list[str]) -> None:
+    """It is said, and the next Marathon is asked."""
+    with Server(lambda _: Response(302, b"", f"Location: {itself if where is None else where}\r\n")) as server:
+        itself = f"http://{server.address}:{server.port}/v2/events"
+        with pytest.raises(ValueError, match="status 302"):
+            following.follow(f"http://{server.address}:{server.port}")
+    assert len(server.requests) == (1 if where is not None else following.HOPS + 1)
+    assert fed == []

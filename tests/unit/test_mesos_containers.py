@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,13 +164,48 @@ def test_health_checks_tell_changes_and_failures() -> None:
     async def main() -> None:
         check = {"type": "TCP", "tcp": {"port": 80}, "grace_period_seconds": 0, "consecutive_failures": 3}
         checking = asyncio.ensure_future(
-            check_health(check, MemoryContainer("mesos-x", {}).seen, lambda healthy, *, kill: told.append((healthy, kill)), connect)
+            check_health(
+                check, MemoryContainer("mesos-x", {}).seen, lambda healthy, *, kill: told.append((healthy, kill)), _run_nothing, connect
+            )
         )
         await asyncio.sleep(15 + 7 * 10 + 1)
         checking.cancel()
 
     run(main())
     assert told == [(True, False), (False, False), (False, False), (True, False), (False, False), (False, False), (False, True)]
+
+
+async def _run_nothing(_: Sequence[str]) -> int:
+    raise AssertionError("no command was to be run")
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [({"value": "test -e /x"}, ["sh", "-c", "test -e /x"]), ({"shell": False, "value": "/web", "arguments": ["-h"]}, ["/web", "-h"])],
+)
+def test_a_command_is_run_in_the_container_as_it_is_given(command: Mapping[str, Any], wanted: list[str]) -> None:
+    """By the container's own shell unless it is to go without; another status than 0, and one that Docker cannot run, are failures."""
+    told: list[tuple[bool, bool]] = []
+    ran: list[list[str]] = []
+    ends: Iterator[int | DockerError] = iter([0, 1, DockerError("no such container")])
+
+    async def execute(asked: Sequence[str]) -> int:
+        ran.append([*asked])
+        end = next(ends)
+        if isinstance(end, DockerError):
+            raise end
+        return end
+
+    async def main() -> None:
+        check = {"type": "COMMAND", "command": command, "grace_period_seconds": 0, "consecutive_failures": 2}
+        container = MemoryContainer("mesos-x", {}).seen
+        checking = asyncio.ensure_future(check_health(check, container, lambda healthy, *, kill: told.append((healthy, kill)), execute))
+        await asyncio.sleep(15 + 2 * 10 + 1)
+        checking.cancel()
+
+    run(main())
+    assert ran == [wanted] * 3
+    assert told == [(True, False), (False, False), (False, True)]
 
 
 def test_a_process_of_somebody_elses_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,9 +242,13 @@ def test_docker_is_asked_as_its_api_wants_it(tmp_path: Path) -> None:
                 "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}},
             },
             "/containers/mesos-x/wait": {"StatusCode": 3},
+            "/containers/mesos-x/exec": {"Id": "e"},
+            "/exec/e/json": {"ExitCode": 4},
         }
         if request.path == "/images/create":
             return web.Response(text='{"status":"Pulling"}\n{"error":"pull access denied"}\n')
+        if request.path == "/exec/e/start":
+            return web.Response(body=b"\x01\0\0\0\0\0\0\x02no")
         if request.path.endswith(("/start", "/stop")):
             return web.Response(status=204)
         if request.path in answers:
@@ -232,6 +271,7 @@ def test_docker_is_asked_as_its_api_wants_it(tmp_path: Path) -> None:
         found = await docker.inspect("mesos-x")
         assert (found.pid, found.address, found.running, found.started) == (7, "172.17.0.2", True, True)
         assert await docker.wait("mesos-x") == 3
+        assert await docker.execute("mesos-x", ["test", "-e", "/x"]) == 4
         await docker.stop("mesos-x", 5)
         await runner.cleanup()
         with pytest.raises(DockerError, match="cannot connect"):

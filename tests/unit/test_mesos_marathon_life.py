@@ -250,6 +250,25 @@ def test_a_master_that_says_nothing_for_five_heartbeats_is_given_up() -> None:
     tell(story)
 
 
+def test_a_master_that_does_not_take_a_subscription_yet_is_asked_again_for_as_long_as_it_takes() -> None:
+    """503: it does not know yet that it leads, or still reads its registry. Who has never been connected to a master has not lost it."""
+
+    async def main() -> None:
+        cluster = ScriptedCluster()
+        cluster.master.unready = True
+        await cluster.start()
+        client = Client(cluster)
+        await client.leader()
+        await asyncio.sleep(300)
+        assert len(cluster.master.called("SUBSCRIBE")) > 100
+        cluster.master.unready = False
+        await client.deploy(cluster.app("/late"))
+        assert cluster.codes == [[], []]
+        await cluster.stop()
+
+    run(main())
+
+
 @pytest.mark.parametrize(("refusal", "code"), [("Framework has been removed", 110), ("Not allowed to subscribe", 106)])
 def test_a_framework_that_is_refused_exits(refusal: str, code: int) -> None:
     """With a code of its own where the id is dead for ever."""
