@@ -42,7 +42,8 @@ class Manual:
     the playbook played again. By node truth, on whatever node. Broken where it ran again before anybody had begun anything, where nobody did anything
     at all, and where it did not run in time once it was done. Unknown where it stops so by itself (`harness.checkers.usual`), where no fault took
     anything of the app, where what it took ran on out of reach, where it is not known whether the action was done, or which of several was to bring
-    it back, where an action took it away for good before it was back, and where a node could not be asked that may have run it meanwhile.
+    it back, where all that was done was to stop something, where the fault was mended meanwhile and it came back there, where an action took it away
+    for good before it was back, and where a node could not be asked that may have run it meanwhile.
     """
 
     name: ClassVar[str] = "manual"
@@ -103,7 +104,10 @@ class Manual:
         done = [each for each in maybe if each.outcome is Outcome.OK and since <= each.begun <= until]
         if not done:
             return came, _undone(history, one, acts, came, Interval(since, end))
-        return came, self._by(history, one, done, maybe, came, since, end)
+        said = self._by(history, one, done, maybe, came, since, end)
+        silent = _silent(spans, Interval(done[0].begun, done[-1].over(end) + self.within))
+        unseen = f"what {' and '.join(sorted(silent))} ran meanwhile is not known" if silent else ""
+        return came, _unless_mended(one, back, done[0], said) if isinstance(said, str) else doubted(said, unseen)
 
     def _as_before(self, history: History, one: Displaced, until: float) -> str:
         """Say that it had stopped before anything was broken, too, and was gone for no longer now; nothing where it was not so."""
@@ -119,8 +123,11 @@ class Manual:
         until = end if came is None else came
         first, last = done[0], done[-1]
         if came is not None and came <= first.over(end) + self.within:
-            down = f"{one.instance} was down for {lasted(first.begun - since)} until {first.name} was begun"
-            return f"{down}, and ran again {lasted(came - first.begun)} after that"
+            brought = next((each for each in done if not each.effect.only_stops), None)
+            by = first if brought is None else brought
+            down = f"{one.instance} was down for {lasted(by.begun - since)} until {by.name} was begun"
+            text = f"{down}, and ran again {lasted(came - by.begun)} after that"
+            return text if brought is not None else unknown(f"{text}; but all that did was stop something", *one.entries, *by.entries)
         over = Interval(last.over(end), last.over(end) + self.within)
         down = f"{one.instance} was down for {lasted(last.begun - since)} until {last.name} was begun"
         text = f"{down}, and did not run within {given(self.within)} of its end at {at(over.start)}"
@@ -164,6 +171,14 @@ def _silent(spans: Mapping[str, Sequence[Span]], over: Interval) -> set[str]:
         for node, pieces in spans.items()
         if any(hole.length > STAYS and common([over], [hole]) for hole in united(span.interval for span in pieces if not span.sure))
     }
+
+
+def _unless_mended(one: Displaced, back: Stay | None, first: Deed, said: str) -> Point | str:
+    """Doubt that an action brought back what its own machine, or daemon, may have: it was mended meanwhile, and starts what it is told to keep."""
+    healing, healed = one.band.healing, one.band.healed
+    if back is None or back.node != one.home or healing is None or back.start < healing or (healed is not None and first.begun >= healed):
+        return said
+    return unknown(f"{said}; but {one.band.name} was mended from {at(healing)} on, which may have brought it back there", *one.entries)
 
 
 def _undone(history: History, one: Displaced, acts: Sequence[Deed], came: float | None, over: Interval) -> Point:

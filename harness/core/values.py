@@ -114,6 +114,11 @@ class Effect:
         return bool(self.stops or self.starts or self.moves or self.disturbs)
 
     @property
+    def only_stops(self) -> bool:
+        """Whether it stops daemons, and does nothing else: that brings no work back."""
+        return bool(self.stops) and self == Effect(stops=self.stops)
+
+    @property
     def of_targets(self) -> bool:
         """Whether what it says is said of its targets: who has none can have no such effect."""
         return bool(self.stops or self.starts or self.moves or self.opens)

@@ -85,7 +85,6 @@ STOPS, ALL, NONE = Effect(stops=("docker",)), Effect(runs={"web": 3}), Effect(ru
     ("back", "replayed", "verdict", "said"),
     [
         (44.0, OK, Verdict.UNKNOWN, "which action was to bring it back is not known: ansible.replay was begun at 40.0 s"),
-        (24.0, OK, Verdict.HELD, "until acme.done was begun, and ran again 4.0 s after that"),
         (58.0, OK, Verdict.BROKEN, "did not run within 10 s of its end at 45.0 s; it ran 13.0 s after that"),
         (None, OK, Verdict.BROKEN, "did not run within 10 s of its end at 45.0 s"),
         (None, (70.0, 75.0, Outcome.OK), Verdict.UNKNOWN, "which action was to bring it back is not known"),
@@ -102,6 +101,43 @@ def test_an_action_that_was_not_to_bring_anything_back_breaks_nothing_where_a_la
     story.action(*replayed[:2], "ansible.replay", effect=REPLAY, outcome=replayed[2], number=2)
     finding = Manual("web", 10.0).check(story.history())
     assert (finding.verdict, said in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict"),
+    [(REPLAY, Verdict.HELD), (ALL, Verdict.HELD), (Effect(renews=("web",)), Verdict.HELD), (STOPS, Verdict.UNKNOWN)],
+    ids=["command", "scale", "restart", "stop"],
+)
+def test_what_comes_back_after_an_action_was_brought_by_that_unless_all_it_did_was_stop_something(effect: Effect, verdict: Verdict) -> None:
+    """A daemon that stops starts no work: then it came back by itself, or somebody else did something."""
+    story = told(back=24.0).action(20, 21, "acme.done", effect=effect, was=WAS).action(40, 45, "ansible.replay", effect=REPLAY, number=2)
+    finding = Manual("web", 10.0).check(story.history())
+    assert (finding.verdict, "until acme.done was begun, and ran again 4.0 s after that" in finding.summary) == (verdict, True)
+
+
+@pytest.mark.parametrize(
+    ("unseen", "verdict"),
+    [((46.0, 57.0), Verdict.UNKNOWN), ((56.0, 70.0), Verdict.BROKEN)],
+    ids=["while it was to come", "once it was too late"],
+)
+def test_what_a_node_that_cannot_be_asked_ran_in_time_is_not_late(unseen: tuple[float, float], verdict: Verdict) -> None:
+    """It may have run there all along; what nobody saw only when the time was up was not there before."""
+    start, end = unseen
+    story = told(back=None).action(40, 45, "ansible.replay", effect=REPLAY).unreachable(start, "n3").node(end, "n3", "web@1")
+    finding = Manual("web", 10.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("begun", "where", "verdict"),
+    [(55.0, "n1", Verdict.UNKNOWN), (55.0, "n3", Verdict.HELD), (64.0, "n1", Verdict.HELD)],
+    ids=["begun before the heal", "elsewhere", "begun after it"],
+)
+def test_what_the_heal_of_a_fault_may_have_brought_back_no_action_is_credited_with(begun: float, where: str, verdict: Verdict) -> None:
+    """A machine that is back starts by itself what it ran before, where its Docker is told to."""
+    story = told(back=None).action(begun, begun + 3, "ansible.replay", effect=REPLAY)
+    finding = Manual("web", 10.0).check(story.node(begun + 8 if begun < 60 else begun + 2, where, "web@1").history())
+    assert finding.verdict is verdict, finding.summary
 
 
 @pytest.mark.parametrize(
