@@ -248,6 +248,7 @@ def test_no_value_of_an_environment_is_kept(monkeypatch: pytest.MonkeyPatch, clu
         (Result((), 124, b"TASK [x] ***\n", b""), Expired, "TASK"),
         (Result((), 127, b"", b"sh: python3: not found"), HarnessError, "could not be begun: sh: python3: not found"),
         (Result((), 1, b"", b""), HarnessError, "ended with status 1: it said nothing"),
+        (Result((), 137, SAID.partition("PLAY RECAP")[0].encode(), b""), HalfDone, "ended with status 137 in the middle of a play"),
     ],
 )
 def test_what_did_not_end_well_is_told(
@@ -257,6 +258,33 @@ def test_what_did_not_end_well_is_told(
     _, error = played(monkeypatch, cluster, answer)
     assert isinstance(error, kind), error
     assert words in str(error)
+
+
+NOBODY, ALL_WELL = SAID[: SAID.index("\nn2 ")], SAID.replace("failed=1", "failed=0").replace("unreachable=1", "unreachable=0")
+
+
+@pytest.mark.parametrize(
+    ("said", "half"),
+    [([NOBODY, ALL_WELL], True), ([ALL_WELL, NOBODY], True), ([ALL_WELL, ""], True), ([NOBODY, NOBODY], False), (["", ALL_WELL], False)],
+    ids=["the second was played", "the first was played", "the second never began", "no host was reached", "the first never began"],
+)
+def test_of_two_playbooks_one_that_was_played_is_a_part(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, said: list[str], *, half: bool
+) -> None:
+    """Whatever became of the other, nobody may take that for not done."""
+    mode, left = Ansible(), iter(said)
+
+    def play(*_: object) -> playing.Played:
+        if not (told := next(left)):
+            raise HarnessError("ansible-playbook could not be begun")
+        return playing.Played(recap.read(told), told)
+
+    monkeypatch.setattr(Ansible, "_admitted", lambda *_: None)
+    monkeypatch.setattr(playing, "play", play)
+    mode._control(cluster).apps.update({"web": WEB, "db": mode.define(OwnApp("db", "site.yml", OWN.replace("web", "db")))})
+    with pytest.raises(HarnessError) as caught:
+        mode.replay(cluster, "", "", {})
+    assert isinstance(caught.value, HalfDone) is half, caught.value
 
 
 def test_what_is_not_installed_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

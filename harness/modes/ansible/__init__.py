@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -60,6 +61,7 @@ class _Control:
     apps: dict[str, App] = field(default_factory=dict)  # as they are to run, by name
     brought: set[str] = field(default_factory=set)  # apps whose own playbook was played with that of another
     said: list[str] = field(default_factory=list)
+    touched: int = 0  # plays by which something was done on a host, or may have been
 
 
 class Ansible:
@@ -150,7 +152,7 @@ class Ansible:
     def replay(self, cluster: Cluster, limit: str, tags: str, move: Mapping[str, str]) -> str:
         """Play the playbook of every app again; see `harness.core.protocols.Replaying.replay`."""
         deadline = Deadline(cluster.clock, pace.limit(_REPLAY_SECONDS) + self._more)
-        with cluster.network():
+        with self._wholly(cluster):
             self._admitted(cluster)
             moved, out = self._move(cluster, move) if move else ("", ())
             # Who is lost and has no work any more is taken out of the inventory as well: it could only make the replay fail.
@@ -162,7 +164,7 @@ class Ansible:
                 self._played(cluster, inventory, dataclasses.replace(book, limit=limit, tags=tags), deadline.left())
                 for book in _books(apps)
             ]
-        return "; ".join([*([moved] if moved else []), *(str(_well(each, "the replay")) for each in told)])
+            return "; ".join([*([moved] if moved else []), *(str(_well(each, "the replay")) for each in told)])
 
     # -- Scaling
 
@@ -171,7 +173,7 @@ class Ansible:
     def scale(self, cluster: Cluster, app: App, instances: int) -> None:
         """Assign more instances to hosts, or take the last ones from theirs, and play on those hosts alone; see `Scaling.scale`."""
         new = dataclasses.replace(app, instances=instances)
-        with cluster.network():
+        with self._wholly(cluster):
             self._admitted(cluster)
             control = self._control(cluster)
             before = control.assigned.of(dataclasses.replace(app, instances=max(app.instances, instances)))
@@ -214,7 +216,7 @@ class Ansible:
 
     def remove(self, cluster: Cluster, app: App) -> None:
         """Take an app from the inventory and its containers from their hosts; see `harness.core.protocols.Removing.remove`."""
-        with cluster.network():
+        with self._wholly(cluster):
             self._admitted(cluster)
             control = self._control(cluster)
             hosts = {
@@ -230,7 +232,7 @@ class Ansible:
 
     def launch(self, cluster: Cluster, app: App) -> None:
         """Assign an app to hosts and play it there; see `harness.core.protocols.Removing.launch`."""
-        with cluster.network():
+        with self._wholly(cluster):
             on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
             self._admitted(cluster)
             self._assign(cluster, app)
@@ -278,6 +280,19 @@ class Ansible:
                 private, public = keys.pair()
                 self._controls[cluster.run_id] = _Control(Keys(private, public))
             return self._controls[cluster.run_id]
+
+    @contextmanager
+    def _wholly(self, cluster: Cluster) -> Iterator[None]:
+        """Lend the cluster's network. Whatever fails once a play has done something on a host is raised as `HalfDone`."""
+        control = self._control(cluster)
+        before = control.touched
+        with cluster.network():
+            try:
+                yield
+            except HarnessError as error:
+                if control.touched == before or isinstance(error, HalfDone):
+                    raise
+                raise HalfDone(str(error)) from error
 
     def _admitted(self, cluster: Cluster) -> None:
         """Make sure that the run's key is let in on every node that can be asked, also where another process has formed the cluster.
@@ -382,14 +397,16 @@ class Ansible:
             done = playing.play(cluster, control.keys, inventory, book, seconds, hide)
         except HarnessError as error:
             control.said.append(f"$ {book.command}\n{error}\n")
+            control.touched += isinstance(error, HalfDone | Expired)
             raise
         control.said.append(f"$ {book.command}\n{done.said}")
+        control.touched += done.recap.touched
         return done.recap
 
     def _anew(self, cluster: Cluster, app: App) -> None:
         """Have the containers of an app made anew, by the app as it is to be from now on, host after host."""
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
-        with cluster.network():
+        with self._wholly(cluster):
             self._admitted(cluster)
             control = self._control(cluster)
             control.apps[app.name] = app

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.core import pace
-from harness.core.errors import Expired, HarnessError, Unreachable, gist
+from harness.core.errors import Expired, HalfDone, HarnessError, Unreachable, gist
 from harness.core.values import HERE, HIDDEN
 from harness.modes.ansible import recap
 from harness.nodes.this_machine import node_of
@@ -131,8 +131,8 @@ def must_be_installed() -> None:
 def play(cluster: Cluster, keys: Keys, inventory: str, book: Playbook, seconds: float, hide: Sequence[str] = ()) -> Played:
     """Play a playbook, and return what came of it on each host.
 
-    In all that it says the texts `hide` are hidden. Raises `Expired` where it was not over within so many seconds, with what it had said by then, and
-    `HarnessError` where it could not be begun. Called inside `cluster.network()` or outside.
+    In all that it says the texts `hide` are hidden. Raises `Expired` where it was not over within so many seconds, with what it had said by then,
+    `HalfDone` where it ended in the middle, and any other `HarnessError` where it could not be begun. Called inside `cluster.network()` or outside.
     """
     must_be_installed()
     limited = max(1.0, seconds - _LAST_SECONDS)
@@ -158,6 +158,8 @@ def play(cluster: Cluster, keys: Keys, inventory: str, book: Playbook, seconds: 
     told = recap.read(whole).changed(lambda words: hidden(words, hide))
     if result.exit == _OUT_OF_TIME:
         raise Expired("ansible-playbook to end", seconds, gist(said) or "it had said nothing")
+    if not told.hosts and told.begun:
+        raise HalfDone(f"ansible-playbook ended with status {result.exit} in the middle of a play: {gist(said)}")
     if not told.hosts and not told.errors and not result.ok:
         what = "could not be begun" if result.exit >= _NOT_RUN else f"ended with status {result.exit}"
         raise HarnessError(f"ansible-playbook {what}: {gist(said) or 'it said nothing'}")

@@ -49,19 +49,28 @@ class HostRecap:
 
 @dataclass(frozen=True, slots=True)
 class Recap:
-    """How a play went: of each host, in the order in which Ansible tells them, and what kept it from being played at all."""
+    """How a play went: of each host, in the order in which Ansible tells them, and what kept it from being played at all.
+
+    Where it ended before it told anything of a host, `begun` says whether a task was begun.
+    """
 
     hosts: tuple[HostRecap, ...]
     errors: tuple[str, ...] = ()
+    begun: bool = False
 
     @property
     def bad(self) -> tuple[HostRecap, ...]:
         """The hosts on which it did not go well."""
         return tuple(each for each in self.hosts if not each.well)
 
+    @property
+    def touched(self) -> bool:
+        """Whether something was done on any host, or may have been: not where none was reached."""
+        return self.begun or any(not each.unreachable or each.changed for each in self.hosts)
+
     def changed(self, words: Callable[[str], str]) -> Recap:
         """Return it with all that hosts and Ansible said put into other words, as without what must not be shown."""
-        return Recap(tuple(replace(each, why=words(each.why)) for each in self.hosts), tuple(map(words, self.errors)))
+        return replace(self, hosts=tuple(replace(each, why=words(each.why)) for each in self.hosts), errors=tuple(map(words, self.errors)))
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -73,7 +82,7 @@ def read(said: str) -> Recap:
     head = [*_RECAP.finditer(said)]
     errors = tuple(dict.fromkeys(clipped(_with_place(each)) for each in _ERROR.finditer(said)))
     if not head:
-        return Recap((), errors)
+        return Recap((), errors, begun=_TASK.search(said) is not None)
     why = _reasons(said[: head[-1].start()])
     hosts = tuple(
         HostRecap(each["name"], int(each["changed"]), each["unreachable"] != "0", each["failed"] != "0", why.get(each["name"], ""))
