@@ -185,19 +185,18 @@ def ensure(image: AskedImage, progress: Callable[[str], None], clock: Clock | No
     shelf = _shelf([image.key])
     if shelf.is_there():
         state.close_cache(PART)
-    found = None if anew else shelf.find()
-    if found is None:
+    if anew or not (found := shelf.find()):
         pulled = isinstance(image.origin, InRegistry)
         _must_be_root(f"bringing the image {image.asked} into the cache")
         if pulled and (lacks := pulling.missing()):
             raise Unsupported(f"the image {image.asked} is to be pulled: {lacks}")
         time = clock or SystemClock()
 
-        def build(_: list[str]) -> None:
+        def build() -> None:
             _bring(shelf, image, progress, time)
 
         beside = pulling.MOST_ON_DISK if pulled else building.LARGEST if isinstance(image.origin, Source) else 0
-        found = shelf.ensure(build, archives.MOST_BYTES + beside, progress, time, anew=anew)
+        return shelf.ensure(image.key, build, archives.MOST_BYTES + beside, progress, time, anew=anew)
     return found[0]
 
 
@@ -315,8 +314,8 @@ def _load(folder: Path, now: Collection[str]) -> AppImage | None:
 
 
 def _bring(shelf: shelves.Shelf[AppImage], image: AskedImage, progress: Callable[[str], None], clock: Clock) -> None:
-    """Put an image onto the shelf, whose lock is held. A registry's archive is checked as anybody's is: it may have been told anything."""
-    with shelf.attempt(progress) as (work, commands):
+    """Put an image onto the shelf, where its lock is held. A registry's archive is checked as anybody's is: it may have been told anything."""
+    with shelf.attempt(image.key, progress) as (work, commands):
         made = private.folder(work / image.key)
         digest = ""
         if isinstance(image.origin, InRegistry):

@@ -159,7 +159,8 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer
     time = clock or SystemClock()
     base = image.ensure(progress, time, layer=layer)
     shelf = _shelf([layer])
-    return shelf.ensure(lambda missing: _build(shelf, missing[0], base, progress, time), NEEDED_BYTES, progress, time)[0]
+    name = key(layer)
+    return shelf.ensure(name, lambda: _build(shelf, name, base, progress, time), NEEDED_BYTES, progress, time)
 
 
 def prune(modes: Iterable[Path | None] = (None,), *, keep_current: bool = True, clock: Clock | None = None) -> list[Gone]:
@@ -251,7 +252,7 @@ def _check_machine() -> None:
 
 def _build(shelf: shelves.Shelf[Box], name: str, base: image.Image, progress: Callable[[str], None], clock: Clock) -> None:
     recipe = files.fixtures() / "box"
-    with shelf.attempt(progress) as (work, commands):
+    with shelf.attempt(name, progress) as (work, commands):
         started = clock.now()
         made = work / "box"
         made.mkdir()

@@ -1,27 +1,30 @@
 """The node image: the layers that lie below every node's own, for the nodes of a mode; see `harness.host.layers` for what they are.
 
 Kept in the cache as ``images/<key>/root``, a folder a layer, and shared by all modes as far as they are the same: whoever uses one mode never waits
-for what another one needs. A layer appears whole or not at all: it is built beside its place and renamed into it, under a lock. All that builds runs
-in a pid and a mount namespace of its own, which the kernel empties when the harness dies, however it dies.
+for what another one needs. A layer appears whole or not at all: it is built beside its place and renamed into it, under a lock of its own. All that
+builds runs in a pid and a mount namespace of its own, which the kernel empties when the harness dies, however it dies.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core import stops
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, Unsupported
-from harness.host import layers, private, shelves, state
+from harness.host import building, layers, private, shelves, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.core.clock import Clock
-    from harness.host.layers import Layer
+    from harness.host.layers import Layer, Recipe
     from harness.host.shelves import Gone
 
 NEEDED_BYTES = 2 * 1024**3
@@ -93,23 +96,63 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer
     """Return the current image for the nodes of a mode, what is missing of it built first (all: about a minute on 2 cores, 0.6 GB).
 
     `progress` is told in short lines what happens; it may be called from other threads, one at a time. A second process that asks at the same
-    moment waits for the first and takes what it built. Raises `Unsupported` where this machine cannot build, and `HarnessError` with the cause
-    where a build failed; either way nothing half-made is left.
+    moment waits for the layers that it needs, too, and takes what the first built; it waits for no other. Raises `Unsupported` where this machine
+    cannot build, and `HarnessError` with the cause where a build failed; either way nothing half-made is left.
     """
     shelf = _shelf([layer])
     if shelf.is_there():
         state.close_cache("images")
     found = shelf.find()
     if found is None:
-        go = layers.check_machine(layer)
-        time = clock or SystemClock()
-
-        def build(missing: list[str]) -> None:
-            layers.build(shelf, layer, missing, progress, time, go)
-
-        base = layers.load(shelf.folder / layers.recipes(None)[0].key, ())
-        found = shelf.ensure(build, NEEDED_BYTES if base is None else LAYER_BYTES, progress, time)
+        found = _built(shelf, layer, progress, clock or SystemClock())
     return Image(tuple(found))
+
+
+def _built(shelf: shelves.Shelf[Layer], layer: Path | None, progress: Callable[[str], None], clock: Clock) -> list[Layer]:
+    """Return the layers of the image, each built if it is missing.
+
+    They are built at once: making the base waits for network and disk, compilers for processors. Where one fails the others end within a moment, and
+    its error is raised.
+    """
+    go = layers.check_machine(layer)
+    recipes = layers.recipes(layer)
+    base = recipes[0]
+    needed = NEEDED_BYTES if layers.load(shelf.folder / base.key, ()) is None else LAYER_BYTES
+    telling = threading.Lock()
+    tried = threading.Event()  # the base is there, or will not be
+    failed: list[Exception] = []
+
+    def tell(line: str) -> None:
+        with telling:
+            progress(line)
+
+    @contextmanager
+    def over() -> Iterator[None]:
+        clock.wait(tried, building.BUILD_SECONDS)
+        with shelf.standing(base.key, tell, clock):
+            yield
+
+    def one(recipe: Recipe) -> Layer:
+        def build() -> None:
+            layers.build(shelf, recipe, over() if recipe.base else nullcontext(), tell, clock, go)
+
+        try:
+            return shelf.ensure(recipe.key, build, needed, tell, clock)
+        except Exception as error:
+            failed.append(error)
+            raise
+        finally:
+            if recipe is base:
+                tried.set()
+
+    with suppress(stops.CutOff), stops.listening(lambda: stops.CutOff("another layer was not built") if failed else None):
+        stops.spread(recipes, one, "layer", leave=False)
+    if failed:
+        raise failed[0]
+    found = shelf.find()
+    if found is None:
+        raise shelf.changed(base.key)
+    return found
 
 
 def damage(image: Image) -> str:

@@ -7,13 +7,11 @@ the hash of all that goes into it, so that a change of one builds no other: only
 
 from __future__ import annotations
 
-import contextvars
 import json
 import os
 import platform
 import re
 import sys
-from concurrent import futures
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -27,6 +25,7 @@ from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from harness.core.clock import Clock
     from harness.core.values import Json
@@ -87,10 +86,6 @@ class Recipe:
     def is_apps(self) -> bool:
         """Whether it is what images of apps are built from."""
         return not self.base and self.what == APPS
-
-    def place(self, work: Path) -> Path:
-        """Return the folder in a build's work folder that becomes the layer's in the cache."""
-        return work / "layers" / self.key
 
 
 def recipes(*modes: Path | None) -> tuple[Recipe, ...]:
@@ -298,48 +293,40 @@ def _go_environment() -> dict[str, str]:
 
 
 def build(
-    shelf: shelves.Shelf[Layer], layer: Path | None, missing: Collection[str], progress: Callable[[str], None], clock: Clock, go: str
+    shelf: shelves.Shelf[Layer],
+    recipe: Recipe,
+    over: AbstractContextManager[None],
+    progress: Callable[[str], None],
+    clock: Clock,
+    go: str,
 ) -> None:
-    """Build the layers of a mode's image whose keys are missing, the base first, and put each onto the shelf once it is whole.
+    """Build one layer, and put it onto the shelf, where its lock is held, once it is whole.
 
-    The shelf's lock is held. Raises `HarnessError`, also where what it is built of changes meanwhile: then it would be what its key does not say.
+    What is compiled for it is compiled before it enters `over`, which may wait until the base is there that it is made over, and keeps that as it is.
+    Raises `HarnessError`, also where what it is built of changes meanwhile: then it would be what its key does not say.
     """
-    wanted = [each for each in recipes(layer) if each.key in missing]
-    with shelf.attempt(progress) as (work, commands):
+    with shelf.attempt(recipe.key, progress) as (work, commands):
         started = clock.now()
-        # The download and unpacking of Debian waits for network and disk, the compiler for processors: together they take little more than one.
-        with futures.ThreadPoolExecutor(2) as pool:
-            # In a context like ours: they end when the run does that the image is for.
-            steps = [pool.submit(contextvars.copy_context().run, _programs, commands, wanted, go, work)]
-            for each in wanted:
-                root = each.place(work) / "root"
-                private.folder(root).chmod(0o755)  # whatever the umask: it becomes the nodes' own
-                if each.is_base:
-                    steps.append(pool.submit(contextvars.copy_context().run, _debian, commands, root))
-            try:
-                ended, others = futures.wait(steps, return_when=futures.FIRST_EXCEPTION)
-                if others:
-                    commands.abort()
-            except BaseException:
-                commands.abort()
-                raise
-        # The one that failed first: the other failed because of it.
-        for step in ended:
-            step.result()
-        for each in wanted:
-            commands.say(f"putting the layer {each.what} together")
-            made = each.place(work)
-            _assemble(commands, each, work, made / "root", shelf.folder)
-            if each not in recipes(layer):
+        made = work / "layer"
+        root = private.folder(made / "root")
+        root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
+        _programs(commands, recipe, go, work)
+        if recipe.is_base:
+            _debian(commands, root)
+        with over:
+            stamp = _stamp(shelf.folder, [recipe.base]) if recipe.base else None
+            commands.say(f"putting the layer {recipe.what} together")
+            _assemble(commands, recipe, work, root, shelf.folder)
+            if recipe not in recipes(recipe.folder if recipe.base else None):
                 raise HarnessError(
-                    f"the node image was not built: what its layer {each.what} is made of was changed meanwhile; run it again"
+                    f"the node image was not built: what its layer {recipe.what} is made of was changed meanwhile; run it again"
                 )
-            record: dict[str, Json] = {"what": each.what, "size": shelves.size(made / "root"), "built": clock.wall(), "recipe": RECIPE}
-            record |= {"seconds": round(clock.now() - started, 1), "over": _stamp(shelf.folder, [each.base]) if each.base else None}
+            record: dict[str, Json] = {"what": recipe.what, "size": shelves.size(root), "built": clock.wall(), "recipe": RECIPE}
+            record |= {"seconds": round(clock.now() - started, 1), "over": stamp}
             with private.opened(made / _RECORD, "w") as note:
                 note.write(json.dumps(record) + "\n")
             commands.run(["sync", "-f", str(made)])
-            shelf.put(made, each.key)
+            shelf.put(made, recipe.key)
 
 
 def _debian(commands: building.BuildCommands, root: Path) -> None:
@@ -365,14 +352,12 @@ def _debian(commands: building.BuildCommands, root: Path) -> None:
     )
 
 
-def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: str, work: Path) -> None:
-    """Compile what the missing layers need into ``work/bin``, a folder for each module."""
-    wanted: list[tuple[Path, str, str, str]] = []
-    for each in missing:
-        if each.is_apps:
-            wanted += [(context, name, *_OF_APPS) for context in contexts.contexts() if (name := contexts.program(context))]
-        else:
-            wanted += [(each.folder, *program) for program in programs(each.folder)]
+def _programs(commands: building.BuildCommands, recipe: Recipe, go: str, work: Path) -> None:
+    """Compile what a layer needs into ``work/bin``, a folder for each module."""
+    if recipe.is_apps:
+        wanted = [(context, name, *_OF_APPS) for context in contexts.contexts() if (name := contexts.program(context))]
+    else:
+        wanted = [(recipe.folder, *program) for program in programs(recipe.folder)]
     for source, name, package, link in wanted:
         there = work / "go" / source.parent.name / source.name
         if not there.exists():

@@ -1,4 +1,8 @@
-"""Where the cache keeps what was built, node images and boxes: each appears whole or not at all, and is found, listed and pruned there."""
+"""Where the cache keeps what was built, node images and boxes: each appears whole or not at all, and is found, listed and pruned there.
+
+Whoever builds something holds the lock of its key, and shares the folder's: builds of two keys do not wait for each other, and whoever wants one
+that is being built takes it once it is there. Whoever prunes has the folder's lock alone, so that nothing is being built meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
@@ -54,6 +59,10 @@ class Gone(NamedTuple):
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 """The name of a folder that something is kept in: another one is nobody's to remove."""
+_LEFT = re.compile(rf"\.(?:build|dead)-({_KEY.pattern})(?:-|$)")
+"""The name of what is being made, or was put aside, with its key: left there where its builder died."""
+_LOG = ".log"
+_TO_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 K = TypeVar("K", bound=Kept)
 
 
@@ -90,34 +99,61 @@ class Shelf(Generic[K]):
         return sorted((each for each in found if each is not None), key=lambda each: -each.built)
 
     def ensure(
-        self, build: Callable[[list[str]], None], needed: int, progress: Callable[[str], None], clock: Clock, *, anew: bool = False
-    ) -> list[K]:
-        """Return the current ones, built first by `build`, which is given the keys of those that are missing. `needed` bytes must be free then.
+        self, key: str, build: Callable[[], None], needed: int, progress: Callable[[str], None], clock: Clock, *, anew: bool = False
+    ) -> K:
+        """Return the current one of a key, built first by `build` where it is missing. `needed` bytes must be free then.
 
-        Another process that asks at the same moment waits, and takes what this one has built. With `anew` all count as missing: what is there is kept
-        until the new one has its place. Raises `HarnessError`.
+        Another process that asks for it at the same moment waits, and takes what this one has built; one that asks for another key does not wait.
+        With `anew` it counts as missing: what is there is kept until the new one has its place. Raises `HarnessError`.
         """
-        with cache_errors(self.folder), locked(self.folder, progress, clock):
-            sweep(self.folder)
-            found = None if anew else self.find()
-            if found is not None:
+        # Asked without its lock first: whoever makes something over it has that, and need not be waited for.
+        if not anew and (found := self._current(key)) is not None:
+            return found
+        with self._building(key, progress, clock):
+            self._remove_left(key)
+            self._sweep()
+            if not anew and (found := self._current(key)) is not None:
                 return found
             check_space(self.folder, needed, f"a {self.what}")
+            self._must_be_free(self.folder / key, "" if anew else "is not whole, or not what would be built now, and ")
             started = clock.now()
-            now = self.keys()
-            missing = [each for each in now if anew or (kept := self.load(self.folder / each, now)) is None or not kept.current]
-            for each in missing:
-                self._must_be_free(self.folder / each, "" if anew else "is not whole, or not what would be built now, and ")
-            build(missing)
-            made = self.find()
-            if made is None or self.keys() != now:
-                raise HarnessError(
-                    f"{self.folder} has not all that was just built: what it is built of was changed meanwhile, "
-                    "or another program is at work in the cache; run it again"
-                )
-            size = sum(each.size for each in made if each.key in missing)
-            progress(f"{self.what} {' '.join(missing)} is built: {size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
+            build()
+            made = self._current(key)
+            if made is None:
+                raise self.changed(key)
+            progress(f"{self.what} {key} is built: {made.size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
             return made
+
+    @contextmanager
+    def standing(self, key: str, progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
+        """Keep the current one of a key as it is while something is built over it. Raises `HarnessError` where it is not there."""
+        with self._building(key, progress, clock, shared=True):
+            if self._current(key) is None:
+                raise self.changed(key)
+            yield
+
+    def changed(self, key: str) -> HarnessError:
+        """Return the error that what was just built, or was there, is not there."""
+        return HarnessError(
+            f"{self.folder / key} is not what was just built: what it is built of was changed meanwhile, "
+            "or another program is at work in the cache; run it again"
+        )
+
+    def _current(self, key: str) -> K | None:
+        now = self.keys()
+        with cache_errors(self.folder):
+            found = self.load(self.folder / key, now) if key in now else None
+        return found if found is not None and found.current else None
+
+    @contextmanager
+    def _building(self, key: str, progress: Callable[[str], None], clock: Clock, *, shared: bool = False) -> Iterator[None]:
+        """Hold the lock of a key, and share the folder's."""
+        with (
+            cache_errors(self.folder),
+            locked(self.folder, self.folder.name, progress, clock, shared=True),
+            locked(self.folder, f"{self.what} {key}", progress, clock, name=_lock(key), shared=shared),
+        ):
+            yield
 
     def _must_be_free(self, folder: Path, why: str) -> None:
         """Raise `HarnessError` where what is to be built anew stands on somebody's nodes as it is: it would be taken from under them."""
@@ -128,22 +164,22 @@ class Shelf(Generic[K]):
             )
 
     @contextmanager
-    def attempt(self, progress: Callable[[str], None]) -> Iterator[tuple[Path, BuildCommands]]:
+    def attempt(self, key: str, progress: Callable[[str], None]) -> Iterator[tuple[Path, BuildCommands]]:
         """Lend a build its work folder, on the same disk, and its commands. What is left in the end is removed, whatever came of it.
 
         A `CommandFailed` or `OSError` in it becomes the `HarnessError` of `explained`.
         """
-        log = self.folder / "build.log"
+        log = self.folder / f"{key}{_LOG}"
         log.unlink(missing_ok=True)
         private.opened(log, "w").close()
-        work = Path(tempfile.mkdtemp(prefix=".build-", dir=self.folder))
+        work = Path(tempfile.mkdtemp(prefix=f".build-{key}-", dir=self.folder))
         try:
             yield work, BuildCommands(log, progress)
         except (CommandFailed, OSError) as e:
             raise explained(e, log, f"the {self.what}") from e
         finally:
             with suppress(HarnessError):  # the cause of a failed build matters more; the next one sweeps
-                sweep(self.folder)
+                self._remove_left(key)
 
     def put(self, made: Path, name: str) -> None:
         """Rename a finished folder into its place: it appears whole or not at all. Raises `HarnessError` where what was there is used by now."""
@@ -156,8 +192,12 @@ class Shelf(Generic[K]):
     def prune(self, *, keep_current: bool, clock: Clock) -> list[Gone]:
         """Remove what nobody uses, what is not whole, and what builds that were killed left behind. Return what is gone."""
         removed = []
-        with cache_errors(self.folder), locked(self.folder, lambda _: None, clock):
-            sweep(self.folder)
+        with cache_errors(self.folder), locked(self.folder, self.folder.name, lambda _: None, clock):
+            for each in [*self.folder.iterdir()]:
+                if each.name.startswith((".build-", ".dead-")):
+                    remove(each)
+                elif each.name.startswith(_lock("")):  # nobody has one, or waits for one, who does not share the folder's lock
+                    each.unlink()
             whole = {each.key: each for each in self.listed()}
             torn = sorted(each.name for each in self.folder.iterdir() if _KEY.fullmatch(each.name) and each.name not in whole)
             for name in (*whole, *torn):
@@ -168,7 +208,31 @@ class Shelf(Generic[K]):
                 (self.folder / name).rename(doomed)
                 removed.append(Gone(name, whole[name].size if name in whole else size(doomed)))
                 remove(doomed)
+            for each in [*self.folder.iterdir()]:
+                if each.suffix == _LOG and not (self.folder / each.stem).exists():
+                    each.unlink()
         return removed
+
+    def _sweep(self) -> None:
+        """Remove what dead builds left of whatever key: whoever builds one has its lock. The folder's lock is shared."""
+        for key in {found[1] for each in self.folder.iterdir() if (found := _LEFT.match(each.name))}:
+            lock = os.open(self.folder / _lock(key), _TO_LOCK, private.FILE_MODE)
+            try:
+                if locks.taken(lock):
+                    self._remove_left(key)
+            finally:
+                os.close(lock)
+
+    def _remove_left(self, key: str) -> None:
+        """Remove what builds of a key left. Its lock is held."""
+        for each in [*self.folder.iterdir()]:
+            if (found := _LEFT.match(each.name)) and found[1] == key:
+                remove(each)
+
+
+def _lock(key: str) -> str:
+    """Return the name of the file that is locked by whoever builds what has this key."""
+    return f".lock-{key}"
 
 
 def recorded(path: Path) -> tuple[int, float] | None:
@@ -214,30 +278,23 @@ def cache_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path, progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
-    """Hold the lock of a folder of the cache, which is made where it is missing. The kernel lets go of it when its holder dies.
+def locked(
+    folder: Path, what: str, progress: Callable[[str], None], clock: Clock, *, name: str = ".lock", shared: bool = False
+) -> Iterator[None]:
+    """Hold a lock in a folder of the cache, which is made where it is missing. The kernel lets go of it when its holder dies.
 
-    Whoever has it is told, and waited for; not where it is stopped: see `harness.host.locks.awaited`.
+    Whoever has it is told, and waited for; not where it is stopped: see `harness.host.locks.awaited`. `what` it is the lock of is for people.
     """
-    private.folder(folder)
-    lock = folder / ".lock"
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE_MODE)
+    lock = private.folder(folder) / name
+    handle = os.open(lock, _TO_LOCK, private.FILE_MODE)
     try:
-        if not locks.taken(handle):
-            progress(f"another process is at work on the {folder.name}; waiting for it: {locks.held_by(lock)}")
-            locks.awaited(
-                lambda: locks.taken(handle), lock, what=f"the {folder.name} of the cache", seconds=BUILD_SECONDS, clock=clock, every=0.2
-            )
+        if not locks.taken(handle, shared=shared):
+            progress(f"another process is at work on the {what}; waiting for it: {locks.held_by(lock)}")
+            take = partial(locks.taken, handle, shared=shared)
+            locks.awaited(take, lock, what=f"the {what} of the cache", seconds=BUILD_SECONDS, clock=clock, every=0.2)
         yield
     finally:
         os.close(handle)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what dead builds left. The lock is held, so that no build that left something is alive."""
-    for each in folder.iterdir():
-        if each.name.startswith((".build-", ".dead-")):
-            remove(each)
 
 
 def remove(folder: Path) -> None:

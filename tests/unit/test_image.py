@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ import pytest
 
 import harness
 from harness import registry
+from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
 from harness.host import box, building, contexts, files, image, layers, places, shelves
 from harness.modes.fleet import Fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -53,6 +55,9 @@ class Builder:
         self.go_on.set()
         self.made: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        self.raised: list[str] = []
+        self.held = ""
+        self.begun = threading.Event()
 
     def debian(self, _commands: object, root: Path) -> None:
         """Make a root with one file, or fail."""
@@ -64,9 +69,33 @@ class Builder:
             raise self.fails
 
     def assemble(self, _commands: object, recipe: layers.Recipe, *_: object) -> None:
-        """Note what was put together."""
+        """Note what was put together; of the layer that is held, once it may go on."""
+        if recipe.what == self.held:
+            self.begun.set()
+            assert self.go_on.wait(20)
         self.made.append(recipe.what)
         self.meanwhile()
+
+    def _build(self, layer: Path) -> None:
+        try:
+            image.ensure(lambda _: None, layer=layer)
+        except HarnessError as error:
+            self.raised.append(str(error))
+
+    @contextmanager
+    def holding(self, layer: Path) -> Iterator[threading.Thread]:
+        """Have somebody else who is in the middle of building a mode's layer for as long as the block lasts, over a base that is there."""
+        image.ensure(lambda _: None)
+        self.held = layer.parent.name
+        self.go_on.clear()
+        other = threading.Thread(target=self._build, args=(layer,))
+        other.start()
+        try:
+            assert self.begun.wait(20)
+            yield other
+        finally:
+            self.go_on.set()
+            other.join(20)
 
 
 @pytest.fixture
@@ -82,8 +111,8 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
 
 
 def entries(cache: Path) -> set[str]:
-    """Return the names in the images folder, lock and log left out."""
-    return {each.name for each in (cache / "images").iterdir()} - {".lock", "build.log"}
+    """Return the names in the images folder, locks and logs left out."""
+    return {each.name for each in (cache / "images").iterdir() if not each.name.startswith(".lock") and each.suffix != ".log"}
 
 
 def put(cache: Path, key: str, built: float = 1.0) -> layers.Layer:
@@ -154,9 +183,9 @@ def test_a_change_builds_no_layer_but_its_own_and_what_lies_on_it(
 def test_users_of_one_mode_wait_for_no_other(cache: Path, builder: Builder, layer: Path) -> None:
     """What all nodes have is built once, and a mode's own is added when somebody asks for it."""
     plain = image.ensure(lambda _: None)
-    assert (builder.made, image.find(layer)) == (["base", "apps"], None)
+    assert ({*builder.made}, image.find(layer)) == ({"base", "apps"}, None)
     furnished = image.ensure(lambda _: None, layer=layer)
-    assert (builder.builds, builder.made) == (1, ["base", "apps", "acme"])
+    assert (builder.builds, builder.made[2:]) == (1, ["acme"])
     assert furnished.layers[0] == plain.layers[0]
     assert [each.what for each in furnished.layers] == ["base", "acme", "apps"]
     assert [each.parent.name for each in furnished.paths] == [each.key for each in reversed(furnished.layers)]
@@ -164,6 +193,86 @@ def test_users_of_one_mode_wait_for_no_other(cache: Path, builder: Builder, laye
     assert all(each.current for each in image.images([layer]))
     assert [each.key for each in image.prune()] == [furnished.layers[1].key]
     assert image.prune([layer]) == []
+
+
+def test_a_layer_that_is_being_built_is_waited_for_by_those_alone_who_need_it(cache: Path, builder: Builder, layer: Path) -> None:
+    """Neither users of another mode, whose layer is missing as well, nor those of none; who needs it takes it once it is there."""
+    other = shutil.copytree(layer, layer.parents[1] / "other" / "node")
+    (other / "disable").write_text("other.service\n")
+    said: list[str] = []
+    waiting = threading.Event()
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if "another process" in line:
+            waiting.set()
+
+    with builder.holding(layer):
+        assert image.ensure(hear, layer=other).layers[1].what == "other"
+        assert image.ensure(hear) == image.find()
+        assert (builder.made.count("other"), waiting.is_set(), image.find(layer)) == (1, False, None)
+        needs = threading.Thread(target=image.ensure, args=(hear,), kwargs={"layer": layer})
+        needs.start()
+        assert waiting.wait(20)
+        builder.go_on.set()
+        needs.join(20)
+    assert [line for line in said if "another process" in line] == [said[-1]]
+    assert f"at work on the node image {layers.recipes(layer)[1].key}; waiting for it: the lock " in said[-1]
+    assert sorted(builder.made) == ["acme", "apps", "base", "other"]
+
+
+def test_modes_that_are_built_at_once_share_what_both_need(cache: Path, builder: Builder, layer: Path) -> None:
+    """The base and the apps once, for whoever comes first."""
+    other = shutil.copytree(layer, layer.parents[1] / "other" / "node")
+    (other / "disable").write_text("other.service\n")
+    builder.go_on.clear()
+    waiting = threading.Event()
+    made: list[image.Image] = []
+
+    def ask(layer: Path) -> None:
+        made.append(image.ensure(lambda line: waiting.set() if "another process" in line else None, layer=layer))
+
+    threads = [threading.Thread(target=ask, args=(each,)) for each in (layer, other)]
+    for thread in threads:
+        thread.start()
+    assert waiting.wait(20)
+    builder.go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(builder.made) == ["acme", "apps", "base", "other"]
+    assert {each.layers[0] for each in made} == {made[0].layers[0]}
+    assert sorted(each.layers[1].what for each in made) == ["acme", "other"]
+
+
+def test_a_base_is_not_built_anew_while_a_layer_is_made_over_it(cache: Path, builder: Builder, layer: Path) -> None:
+    """What is written down is the base that it was made over; it is old once there is another."""
+    waiting = threading.Event()
+    with builder.holding(layer) as other:
+        base = layers.recipes(layer)[0].key
+        (cache / "images" / base / "image.json").write_text("")
+        anew = threading.Thread(target=image.ensure, args=(lambda line: waiting.set() if "another process" in line else None,))
+        anew.start()
+        assert waiting.wait(20)
+        assert builder.made.count("base") == 1
+        builder.go_on.set()
+        other.join(20)
+        anew.join(20)
+    assert builder.made[2:] == ["acme", "base"]
+    assert ["is not what was just built" in each for each in builder.raised] == [True], "it is old as soon as it is there"
+    assert image.find() is not None
+    assert image.find(layer) is None
+
+
+def test_nothing_is_pruned_while_a_layer_is_built(cache: Path, builder: Builder, layer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is being made is nobody's to remove, nor what it is made over; once it is there, locks and logs go as well."""
+    with builder.holding(layer):
+        monkeypatch.setattr(shelves, "BUILD_SECONDS", 0.1)
+        before = {*(cache / "images").rglob("*")}
+        with pytest.raises(HarnessError, match=rf"the images of the cache.*process {os.getpid()} .* has it"):
+            image.prune(keep_current=False)
+        assert {*(cache / "images").rglob("*")} == before
+    assert len(image.prune(keep_current=False)) == 3
+    assert [each.name for each in (cache / "images").iterdir()] == [".lock"]
 
 
 def test_a_layer_is_old_once_the_base_below_it_was_built_anew(cache: Path, builder: Builder, layer: Path) -> None:
@@ -174,7 +283,7 @@ def test_a_layer_is_old_once_the_base_below_it_was_built_anew(cache: Path, build
     image.ensure(lambda _: None)
     assert (image.find() is not None, image.find(layer)) == (True, None)
     again = image.ensure(lambda _: None, layer=layer)
-    assert builder.made == ["base", "acme", "apps", "base", "acme"]
+    assert sorted(builder.made) == ["acme", "acme", "apps", "base", "base"]
     assert [each.built for each in again.layers] > [each.built for each in first.layers]
     assert again == image.find(layer)
 
@@ -405,7 +514,7 @@ def test_an_image_is_built_once_and_then_found(cache: Path, builder: Builder) ->
     built = image.ensure(lines.append)
     assert all(each.current for each in built.layers)
     assert built.paths[-1].joinpath("bin", "sh").read_text() == "shell"
-    assert all(each.key in lines[-1] for each in built.layers)
+    assert {line.split()[2] for line in lines if " is built: " in line} == {each.key for each in built.layers}
     assert image.ensure(lines.append) == built == image.find()
     assert builder.builds == 1
     assert entries(cache) == {each.key for each in built.layers}
@@ -438,15 +547,17 @@ def test_a_build_that_fails_leaves_nothing(cache: Path, builder: Builder, failur
     builder.fails = failure
     with pytest.raises(HarnessError, match="the node image was not built"):
         image.ensure(lambda _: None)
-    assert entries(cache) == set()
+    assert entries(cache) <= {layers.recipes(None)[-1].key}, "the layer beside it may be whole"
     builder.fails = None
     assert image.ensure(lambda _: None).paths[0].is_dir()
     assert builder.builds == 2
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next(cache: Path, builder: Builder) -> None:
-    """Nobody who holds the lock shares the folder with a living build."""
-    (cache / "images" / ".build-dead" / "image" / "root").mkdir(parents=True)
+    """Of whatever layer: what has no builder has no lock."""
+    for key in ("d" * 16, layers.recipes(None)[0].key):
+        (cache / "images" / f".build-{key}-abc" / "layer" / "root").mkdir(parents=True)
+        (cache / "images" / f".dead-{key}").mkdir()
     built = image.ensure(lambda _: None)
     assert entries(cache) == {each.key for each in built.layers}
 
@@ -466,8 +577,8 @@ def test_a_layer_is_for_roots_eyes_only_whatever_the_umask(cache: Path, builder:
         made = image.ensure(lambda _: None)
     finally:
         os.umask(before)
-    kept = [cache / "images", cache / "images" / "build.log", *(each.path.parent for each in made.layers)]
-    kept += [each / "image.json" for each in kept[2:]]
+    kept = [each.path.parent for each in made.layers]
+    kept += [*(each / "image.json" for each in kept), cache / "images", *(cache / "images" / f"{each.name}.log" for each in kept)]
     assert [each for each in kept if each.stat().st_mode & 0o077] == []
     assert {each.path.stat().st_mode & 0o777 for each in made.layers} == {0o755}
 
@@ -602,7 +713,7 @@ def test_prune_removes_a_link_to_an_image_and_leaves_what_it_leads_to(cache: Pat
     (cache / "images" / ".dead-half").symlink_to(elsewhere)
     (cache / "images" / ".build-dead").symlink_to(tmp_path / "nowhere")
     assert [each.key for each in image.prune()] == ["5" * 16]
-    assert [each.name for each in (cache / "images").iterdir() if each.name != ".lock"] == []
+    assert entries(cache) == set()
     assert [*elsewhere.iterdir()] != []
 
 
@@ -800,33 +911,33 @@ def test_of_a_long_step_it_is_told_that_it_goes_on(tmp_path: Path, monkeypatch: 
 
 
 def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
-    """The other half of a failed build is not begun."""
+    """What is left of a build that was ended is not begun."""
     commands = building.BuildCommands(tmp_path / "log", lambda _: None)
     commands.abort()
     with pytest.raises(CommandFailed, match="another step"):
         commands.run(["true"])
 
 
-@pytest.mark.parametrize("first", ["_debian", "_programs"])
-def test_the_step_that_failed_first_is_the_cause_and_ends_the_other(
-    cache: Path, builder: Builder, monkeypatch: pytest.MonkeyPatch, first: str
+@pytest.mark.parametrize("error", [CommandFailed("image", ["go"], 1, "the cause"), RuntimeError("the cause")])
+@pytest.mark.parametrize("first", ["base", "acme", "apps"])
+def test_the_layer_that_failed_first_is_the_cause_and_ends_the_others(
+    cache: Path, builder: Builder, layer: Path, monkeypatch: pytest.MonkeyPatch, first: str, error: Exception
 ) -> None:
-    """Whichever of the two it is."""
-    aborted = threading.Event()
+    """Whichever it is: nobody waits for what will not be used, and no command of it is begun."""
+    begun = threading.Barrier(3)
 
-    def fail(*_: object) -> None:
-        raise CommandFailed("image", ["go"], 1, "the cause")
+    def compiled(commands: building.BuildCommands, recipe: layers.Recipe, *_: object) -> None:
+        begun.wait(20)
+        if recipe.what == first:
+            raise error
+        SystemClock().wait(threading.Event(), 20)  # as a command is waited for
+        commands.say("nobody ended the others")
 
-    def be_ended(*_: object) -> None:
-        if not aborted.wait(20):
-            raise HarnessError("nobody ended the other step")
-        raise CommandFailed("image", ["mmdebstrap"], 137, "killed")
-
-    monkeypatch.setattr(building.BuildCommands, "abort", lambda _: aborted.set())
-    monkeypatch.setattr(layers, first, fail)
-    monkeypatch.setattr(layers, "_programs" if first == "_debian" else "_debian", be_ended)
-    with pytest.raises(HarnessError, match="the cause"):
-        image.ensure(lambda _: None)
+    said: list[str] = []
+    monkeypatch.setattr(layers, "_programs", compiled)
+    with pytest.raises((HarnessError, RuntimeError), match="the cause"):
+        image.ensure(said.append, layer=layer)
+    assert (said, builder.made) == ([], [])
     assert entries(cache) == set()
 
 
@@ -1009,7 +1120,7 @@ def test_an_app_that_does_not_compile_is_bad_input(recipe: Path, tmp_path: Path,
 
     commands: Any = Commands()
     with pytest.raises(kind, match=f"{recipe}/images/web/main.go:3:1: oops" if kind is BadInput else said):
-        layers._programs(commands, layers.recipes(None), "go", tmp_path / "work")
+        layers._programs(commands, layers.recipes(None)[-1], "go", tmp_path / "work")
 
 
 @pytest.mark.parametrize("source", ["package main", "package mian"])
@@ -1037,4 +1148,4 @@ def test_what_was_compiled_and_could_not_start_is_in_no_layer(recipe: Path, tmp_
         else "web/main.go:1:9: package mian, of which Go makes a library"
     )
     with pytest.raises(BadInput, match=f"{recipe}/images/{said}; expected"):
-        layers._programs(commands, layers.recipes(None), "go", tmp_path / "work")
+        layers._programs(commands, layers.recipes(None)[-1], "go", tmp_path / "work")

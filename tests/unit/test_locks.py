@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -57,7 +59,14 @@ def _alone(_folder: Path) -> None:
 
 
 def _cache(folder: Path) -> None:
-    with shelves.locked(folder, lambda _: None, SystemClock()):
+    with shelves.locked(folder, "images", lambda _: None, SystemClock()):
+        pass
+
+
+def _layer(folder: Path) -> None:
+    kept: Any = SimpleNamespace(current=True)
+    shelf: shelves.Shelf[shelves.Kept] = shelves.Shelf(folder, "node image", lambda: ["0" * 16], lambda *_: kept, lambda _: ())
+    with shelf.standing("0" * 16, lambda _: None, SystemClock()):
         pass
 
 
@@ -68,6 +77,7 @@ def _ledger(folder: Path) -> None:
 ALL: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "what all runs share": (_alone, "harness.host.alone.ALONE_SECONDS", ""),
     "a folder of the cache": (_cache, "harness.host.shelves.BUILD_SECONDS", ".lock"),
+    "a layer in it": (_layer, "harness.host.shelves.BUILD_SECONDS", f".lock-{'0' * 16}"),
     "a ledger": (_ledger, "harness.undo.ledger.LOCK_SECONDS", "ledger.jsonl"),
 }
 """Every lock of the package: how it is taken, how long it is waited for, and the file's name (the first is on the folder itself)."""
@@ -135,7 +145,11 @@ def test_a_build_that_waits_says_at_once_for_whom(folder: Path, monkeypatch: pyt
     """It may take many minutes."""
     monkeypatch.setattr("harness.host.shelves.BUILD_SECONDS", 0.1)
     said: list[str] = []
-    with _held(folder / ".lock", stopped=False) as pid, pytest.raises(HarnessError), shelves.locked(folder, said.append, SystemClock()):
+    with (
+        _held(folder / ".lock", stopped=False) as pid,
+        pytest.raises(HarnessError),
+        shelves.locked(folder, "images", said.append, SystemClock()),
+    ):
         pass
     assert f"process {pid} (" in said[0]
 
