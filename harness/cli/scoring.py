@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, say, worst
 from harness.core.errors import BadInput, HarnessError, Problem, UnknownRun
 from harness.core.plain import in_line, json_text
 from harness.core.protocols import with_distribution
+from harness.core.units import counted
 from harness.core.values import SEEDS, Verdict
 from harness.runs.run import EXIT, ended_early, find, folders, plan_of
 
@@ -240,8 +242,8 @@ def _run(
             there = _awaited(folder, tasks, crew)
             wanted = [task for task in tasks if there[task.number].done is None]
             again = sum(bool(there[task.number].interrupted) for task in wanted)
-            more = f", {again} were interrupted and are done again" if again else ""
-            say(in_line(f"{folder}: {len(tasks)} runs, {len(tasks) - len(wanted)} are there{more}"), err=True)
+            more = f", {again} interrupted and done again" if again else ""
+            say(in_line(f"{folder}: {counted(len(tasks), 'run')}, {len(tasks) - len(wanted)} done already{more}"), err=True)
             if wanted and crew.signal is None:
                 count, why = (jobs, "as asked") if jobs else campaign.carried([task.plan for task in wanted], known().providers)
                 say(in_line(f"{count} at a time: {why}"), err=True)
@@ -316,14 +318,26 @@ def _done(folder: Path, tasks: Sequence[PlannedRun]) -> list[RunFigures]:
 
 
 def _output_problems(output: Path | None) -> list[Problem]:
-    """Say now, and not after hours of runs, that a card could not be written."""
+    """Say now, and not after hours of runs, that a card could not be written. No file takes the place of a device or a pipe; links are followed."""
     if output is None:
         return []
-    if output.is_dir():
-        return [Problem("--output", 0, 0, f"the folder {str(output)!r}", "a file that may be written")]
-    if not output.parent.is_dir():
-        return [Problem("--output", 0, 0, f"{str(output)!r}, whose folder is not there", "a file in a folder that is")]
-    return []
+    expected = "a file that may be written"
+    try:
+        if stat.S_ISREG((kind := output.stat()).st_mode):
+            return []
+        hint = "" if stat.S_ISDIR(kind.st_mode) else "without --output the card goes to standard output"
+        what = "the folder" if stat.S_ISDIR(kind.st_mode) else "what is no ordinary file,"
+        return [Problem("--output", 0, 0, f"{what} {str(output)!r}", expected, hint)]
+    except (FileNotFoundError, NotADirectoryError):
+        there = _followed(output).parent.is_dir()
+        return [] if there else [Problem("--output", 0, 0, f"{str(output)!r}, whose folder is not there", "a file in a folder that is")]
+    except OSError as error:
+        return [Problem("--output", 0, 0, f"{str(output)[:80]!r}, which cannot be written ({error.strerror})", expected)]
+
+
+def _followed(output: Path) -> Path:
+    """Return where a path leads: a link stays one when what it leads to is written."""
+    return Path(os.path.realpath(output))
 
 
 def _give(card: Card, said: Sequence[Conclusion], form: str | None, output: Path | None) -> None:
@@ -348,7 +362,8 @@ def _give(card: Card, said: Sequence[Conclusion], form: str | None, output: Path
         Console(file=file, width=WIDTH, force_terminal=False, color_system=None).print(shown(card, said))
         as_text[form] = lambda: "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
     try:
-        untrusted.write(output.absolute().parent, output.name, as_text[form]().encode(errors="backslashreplace"))
+        real = _followed(output)
+        untrusted.write(real.parent, real.name, as_text[form]().encode(errors="backslashreplace"))
     except OSError as error:
         raise HarnessError(f"cannot write {output}: {error.strerror or error}") from error
     say(f"written to {in_line(output)}")

@@ -118,7 +118,7 @@ def shown(card: Card, said: Sequence[Conclusion]) -> Group:
     for table in card.tables:
         parts += [Text(in_line(table.scenario) + (" (control)" if table.control else ""), style="bold"), _Rows(table)]
     parts += [Whole(Text(LEGEND, style="dim")), ""]
-    parts += [Whole(Text(f"{in_line(each)} cannot be read", style="yellow")) for each in card.unread]
+    parts += [Whole(Text(f"cannot be read: {in_line(each)}", style="yellow")) for each in card.unread]
     if said:
         parts.append(Text("What this shows", style="bold"))
         parts += [Whole(_conclusion(each)) for each in said]
@@ -178,7 +178,7 @@ def markdown(card: Card, said: Sequence[Conclusion]) -> str:
             lines.append("| " + " | ".join(map(as_markdown, found)) + " |")
         lines.append("")
     lines += [as_markdown(LEGEND), ""]
-    lines += [f"* {as_markdown(each)} cannot be read" for each in card.unread]
+    lines += [f"* cannot be read: {as_markdown(each)}" for each in card.unread]
     lines += ["", "#### What this shows", "", *(_item(each) for each in said)] if said else []
     return "\n".join(lines).rstrip() + "\n"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.figures import given, lasted
+from harness.core.units import counted
 from harness.core.values import Verdict
 from harness.reports.run_figures import Budgeted, Came, RunFigures
 from harness.reports.scorecard import Conclusion
@@ -28,7 +29,7 @@ def conclusions(card: Card) -> list[Conclusion]:
     found += [each for each in [_overloaded(card)] if each is not None]
     if card.unread:
         found.append(
-            Conclusion(f"{_count(len(card.unread), 'folder')} cannot be read, and count{'s' * (len(card.unread) == 1)} for nothing")
+            Conclusion(f"{counted(len(card.unread), 'folder')} cannot be read, and count{'s' * (len(card.unread) == 1)} for nothing")
         )
     return found
 
@@ -168,8 +169,8 @@ def _compared(table: Table, several: set[tuple[str, str]]) -> Iterator[Conclusio
             if (fast.most or 0.0) < (slow.least or 0.0) and spread_in_words(fast) != spread_in_words(slow):
                 text = (
                     f"in every run of {table.scenario} lost work ran again sooner in {called(sooner, several)} "
-                    f"({spread_in_words(fast)}, {_count(len(sooner.runs), 'run')}) than in {called(later, several)} "
-                    f"({spread_in_words(slow)}, {_count(len(later.runs), 'run')})"
+                    f"({spread_in_words(fast)}, {counted(len(sooner.runs), 'run')}) than in {called(later, several)} "
+                    f"({spread_in_words(slow)}, {counted(len(later.runs), 'run')})"
                     f"{', on a machine with too much to do' if sooner.overloaded or later.overloaded else ''}"
                 )
                 yield Conclusion(text, _ids([*sooner.judged, *later.judged]))
@@ -188,7 +189,7 @@ def _overloaded(card: Card) -> Conclusion | None:
     found = [run for run in card.runs if run.overloaded]
     if not found:
         return None
-    count = f"{len(found)} of {_count(len(card.runs), 'run')}"
+    count = f"{len(found)} of {counted(len(card.runs), 'run')}"
     text = f"the machine stood still or had too much to do in {count}, marked *: their times are no measure of the cluster's own"
     return Conclusion(text, _ids(found))
 
@@ -208,7 +209,3 @@ def _of(some: Sequence[RunFigures], every: Sequence[RunFigures]) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -367,6 +368,31 @@ def test_all_that_is_wrong_with_the_names_is_told_at_once(call: Callable[..., Re
     Path("empty").mkdir()
     result = call("scorecard", "--from", "empty", "nowhere", "a/b", "--output", "gone/card.md")
     assert (result.exit_code, "4 problems; nothing was done" in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("pipe", "no ordinary file"), ("to-a-pipe", "no ordinary file"), ("x" * 300, "cannot be written")]
+)
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(call: Callable[..., Result], name: str, words: str) -> None:
+    """As root that would be the machine's own /dev/null; and no name is a failure of ours."""
+    saved(Path("results"), node_kill())
+    os.mkfifo("pipe")
+    Path("to-a-pipe").symlink_to("pipe")
+    result = call("scorecard", "--from", "--output", name)
+    assert (result.exit_code, words in result.output) == (2, True), result.output
+    assert Path("pipe").is_fifo()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_card_is_written_to_where_a_link_leads(call: Callable[..., Result], *, there: bool) -> None:
+    """Also where that is not there yet."""
+    saved(Path("results"), node_kill())
+    Path("link.json").symlink_to("card")
+    if there:
+        Path("card").write_text("old")
+    call("scorecard", "--from", "--output", "link.json")
+    assert Path("link.json").is_symlink()
+    assert json.loads(Path("card").read_text())["format"] == "whalefall-scorecard"
 
 
 @pytest.mark.parametrize(
