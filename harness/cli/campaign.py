@@ -304,7 +304,8 @@ class Crew:
                     self._begin(task, now())
                     say(f"begun: {task} ({len(tasks) - len(left)} of {len(tasks)})")
                 for task, status, began in self._ended():
-                    say(f"ended: {task}, {lasted(now() - began)}, exit status {status}")
+                    how = f"exit status {status}" if status >= 0 else f"ended by signal {-status}"
+                    say(f"ended: {task}, {lasted(now() - began)}, {how}")
         except BaseException:
             # Nobody waits for them any more: they are to undo what they did.
             for _, child, _ in self._going.values():
@@ -312,8 +313,10 @@ class Crew:
             raise
 
     def _begin(self, task: PlannedRun, at: float) -> None:
-        (self.folder / LOGS).mkdir(exist_ok=True)
-        log = os.open(self.folder / task.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, untrusted.FILE_MODE)
+        try:
+            log = untrusted.anew(self.folder, task.log)
+        except OSError as error:
+            raise HarnessError(f"cannot write to {error.filename}: {error.strerror}; the runs under way are asked to stop") from error
         try:
             child = subprocess.Popen(
                 self.argv(task, self.folder),

@@ -198,6 +198,22 @@ def write(folder: Path, name: str, body: bytes) -> None:
             raise
 
 
+def anew(folder: Path, name: str) -> int:
+    """Return a descriptor to write to of a file that is made in a folder, for what is written bit by bit. Whatever had its name is gone.
+
+    Folders on the way below `folder` are made. Nobody else may write to what is made, whatever the umask. Raises as `write`.
+    """
+    with _within(folder, name, make_missing=True) as (parent, last):
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(last, dir_fd=parent)
+            return os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=parent)
+        except IsADirectoryError as error:
+            raise BadInput([Problem(str(folder / name), 0, 0, "a folder", "a file, or nothing", "it was to be written")]) from error
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder / name)) from error
+
+
 # -- JSON
 
 

@@ -231,6 +231,40 @@ def test_a_run_that_left_nothing_says_why(tmp_path: Path) -> None:
     assert campaign.why_not(tmp_path / "nowhere", task) == "it left no log"
 
 
+@pytest.mark.parametrize("harm", ["a pipe for a log", "a link for a log", "a link for the folder of logs", "a file for the folder of logs"])
+def test_what_lies_where_logs_go_is_not_written_to_and_nobody_waits_for_it(tmp_path: Path, harm: str) -> None:
+    """A campaign's folder may be anybody's: what is no folder is told, what is no file is gone."""
+    (task,) = planned(1)
+    (tmp_path / "other").mkdir()
+    precious = tmp_path / "other" / Path(task.log).name
+    precious.write_text("precious")
+    folder = tmp_path / "card"
+    (folder if "folder" in harm else folder / campaign.LOGS).mkdir(parents=True)
+    if harm == "a pipe for a log":
+        os.mkfifo(folder / task.log)
+    elif harm == "a link for a log":
+        (folder / task.log).symlink_to(precious)
+    elif harm == "a link for the folder of logs":
+        (folder / campaign.LOGS).symlink_to(precious.parent)
+    else:
+        (folder / campaign.LOGS).touch()
+    crew, said = Crew(folder, Fake(tmp_path / "samples", "echo here").argv), list[str]()
+    if "folder" in harm:
+        with pytest.raises(BadInput, match="logs"):
+            crew.do([task], 1, lambda plan: True, said.append)
+    else:
+        crew.do([task], 1, lambda plan: True, said.append)
+        assert campaign.why_not(folder, task) == "here"
+    assert precious.read_text() == "precious"
+
+
+def test_a_run_that_a_signal_ended_says_which(tmp_path: Path) -> None:
+    """It has no exit status."""
+    said: list[str] = []
+    Crew(tmp_path, Fake(tmp_path / "samples", "kill -KILL $$").argv).do(planned(1), 1, lambda plan: True, said.append)
+    assert said[-1].endswith("ended by signal 9")
+
+
 # -- the command
 
 
@@ -264,7 +298,7 @@ def test_the_same_command_goes_on_where_it_ended(call: Callable[..., Result], fa
     assert len(seeds) == 1
     again = call("scorecard", "s.yaml", "--mode", "fleet,swarm")
     assert (fake.begun, again.stdout) == ([1, 2], first.stdout)
-    assert "2 runs, 2 are there" in again.stderr
+    assert "2 runs, 2 done already" in again.stderr
     (folder / "run-2-2" / "verdict.json").unlink()
     call("scorecard", "s.yaml", "--mode", "fleet,swarm", "--repeats", "2")
     assert fake.begun == [1, 2, 2, 3, 4]
