@@ -9,7 +9,7 @@ import click
 
 from harness.cli.flags import RESULTS
 from harness.cli.telling import say
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, HarnessError, Problem, UnknownRun
 from harness.core.plain import in_line
 from harness.runs.run import find, folders, plan_of, verdict_of
 
@@ -29,7 +29,21 @@ def claims_command(runs: Sequence[str], results: Path) -> None:
     """
     from harness.reports.ten_claims import markdown  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    say(markdown(_judged([find(results, run) for run in runs] or folders(results))).rstrip())
+    say(markdown(_judged(_named(results, runs) or folders(results))).rstrip())
+
+
+def _named(results: Path, runs: Sequence[str]) -> list[Path]:
+    """Return the folders of runs by their names. Raises `BadInput` with every name that is none."""
+    found: list[Path] = []
+    problems: list[Problem] = []
+    for run in runs:
+        try:
+            found.append(find(results, run))
+        except UnknownRun as error:
+            problems.append(Problem(run, 0, 0, str(error), "a run that is kept"))
+    if problems:
+        raise BadInput(problems)
+    return found
 
 
 def _judged(kept: Sequence[Path]) -> Iterator[Run]:
@@ -42,5 +56,6 @@ def _judged(kept: Sequence[Path]) -> Iterator[Run]:
             scenario = str(plan_of(folder).get("scenario"))
             if any(claim.about(scenario) for claim in CLAIMS) and verdict_of(folder):
                 yield load(folder)
-        except (BadInput, OSError) as error:
-            say(in_line(f"{folder.name} cannot be read: {error}"), err=True)
+        except (HarnessError, OSError) as error:
+            why = "; ".join(map(str, error.problems)) if isinstance(error, BadInput) else error
+            say(in_line(f"{folder.name} cannot be read: {why}"), err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.core.errors import NoSuchRun
 from harness.core.values import Finding, Verdict
 from harness.reports.ten_claims import CLAIMS, markdown
 from harness.steps import Control
@@ -87,6 +88,7 @@ def test_the_command_judges_kept_runs_and_leaves_out_those_of_no_claim(
         ("two", "node-kill", '{"verdict": "held"}'),
         ("three", "07-docker-hangs-again", ""),
         ("four", "07-docker-hangs-again", "{"),
+        ("five", "07-docker-hangs-again", '{"verdict": "held"}'),
     ):
         folder = tmp_path / "results" / name
         folder.mkdir(parents=True)
@@ -97,16 +99,25 @@ def test_the_command_judges_kept_runs_and_leaves_out_those_of_no_claim(
 
     def load(folder: Path) -> Run:
         loaded.append(folder.name)
+        if folder.name == "five":
+            raise NoSuchRun("five has no history")
         return run_of("10-starts-after-a-power-cut", Finding("awaited", Verdict.HELD, "after 16 s"))
 
     judge = types.ModuleType("harness.runs.judge")
     judge.__dict__["load"] = load
     monkeypatch.setitem(sys.modules, "harness.runs.judge", judge)
     result = call("claims")
-    assert loaded == ["one"]
+    assert sorted(loaded) == ["five", "one"]
     assert "after 16 s" in section(result.output, 10)
     assert "four cannot be read" in result.output
+    assert "five cannot be read: five has no history" in result.output
     assert result.exit_code == 0
+
+
+def test_all_names_that_are_no_runs_are_told_at_once(call: Callable[..., Result]) -> None:
+    """And nothing is printed of the others."""
+    result = call("claims", "one", "gone", "a/b")
+    assert (result.exit_code, "3 problems; nothing was done" in result.output) == (2, True), result.output
 
 
 def test_what_is_published_is_what_the_command_prints() -> None:
