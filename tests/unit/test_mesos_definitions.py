@@ -41,11 +41,13 @@ def test_the_guides_own_is_taken_word_for_word() -> None:
 
 def test_tabs_between_its_values_are_fine_and_values_of_variables_are_kept_from_others() -> None:
     """A run's results hold the definition, and others read them."""
-    text = json.dumps({**json.loads(GUIDE.read_text()), "env": {"PASSWORD": "s3cret"}}, indent="\t")
+    guide = json.loads(GUIDE.read_text())
+    guide["container"]["docker"]["parameters"] = [{"key": "env", "value": "TOKEN=s3cret"}, {"key": "label", "value": "tier=front"}]
+    text = json.dumps({**guide, "env": {"PASSWORD": "s3cret"}}, indent="\t")
     app = Mesos().define(OwnApp("web", "web.json", text))
     assert app.native is not None
     assert "s3cret" not in app.native.text
-    assert "PASSWORD" in app.native.text
+    assert all(each in app.native.text for each in ("PASSWORD", "tier=front"))
     assert app.native.body == text
 
 

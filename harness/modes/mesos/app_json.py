@@ -180,7 +180,7 @@ class _Reading:
 
 
 def hidden(body: Any) -> str:
-    """Return a definition with `HIDDEN` in place of the value of each variable of an environment in it."""
+    """Return a definition with `HIDDEN` in place of the value of each variable of an environment in it, also of one that Docker is told by itself."""
     return json.dumps(_without_values(body, ""), indent=2, ensure_ascii=False)
 
 
@@ -188,5 +188,6 @@ def _without_values(value: Json, key: str) -> Json:
     if key.lower() in {"env", "secrets"}:
         return dict.fromkeys(value, HIDDEN) if isinstance(value, dict) else HIDDEN
     if isinstance(value, dict):
-        return {name: _without_values(each, name) for name, each in value.items()}
+        variable = str(value.get("key")).lower() in {"env", "e"}  # of `parameters`, which are options of `docker run`
+        return {name: HIDDEN if variable and name == "value" else _without_values(each, name) for name, each in value.items()}
     return [_without_values(each, "") for each in value] if isinstance(value, list) else value
