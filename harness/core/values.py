@@ -270,6 +270,7 @@ class Definition:
     inner: int = 0  # the container's own port behind it, where the orchestrator chooses the node's; 0: it does not
     told: bool = False  # whether it tells its containers who they are, in WHALEFALL_INSTANCE
     most: int = MOST_INSTANCES  # instances that it can have
+    here: bool = False  # whether what it says may be done on the harness's machine, too, with all its rights
     body: str = field(default="", repr=False, compare=False)  # all of it, word for word; of one that was read back from a plan, nothing
 
     def name(self, number: int) -> str:

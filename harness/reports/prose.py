@@ -50,6 +50,8 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     ]
     if _anything_here(made):
         lines.append("  here      what runs on this machine has all the rights of whoever runs whalefall, and is in the cluster's network")
+    if any(app.native is not None and app.native.here for app in made.apps):
+        lines.append("  here      what a playbook does on this machine (lookups, local tasks) has all the rights of whoever runs whalefall")
     lines += ["  steps"]
     for number, step in enumerate(made.steps, 1):
         first, *rest = step.words(names)

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ from harness.core.values import ALWAYS, App, Budget, Health, Loss, NodeSpec, Res
 from harness.modes.ansible import Ansible, _together, _well, playbooks, playing, recap, static_inventory
 from harness.modes.ansible.assigning import Assigned
 from harness.modes.ansible.playing import Keys, Playbook
+from harness.reports.prose import describe
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
+from tests.unit.commanding import a_plan
 
 NODES = [MemoryNode(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
 NAMES = [node.name for node in NODES]
@@ -356,6 +359,13 @@ def test_a_playbook_is_taken_as_it_stands() -> None:
     assert {"hunter22", "sesame-open"} <= {*playbooks.secrets(OWN)}
 
 
+def test_a_plan_says_that_a_playbook_has_the_rights_of_who_plays_it() -> None:
+    """A template may call anything there, and nobody can tell by reading it."""
+    app = Ansible().define(OwnApp("web", "site.yml", OWN))
+    said = "what a playbook does on this machine (lookups, local tasks) has all the rights of whoever runs whalefall"
+    assert [said in " ".join(describe(replace(a_plan(), apps=(each,))).split()) for each in (app, WEB)] == [True, False]
+
+
 def test_a_label_tells_instances_apart() -> None:
     """Where the names are known on their hosts alone."""
     labelled = OWN.replace("name: web\n", 'name: "{{ x }}"\n        labels: {whalefall.instance: "web@{{ n }}"}\n')
@@ -373,6 +383,10 @@ def test_a_label_tells_instances_apart() -> None:
         ("- hosts: localhost\n  tasks: [x]\n", ["site.yml:1:10: a play on this machine", "site.yml:2:11: 'x'; expected a task"]),
         ("- hosts: all\n  roles: [nginx]\n", ["site.yml:2:3: roles; expected all of it in this file"]),
         ("- hosts: all\n  tasks:\n    - {debug: {}, delegate_to: localhost}\n", ["a task on this machine"]),
+        ("- hosts: all\n  tasks:\n    - {debug: {}, connection: ansible.builtin.local}\n", ["a task on this machine"]),
+        ("- hosts: all\n  tasks:\n    - {block: [], vars: {ansible_connection: local}}\n", ["a task on this machine"]),
+        ("- hosts: [web, localhost]\n  tasks: []\n", ["a play on this machine"]),
+        ("- hosts: web\n  vars: {ansible_connection: local}\n  tasks: []\n", ["a play on this machine"]),
         (
             OWN.replace("name: web\n", 'name: "{{ x }}"\n'),
             ["a container's name: '{{ x }}' is known on its host alone", "container: web-%i"],

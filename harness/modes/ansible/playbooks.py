@@ -1,5 +1,8 @@
 """An app's own playbook, taken as it stands: which of its tasks makes the app's containers, and what follows from that. Pure: nothing of it is run.
 
+What Ansible does on the machine that plays it (lookups, whatever else a template calls, a task that names this machine by one) has that machine's
+rights, and no reading could tell all of it: plans say so. What plainly says that it is for this machine is refused, since it is none of the nodes.
+
 A playbook says where it is played (`hosts`) and what is done there. The inventory is the run's, with a group an app, called as the app is: a play is
 for ``all``, for nodes by their names, or for such groups. Containers are followed by their names, or by a label that says which instance each is.
 """
@@ -127,6 +130,7 @@ class _Reading:
             portless=portless,
             told="WHALEFALL_INSTANCE" in str(task.said("env") if task else ""),
             most=100 if several else 1,
+            here=True,
             body=self._wanted.text,
         )
         many = self._wanted.instances
@@ -154,7 +158,7 @@ class _Reading:
                 self._add(
                     place, "a play without hosts", f"hosts: all, names of nodes, or {self._wanted.name}, the group of this app", key=True
                 )
-        elif {*re.split(r"[:,\s]+", str(hosts))} & _HERE or play.get("connection") == "local":
+        elif {*re.split(r"[:,\s]+", ",".join(map(str, hosts)) if isinstance(hosts, list) else str(hosts))} & _HERE or _is_local(play):
             self._add((*place, "hosts"), "a play on this machine", "plays on nodes: this machine is none of the cluster's")
         yield from self._tasks(play, place, str(hosts))
 
@@ -170,7 +174,7 @@ class _Reading:
                     self._add(at, shown(task), "a task: a mapping with a module")
                     continue
                 self._note_elsewhere(task, at)
-                if str(task.get("delegate_to", "")) in _HERE or "local_action" in task:
+                if str(task.get("delegate_to", "")) in _HERE or "local_action" in task or _is_local(task):
                     self._add(at, "a task on this machine", "tasks on nodes: this machine is none of the cluster's", key=True)
                 for module in _MODULES & {*task}:
                     arguments = task[module]
@@ -243,6 +247,13 @@ class _Reading:
             return known[0], ""
         why = "it publishes several ports" if len(each) > 1 else "its port is known on its host alone" if each else "it publishes no port"
         return "", why
+
+
+def _is_local(part: Mapping[str, Json]) -> bool:
+    """Whether a play, a block or a task says that it is done without a connection."""
+    given = part.get("vars")
+    said = (part.get("connection"), given.get("ansible_connection") if isinstance(given, dict) else None)
+    return any(str(each).rpartition(".")[2] == "local" for each in said)
 
 
 def hidden(text: str) -> str:
