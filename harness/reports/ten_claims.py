@@ -37,8 +37,15 @@ CLAIMS: Final = (
         "fleet leans on etcd, and etcd fails when disk latency is high",
         ("slow-disk-leader", "slow-disk-majority", "slow-disk-below", "slow-disk-of-a-follower"),
     ),
-    GuideClaim(5, "Mesos and Marathon: once running, bulletproof, holiday spikes without manual intervention"),
-    GuideClaim(6, "hostPort: 0 needs service discovery (HAProxy) to find where containers landed"),
+    GuideClaim(
+        5,
+        "Mesos and Marathon: once running, bulletproof, holiday spikes without manual intervention",
+        (
+            *("spike", "agent-bounce", "agent-kill", "marathon-leader-kill", "master-leader-kill"),
+            *("zookeeper-leader-kill", "zookeeper-majority-lost"),
+        ),
+    ),
+    GuideClaim(6, "hostPort: 0 needs service discovery (HAProxy) to find where containers landed", ("haproxy-lag", "haproxy-left-behind")),
     GuideClaim(
         7,
         "The Docker daemon hangs (again)",
