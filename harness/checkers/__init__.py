@@ -14,6 +14,7 @@ from harness.checkers.awaited import CameInTime
 from harness.checkers.bystanders import Bystanders
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
+from harness.checkers.durable import Durable
 from harness.checkers.elections import Elections
 from harness.checkers.loaded import LoadServed
 from harness.checkers.manual import Manual
@@ -44,6 +45,7 @@ __all__ = [
     "Checks",
     "Clean",
     "Conflicts",
+    "Durable",
     "Elections",
     "LoadServed",
     "Manual",

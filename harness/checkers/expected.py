@@ -76,8 +76,7 @@ class Expected:
     @property
     def writes(self) -> bool:
         """Whether anybody is to write to the quorum."""
-        declared = dict(self.streams)
-        return any(declared.get(name, stream_named(name)) is CallStream.QUORUM for name, _ in self.workloads)
+        return any(self._stream(name) is CallStream.QUORUM for name, _ in self.workloads)
 
     @property
     def numbers(self) -> dict[str, tuple[int, ...]]:
@@ -91,9 +90,14 @@ class Expected:
     def calls(self, app: str, number: int) -> tuple[str, ...]:
         """Name the instances of an app that workloads call where so many are to run: each, unless they are `capped`, or call fewer by the plan."""
         called = Counter(app_of(name) for name in self.called)[app]
-        every = called == self.count().get(app, 0) if called else app in self.later and any(app == each for _, each in self.workloads)
+        callers = {each for name, each in self.workloads if self._stream(name) is CallStream.APP}
+        every = called == self.count().get(app, 0) if called else app in self.later and app in callers
         most = dict(self.capped).get(app, number if every else called)
         return tuple(f"{app}@{each}" for each in range(1, min(number, most, MOST) + 1))
+
+    def _stream(self, workload: str) -> CallStream | None:
+        """Return what the calls of a workload are of."""
+        return dict(self.streams).get(workload, stream_named(workload))
 
     def homes(self, app: str, number: int) -> int:
         """How many of so many instances of an app can have a home."""

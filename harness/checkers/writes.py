@@ -40,55 +40,57 @@ class Writes:
 
     def check(self, history: History) -> Finding:
         """Return held, broken (the lost writes are listed), or unknown where nothing was acknowledged or a last read failed, or came too early."""
-        final = history.phase(Phase.FINAL)
-        every = ops(history, CallStream.QUORUM)
-        acked: dict[str, Op] = {}
-        fine: dict[str, set[str | None]] = {}
-        for op in every:
-            if op.call.function != "write":
-                continue
-            if op.outcome is not Outcome.FAIL:
-                fine.setdefault(op.call.key, set()).add(op.call.value)
-            if op.ok and (op.call.key not in acked or _first(op) < _first(acked[op.call.key])):
-                acked[op.call.key] = op
-        reads = [op for op in every if op.call.function == "read"]
-        last: dict[str, list[Op]] = {}
-        for op in reads:
-            if final is not None and op.begun >= final:
-                last.setdefault(op.call.key, []).append(op)
-        # One that began before the acknowledgement may find nothing: the two have no order.
-        told = {
-            key: [read for read in last.get(key, []) if read.ok and (read.value is not None or _over(op, read))]
-            for key, op in acked.items()
-        }
-        lost = [(op, read) for key, op in acked.items() for read in told[key] if read.value not in fine[key]]
-        unread = [op for key, op in acked.items() if not told[key]]
-        strange = _strange([op for op in every if op.call.function == "write"], reads)
-        stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
-        missed = {read.op for _, read in (*lost, *stale)}
-        vanished = [(seen, read) for seen, read in _vanished(reads) if read.op not in missed]
-        details: dict[str, Json] = {
-            "acknowledged": len(acked),
-            "lost": [_json(op, read) for op, read in lost[:SHOWN]],
-            "stale": [_json(op, read) for op, read in stale[:SHOWN]],
-            "strange": [{"key": read.call.key, "saw": read.value, "read": neat(read.begun), "by": read.by} for _, read in strange[:SHOWN]],
-            "vanished": [
-                {"key": read.call.key, "saw": seen.value, "seen": neat(seen.ended), "read": neat(read.begun)}
-                for seen, read in vanished[:SHOWN]
-            ],
-            "unread": [op.call.key for op in unread[:SHOWN]],
-        }
-        points = [
-            *_lost(lost),
-            *_read_absent(stale),
-            *_gone(vanished),
-            *_read_strange(history, strange, every),
-            *_unread(unread, last, final),
-        ]
-        if not acked:
-            points.append(unknown("no write was ever acknowledged"))
-        text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
-        return conclude(self.name, history, points, text, details)
+        return read_back(self.name, history, ops(history, CallStream.QUORUM))
+
+
+def read_back(checker: str, history: History, every: Sequence[Op]) -> Finding:
+    """Judge whether each acknowledged write of these calls was read back, as `Writes` says it; for a checker of this name."""
+    final = history.phase(Phase.FINAL)
+    acked: dict[str, Op] = {}
+    fine: dict[str, set[str | None]] = {}
+    for op in every:
+        if op.call.function != "write":
+            continue
+        if op.outcome is not Outcome.FAIL:
+            fine.setdefault(op.call.key, set()).add(op.call.value)
+        if op.ok and (op.call.key not in acked or _first(op) < _first(acked[op.call.key])):
+            acked[op.call.key] = op
+    reads = [op for op in every if op.call.function == "read"]
+    last: dict[str, list[Op]] = {}
+    for op in reads:
+        if final is not None and op.begun >= final:
+            last.setdefault(op.call.key, []).append(op)
+    # One that began before the acknowledgement may find nothing: the two have no order.
+    told = {
+        key: [read for read in last.get(key, []) if read.ok and (read.value is not None or _over(op, read))] for key, op in acked.items()
+    }
+    lost = [(op, read) for key, op in acked.items() for read in told[key] if read.value not in fine[key]]
+    unread = [op for key, op in acked.items() if not told[key]]
+    strange = _strange([op for op in every if op.call.function == "write"], reads)
+    stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
+    missed = {read.op for _, read in (*lost, *stale)}
+    vanished = [(seen, read) for seen, read in _vanished(reads) if read.op not in missed]
+    details: dict[str, Json] = {
+        "acknowledged": len(acked),
+        "lost": [_json(op, read) for op, read in lost[:SHOWN]],
+        "stale": [_json(op, read) for op, read in stale[:SHOWN]],
+        "strange": [{"key": read.call.key, "saw": read.value, "read": neat(read.begun), "by": read.by} for _, read in strange[:SHOWN]],
+        "vanished": [
+            {"key": read.call.key, "saw": seen.value, "seen": neat(seen.ended), "read": neat(read.begun)} for seen, read in vanished[:SHOWN]
+        ],
+        "unread": [op.call.key for op in unread[:SHOWN]],
+    }
+    points = [
+        *_lost(lost),
+        *_read_absent(stale),
+        *_gone(vanished),
+        *_read_strange(history, strange, every),
+        *_unread(unread, last, final),
+    ]
+    if not acked:
+        points.append(unknown("no write was ever acknowledged"))
+    text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
+    return conclude(checker, history, points, text, details)
 
 
 def _first(op: Op) -> float:

@@ -131,6 +131,9 @@ class CallStream(enum.StrEnum):
     QUORUM = (
         "register"  # the mode's quorum: a call is a ``write`` or a ``read`` of a key, and a good answer is by the member that was asked
     )
+    STORE = (
+        "redis"  # an app that keeps values (`app`): a ``write`` or a ``read`` of a key, INSTANCE/NUMBER, and a good answer is by its node
+    )
     PROBE = "probe"  # a question of the user's, by the name that it has there (the parameter `called`)
     COMMAND = "command"  # what a command of the user's tells of its own calls, by such a name; see `harness.history.loads`
 
@@ -142,7 +145,7 @@ class CallStream(enum.StrEnum):
     @property
     def parameter(self) -> str:
         """The parameter that says of whom a workload's calls are, and of whom a promise's must be; empty: of nobody by name."""
-        return "called" if self.own else "app" if self is CallStream.APP else ""
+        return "called" if self.own else "app" if self in {CallStream.APP, CallStream.STORE} else ""
 
 
 @dataclass(frozen=True, slots=True)

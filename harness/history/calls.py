@@ -92,7 +92,7 @@ def ops(history: History, of: str | None = None) -> tuple[Op, ...]:
 
 def whom(stream: CallStream | None, call: Call) -> str:
     """Return whom a call is of, as its callers are told apart: an instance, a probe's name, or nobody by name."""
-    return call.key if stream is not None and stream.parameter else ""
+    return call.key if stream is not None and stream.parameter and stream is not CallStream.STORE else ""
 
 
 def ended(history: History, of: str | None = None) -> tuple[Op, ...]:

@@ -156,7 +156,7 @@ def expectations(
     """
     return Expected(
         tuple(nodes),
-        tuple((each.name, _of(each)) for each in workloads),
+        tuple((each.name, called_by(each)) for each in workloads),
         tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
         tuple((name, tuple(watched)) for name, watched in observers.items()),
         tuple(faults),
@@ -165,7 +165,7 @@ def expectations(
         tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
         mode.member() if isinstance(mode, type) and issubclass(mode, Quorum) else "",
         file.endswith(".py"),
-        tuple((each.name, _of(each), float(getattr(each, "deadline", math.inf))) for each in workloads),
+        tuple((each.name, called_by(each), float(getattr(each, "deadline", math.inf))) for each in workloads),
         len(awaits(steps)),
         tuple(each.action.name for each in actions(steps)),
         tuple((app.name, room) for app in apps if (room := dataclasses.replace(app, instances=_ANY).homes(len(nodes))) < _ANY),
@@ -180,7 +180,7 @@ _ANY = 1_000_000
 """More instances than any app has."""
 
 
-def _of(workload: Any) -> str:
+def called_by(workload: Any) -> str:
     """Return the app that a workload calls, or the name of a probe, or of a command; nothing where it is about nobody by name."""
     of = stream(workload)
     return str(getattr(workload, of.parameter, "")) if of is not None and of.parameter else ""
@@ -188,7 +188,7 @@ def _of(workload: Any) -> str:
 
 def calls(workload: Any, app: str) -> bool:
     """Whether a workload calls an app."""
-    return stream(workload) is CallStream.APP and _of(workload) == app
+    return stream(workload) is CallStream.APP and called_by(workload) == app
 
 
 def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:

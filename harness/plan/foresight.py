@@ -236,10 +236,19 @@ def _called_amiss(made: Plan) -> list[str]:
         if asked > (there := most_of.get(app, 0)) > 0:
             said.append(f"{each.name} is to call {counted(asked, 'instance')} of {app}, which has {there} at most: those are called")
     for number, each in enumerate(made.workloads):
-        alike = [one for one in made.workloads[:number] if one == each or (one.name == each.name and stream(each) is CallStream.QUORUM)]
+        alike = [one for one in made.workloads[:number] if one == each or _writes_the_same(one, each)]
         if alike:
             said.append(f"the workload {each.name} stands there twice: promises count the calls of both")
     return said
+
+
+def _writes_the_same(one: Any, other: Any) -> bool:
+    """Whether two workloads write the same keys."""
+    return (
+        one.name == other.name
+        and stream(other) in {CallStream.QUORUM, CallStream.STORE}
+        and briefing.called_by(one) == briefing.called_by(other)
+    )
 
 
 def _probes(made: Plan) -> dict[str, float]:

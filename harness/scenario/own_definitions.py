@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.core.errors import BadInput
 from harness.core.naming import close, shown
 from harness.core.protocols import Defining, OwnApp
-from harness.core.values import ID, CallStream
+from harness.core.values import ID
 from harness.history.calls import stream
 from harness.host import contexts, untrusted
 from harness.scenario import models
@@ -89,7 +89,7 @@ def note_clashes(reading: Draft, places: Mapping[str, Place]) -> None:
 def note_calls(reading: Draft, workloads: Sequence[Any]) -> None:
     """Say which workloads call an app of which no port is known, or whose instances nobody could tell apart by their answers."""
     for number, each in enumerate(workloads):
-        called = each.app if stream(each) is CallStream.APP else None
+        called = each.app if (of := stream(each)) is not None and of.parameter == "app" else None
         app = next((app for app in reading.apps if app.name == called), None)
         if app is not None and (wrong := uncallable(each.name, app, max(app.instances, reading.scaled.get(app.name, 0)))):
             reading.add(("workloads", number), *wrong)

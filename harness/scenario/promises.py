@@ -189,7 +189,7 @@ def wanting(workloads: Sequence[Any], promise: Any, among: Mapping[str, Any]) ->
     whom, asked = getattr(promise, of.parameter, ""), {getattr(each, of.parameter, "") for each in there}
     if whom in {"", *asked}:
         return []
-    if of is CallStream.APP:
+    if of.parameter == "app":
         if whom not in named_apps(promise):  # it stands for any app
             return []
         return [(f"a promise of {promise.name} of {whom} that nobody calls", f"{able} with `app: {whom}`")]

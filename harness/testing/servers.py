@@ -140,16 +140,51 @@ class Server:
             while not self._over.is_set():
                 connection.sendall(_MUCH)
         elif trouble in {ServerTrouble.TORN, ServerTrouble.STALL}:
-            connection.sendall(_head(200, 1000) + b'{"half": ')
+            connection.sendall(self._begun(1000) + b'{"half": ')
         elif trouble is ServerTrouble.RESET:
             # With a linger time of zero a close is a reset.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if trouble in {ServerTrouble.HANG, ServerTrouble.STALL}:
             self._over.wait()
         if trouble is ServerTrouble.TRICKLE:
-            connection.sendall(_head(200, 1_000_000))
+            connection.sendall(self._begun(1_000_000))
             while not self._over.wait(_TRICKLE_SECONDS):
                 connection.sendall(b" ")
+
+    def _begun(self, length: int) -> bytes:
+        """Return how an answer begins that promises so many bytes."""
+        return _head(200, length)
+
+
+class RedisServer(Server):
+    """A Redis: SET, GET and MGET over RESP 2, over a store that may be shared with others. `trouble` makes each request go wrong: by those bytes."""
+
+    def __init__(self, address: str = "127.0.0.1", port: int = 0, store: dict[bytes, bytes] | None = None) -> None:
+        super().__init__(lambda _: Response(), address, port)
+        self.store: dict[bytes, bytes] = {} if store is None else store
+        self.trouble: bytes | ServerTrouble | None = None
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
+            while not self._over.is_set():
+                words = _words(reader)
+                if not words:
+                    return
+                if isinstance(self.trouble, ServerTrouble):
+                    self._make(self.trouble, connection)
+                    return
+                connection.sendall(self.trouble or self._done(words))
+
+    def _done(self, words: list[bytes]) -> bytes:
+        command, *rest = words
+        if command == b"SET":
+            self.store[rest[0]] = rest[1]
+            return b"+OK\r\n"
+        told = [b"$-1\r\n" if (value := self.store.get(key)) is None else b"$%d\r\n%b\r\n" % (len(value), value) for key in rest]
+        return told[0] if command == b"GET" else b"*%d\r\n%b" % (len(told), b"".join(told))
+
+    def _begun(self, length: int) -> bytes:
+        return b"$%d\r\n" % length
 
 
 class EtcdServer(Server):
@@ -223,6 +258,12 @@ def _read(reader: Any) -> Request | None:
         if name.lower() == b"content-length":
             length = int(value)
     return Request(first[0].decode(), first[1].decode(), reader.read(length))
+
+
+def _words(reader: Any) -> list[bytes]:
+    """Read one command of Redis's; nothing at the end of the connection."""
+    count = reader.readline().strip()
+    return [reader.read(int(reader.readline().strip()[1:]) + 2)[:-2] for _ in range(int(count[1:] or b"0"))]
 
 
 def _head(status: int, length: int, more: str = "") -> bytes:

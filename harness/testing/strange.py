@@ -57,7 +57,7 @@ POOLS: Mapping[str, Sequence[Any]] = {
     "value": ("v1", "v2", None, ""),
     "when": ("before", "during", "after", "whenever"),
     "who": ("harness", "machine", *NODES),
-    "workload": (CallStream.APP.value, CallStream.QUORUM.value, "nobody"),
+    "workload": (CallStream.APP.value, CallStream.QUORUM.value, CallStream.STORE.value, "nobody"),
 }
 """Values of fields that go by these names, so that what is told is about the same few things. All others go by their types."""
 COUNTS = (-1, 0, 1, 3, 10**9)

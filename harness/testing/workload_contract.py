@@ -124,8 +124,9 @@ def its_calls_are_of_what_it_says(case: WorkloadCase) -> None:
         if of is CallStream.APP:
             good = app_of(call.key) == whom and number_of(call.key) is not None
             require(good, f"a call of an instance of {whom}", repr(call))
-        elif of is CallStream.QUORUM:
+        elif of in {CallStream.QUORUM, CallStream.STORE}:
             require(call.function in {"read", "write"}, "a read or a write of a key", repr(call))
+            require(of is CallStream.QUORUM or app_of(call.key) == whom, f"a key of {whom}", repr(call))
         elif of is not None:
             same(call.key, whom, "whom a call is of")
 
@@ -154,7 +155,7 @@ def _good(case: WorkloadCase) -> None:
             reply = _reply(case, client, call)
             require(reply.outcome is Outcome.OK, f"{call} is answered well", str(reply))
             by = {node.name for node in case.cluster.nodes}
-            nobody = reply.by is None and stream(case.workload) not in {CallStream.APP, CallStream.QUORUM}
+            nobody = reply.by is None and stream(case.workload) not in {CallStream.APP, CallStream.QUORUM, CallStream.STORE}
             require(nobody or reply.by in by, f"{call} is answered by a node, or by nobody that is known", repr(reply.by))
             if call.function == "write":
                 written[call.key] = call.value

@@ -44,13 +44,7 @@ class Register:
 
     def calls(self, rng: Random) -> Iterator[Call]:
         """Yield writes of keys 0, 1, 2 …, and in between reads of a key that was asked to be written before."""
-        written = 0
-        while True:
-            if written and rng.random() >= WRITES:
-                yield Call("read", f"{PREFIX}{rng.randrange(written)}")
-            else:
-                yield Call("write", f"{PREFIX}{written}", f"{written}-{rng.getrandbits(32):08x}")
-                written += 1
+        return written_once(rng, PREFIX)
 
     def connect(self, cluster: Cluster) -> RegisterClient:
         """Return a client for one thread. Raises `Unsupported` where the mode has no quorum, or one that keeps nothing for its users."""
@@ -115,6 +109,17 @@ class RegisterClient:
         """Choose the member by the call itself, so that a seed decides it whatever thread makes the call: writes rotate, reads ask another one."""
         names = tuple(self._members)
         return names[(_number(call.key) + (call.function == "read")) % len(names)]
+
+
+def written_once(rng: Random, prefix: str) -> Iterator[Call]:
+    """Yield writes of keys that begin so, each key once and with a value of its own, and in between reads of one that was asked to be written."""
+    written = 0
+    while True:
+        if written and rng.random() >= WRITES:
+            yield Call("read", f"{prefix}{rng.randrange(written)}")
+        else:
+            yield Call("write", f"{prefix}{written}", f"{written}-{rng.getrandbits(32):08x}")
+            written += 1
 
 
 def _number(key: str) -> int:

@@ -23,6 +23,7 @@ from harness.checkers import (
     Checks,
     Clean,
     Conflicts,
+    Durable,
     Elections,
     LoadServed,
     Manual,
@@ -110,6 +111,18 @@ def _told(during: tuple[int, int], status: int | None = None) -> History:
     return story.load(2.0, 62.0, "load", lambda time: during if 10.0 < time < 53.0 else (10, 0), status=status).history()
 
 
+@later
+def _stored(last: str | None) -> History:
+    """Return the good run, with one more app that keeps values: the first of them is read so at the end."""
+    story = node_kill().endures(recovery=16.5)
+    for number in range(120):
+        story.call(2.0 + number / 2, "redis", Call("write", f"cache@1/{number}", f"v{number}"), by="n1")
+    for number in range(120):
+        value = last if number == 0 else f"v{number}"
+        story.call(69.2 + number / 1000, "redis", Call("read", f"cache@1/{number}"), value=value, by="n1", took=0.0005)
+    return story.history()
+
+
 @dataclass(frozen=True)
 class Row:
     """What a checker is judged by, made when it is."""
@@ -193,6 +206,7 @@ ROWS: dict[str, Row] = {
     ),
     "single": Row(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
     "single, during a fault": Row(Single("web", 0.0, NAMED, ("loss",)), _recorded("node-kill"), _recorded("partition-heal")),
+    "durable": Row(Durable("cache"), _stored("v0"), _stored(None)),
     "writes": Row(Writes(), _recorded("node-kill"), _recorded("lost-write")),
 }
 """By the checker's name, with more where one has several ways to judge."""

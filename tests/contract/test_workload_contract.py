@@ -27,11 +27,12 @@ from harness.testing import workload_contract
 from harness.testing.bare import BareMode
 from harness.testing.contracts import ContractBroken
 from harness.testing.memory_node import MemoryNode
-from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
+from harness.testing.servers import Behaviour, EtcdServer, RedisServer, Request, Response, Server, ServerTrouble, loopback
 from harness.testing.workload_contract import WORKLOAD, Trouble, WorkloadCase
 from harness.workloads.driver import Driver
 from harness.workloads.http import Http
 from harness.workloads.probe import Probe
+from harness.workloads.redis import Redis
 from harness.workloads.register import Register
 from tests.contract.convicting import missed
 from tests.unit.sessions import Led
@@ -91,11 +92,21 @@ ETCD_TROUBLES: Mapping[str, Behaviour] = {
     "an answer of no etcd": Response(200, b"{}"),
     "lists without an end": Response(200, DEEP),
 }
+REDIS_TROUBLES: Mapping[str, bytes | ServerTrouble] = {
+    **{each.name: each for each in ServerTrouble},
+    "an answer to something else": b":1\r\n",
+    "a length that is none": b"$-9\r\n",
+    "a length of digits that are none": b"$\xc2\xb2\r\n",
+    "more than anybody asked for": b"$99999999999\r\n",
+    "lists without an end": b"*1\r\n" * 1000,
+    "a line without an end": b"+" + b"O" * 2_000_000,
+    "two answers": b"+NO\r\n+OK\r\n",
+}
 REFUSED = Response(400, b"etcdserver: mvcc: no such thing")
 
 
 @contextmanager
-def _in_trouble(each: Sequence[Any], behaviour: Behaviour) -> Iterator[None]:
+def _in_trouble(each: Sequence[Any], behaviour: Behaviour | bytes) -> Iterator[None]:
     for server in each:
         server.trouble = behaviour
     try:
@@ -105,7 +116,7 @@ def _in_trouble(each: Sequence[Any], behaviour: Behaviour) -> Iterator[None]:
             server.trouble = None
 
 
-def _trouble(each: Sequence[Any], behaviour: Behaviour, *, taken: bool) -> Trouble:
+def _trouble(each: Sequence[Any], behaviour: Behaviour | bytes, *, taken: bool) -> Trouble:
     return Trouble(lambda: _in_trouble(each, behaviour), taken=taken)
 
 
@@ -129,6 +140,18 @@ def _register() -> Iterator[WorkloadCase]:
         troubles = {name: _trouble(every, how, taken=True) for name, how in ETCD_TROUBLES.items()}
         cluster = _cluster([server.address for server in every], _Members())
         yield WorkloadCase(Register(deadline=DEADLINE), cluster, {**troubles, "refused": _trouble(every, REFUSED, taken=False)})
+
+
+@contextmanager
+def _redis() -> Iterator[WorkloadCase]:
+    with ExitStack() as stack:
+        first = stack.enter_context(RedisServer(loopback()))
+        every = [first, stack.enter_context(RedisServer(loopback(), first.port, first.store))]
+        app = App("cache", 1, port=first.port - 1)
+        cluster = _cluster([server.address for server in every], BareMode(), app)
+        troubles = {name: _trouble(every, how, taken=True) for name, how in REDIS_TROUBLES.items()}
+        refused = _trouble(every, b"-LOADING Redis is loading the dataset in memory\r\n", taken=False)
+        yield WorkloadCase(Redis("cache", deadline=DEADLINE), cluster, {**troubles, "refused": refused})
 
 
 @contextmanager
@@ -186,6 +209,7 @@ ROWS: Mapping[str, Callable[[], AbstractContextManager[WorkloadCase]]] = {
     "probe": _probe,
     "probe, a command": _probe_of_a_command,
     "probe, a value": lambda: _probe_of_a_command(between=(0.0, 1.0)),
+    "redis": _redis,
     "register": _register,
 }
 """By the workload's name, with more where one has several ways to call."""
@@ -352,6 +376,8 @@ HOWS: dict[str, tuple[Any, str, str]] = {
     "writes nothing": (_Double(replaced={"calls": lambda _: [Call("write", "k")]}), "calls_have_no_end", "says what it writes"),
     "another app's": (_of(CallStream.APP, Call("get", "api@1")), "its_calls_are_of_what_it_says", "an instance of web"),
     "no instance's": (_of(CallStream.APP, Call("get", "web")), "its_calls_are_of_what_it_says", "an instance of web"),
+    "another app's register": (_of(CallStream.STORE, Call("read", "api@1/0")), "its_calls_are_of_what_it_says", "a key of web"),
+    "no app's register": (_of(CallStream.STORE, Call("knock", "web@1/0")), "its_calls_are_of_what_it_says", "a read or a write"),
     "no register's": (_of(CallStream.QUORUM, Call("knock", "k")), "its_calls_are_of_what_it_says", "a read or a write"),
     "another question's": (_of(CallStream.PROBE, Call("ask", "queue")), "its_calls_are_of_what_it_says", "whom a call is of"),
     "an app's, answered by nobody": (_of(CallStream.APP, Call("get", "web@1"), by=None), "good_calls_are_answered", "by a node"),

@@ -19,6 +19,7 @@ ROOMS = (
     "core",
     "host",
     "document",
+    "tcp",
     "web",
     "nodes",
     "disk",

@@ -9,18 +9,16 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import select
-import socket
 import struct
 import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, unquote
 
+from harness import tcp
 from harness.core import stops
 from harness.core.clock import Clock, Deadline, SystemClock
 from harness.core.errors import InDoubt, NotDone
-from harness.core.figures import given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +34,6 @@ _MODES: Final = {each: each for each in ("leader", "follower", "observer", "stan
 
 _IN_NONE: Final = "This ZooKeeper instance is not currently serving requests"
 _WORD_BYTES: Final = 65536
-_PIECE: Final = 65536
 _AT_ONCE: Final = 200
 """Keys that are read in one request."""
 _CREATE, _GET, _SET, _CHILDREN, _MANY = 1, 4, 5, 8, 22
@@ -86,16 +83,16 @@ def four_letters(word: str, address: str, timeout: float, port: int = CLIENT_POR
     stops.go_on()
     deadline = Deadline(clock or SystemClock(), timeout)
     where = f"ZooKeeper at {address}, {word}"
-    with _connected(address, port, deadline, where) as link:
+    with tcp.connected(address, port, deadline, where) as link:
         said = bytearray()
         try:
             link.sendall(word.encode())
-            while piece := _some(link, _PIECE, deadline):
+            while piece := tcp.some(link, deadline):
                 said += piece
                 if len(said) > _WORD_BYTES:
                     raise InDoubt(f"{where}: an answer of more than {_WORD_BYTES} bytes")
         except OSError as e:
-            raise InDoubt(f"{where}: {_words(e, timeout)}") from e
+            raise InDoubt(f"{where}: {tcp.words(e, timeout)}") from e
     return said.decode(errors="replace")
 
 
@@ -210,7 +207,7 @@ class _Session:
         self._clock = deadline.clock
         self._where = where
         self._xids = itertools.count(1)
-        self._link = _connected(address, port, deadline, where)
+        self._link = tcp.connected(address, port, deadline, where)
         weakref.finalize(self, self._link.close)  # a thread that has ended closes nothing
         asked = struct.pack(">iqiq", 0, 0, round(SESSION_SECONDS * 1000), 0) + _buffer(bytes(16)) + b"\0"
         try:
@@ -218,7 +215,7 @@ class _Session:
             _, timeout, number = struct.unpack(">iiq", self._packet(deadline)[:16])
         except (OSError, struct.error, InDoubt) as e:
             self._link.close()
-            why = _words(e, deadline.seconds) if isinstance(e, OSError) else "an answer of another shape than ZooKeeper's"
+            why = tcp.words(e, deadline.seconds) if isinstance(e, OSError) else "an answer of another shape than ZooKeeper's"
             raise NotDone(f"{where}: no session: {why}") from e
         except BaseException:
             self._link.close()
@@ -243,7 +240,7 @@ class _Session:
             answer = self._packet(deadline)
             told, _, error = _HEADER.unpack_from(answer)
         except OSError as e:
-            raise InDoubt(f"{self._where}: {_words(e, deadline.seconds)}") from e
+            raise InDoubt(f"{self._where}: {tcp.words(e, deadline.seconds)}") from e
         except struct.error as e:
             raise InDoubt(f"{self._where}: an answer of another shape than ZooKeeper's") from e
         if told != number:
@@ -256,14 +253,13 @@ class _Session:
         self._link.close()
 
     def _send(self, body: bytes, deadline: Deadline) -> None:
-        self._link.settimeout(max(deadline.left(), 0.001))
-        self._link.sendall(_buffer(body))
+        tcp.send(self._link, _buffer(body), deadline)
 
     def _packet(self, deadline: Deadline) -> bytes:
-        (length,) = struct.unpack(">i", _exactly(self._link, 4, deadline))
+        (length,) = struct.unpack(">i", tcp.exactly(self._link, 4, deadline))
         if not 0 <= length <= LARGEST:
             raise InDoubt(f"{self._where}: an answer of {length} bytes")
-        return _exactly(self._link, length, deadline)
+        return tcp.exactly(self._link, length, deadline)
 
 
 @dataclass(slots=True)
@@ -305,39 +301,6 @@ class _Reply:
             else:
                 self.number()
                 yield None
-
-
-def _connected(address: str, port: int, deadline: Deadline, where: str) -> socket.socket:
-    try:
-        link = socket.create_connection((address, port), max(deadline.left(), 0.001))
-    except OSError as e:
-        raise NotDone(f"{where}: no connection: {_words(e, deadline.seconds)}") from e
-    with suppress(OSError):
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return link
-
-
-def _some(link: socket.socket, most: int, deadline: Deadline) -> bytes:
-    """Read some bytes; none at the end. Raises `OSError`, also when the time is over."""
-    left = deadline.left()
-    if left <= 0.0:
-        raise TimeoutError("timed out")
-    link.settimeout(left)
-    return link.recv(most)
-
-
-def _exactly(link: socket.socket, count: int, deadline: Deadline) -> bytes:
-    found = bytearray()
-    while len(found) < count:
-        piece = _some(link, min(_PIECE, count - len(found)), deadline)
-        if not piece:
-            raise ConnectionError("it closed the connection")
-        found += piece
-    return bytes(found)
-
-
-def _words(error: OSError, seconds: float) -> str:
-    return f"no whole answer within {given(seconds)}" if isinstance(error, TimeoutError) else error.strerror or str(error)
 
 
 def _buffer(raw: bytes) -> bytes:
