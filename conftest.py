@@ -14,6 +14,8 @@ MAIN = "node-kill"
 """The scenario that is run in each mode, whatever is drawn of the others."""
 SHARE = 3
 """One of so many of the others is run."""
+SHARES = {"upstream": 12}
+"""Folders of scenarios of which fewer are: there are many, each about one thing that happened once."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +45,8 @@ def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> se
     """Return what is left of the tests: the same for a seed, in whatever order they come.
 
     All that need no cluster are, and the main scenario in every mode. A scenario is run in a mode that it is for, so none is skipped
-    here. Of the other scenarios in these modes, of the controls, and of the tests that share a cluster, a third of each.
+    here. Of the other scenarios in these modes, of the controls, and of the tests that share a cluster, a third of each,
+    and of some folders fewer (`SHARES`).
     """
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated
     kept = {item for item in items if _lot(item) == "" and (_planned(item) or item.get_closest_marker("scenario") is None)}
@@ -51,8 +54,8 @@ def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> se
     for item in items:
         if (lot := _lot(item)) and (not _planned(item) or getattr(item, "plan").mode in modes):  # noqa: B009 - only this project's own items have one
             lots[lot][str(item.path) if _planned(item) else item.nodeid].append(item)
-    for _, named in sorted(lots.items()):
-        kept |= {rng.choice(sorted(named[name], key=lambda item: item.nodeid)) for name in _some(rng, named)}
+    for each, named in sorted(lots.items()):
+        kept |= {rng.choice(sorted(named[name], key=lambda item: item.nodeid)) for name in _some(rng, named, SHARES.get(each, SHARE))}
     return kept
 
 
@@ -71,7 +74,7 @@ def _lot(item: pytest.Item) -> str:
     return str(group.args[0] if group is not None else item.path)
 
 
-def _some(rng: random.Random, lot: Mapping[str, object]) -> list[str]:
-    """Return one in `SHARE` of the names; what does not divide is rounded up as often as makes it so in the long run."""
+def _some(rng: random.Random, lot: Mapping[str, object], share: int) -> list[str]:
+    """Return one of so many of the names; what does not divide is rounded up as often as makes it so in the long run."""
     names = sorted(lot)
-    return rng.sample(names, (len(names) + rng.randrange(SHARE)) // SHARE)
+    return rng.sample(names, (len(names) + rng.randrange(share)) // share)
