@@ -111,8 +111,9 @@ class Manual:
 
     def _as_before(self, history: History, one: Displaced, until: float) -> str:
         """Say that it had stopped before anything was broken, too, and was gone for no longer now; nothing where it was not so."""
-        before = stopped_by_itself(history, one.instance) if one.may_be_its_own(self.expected.voters.daemon) else None
-        if before is None or not before.explains(until - one.at, self.within):
+        late = one.counted_from_its_end
+        before = stopped_by_itself(history, one.instance) if late.may_be_its_own(self.expected.voters.daemon) else None
+        if before is None or not before.explains(until - late.at, self.within):
             return ""
         return f"it had stopped on {before.node} at {at(before.at)}, before anything was broken, too: it may do so by itself"
 

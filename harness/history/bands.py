@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MEMBER = "etcd"
 """The daemon that is a member of a quorum and nothing else, where the mode does not say which one is: where it is lost, the member says nothing."""
 
+BESIDE = frozenset({MEMBER, "zookeeper", "mesos-master", "marathon", "haproxy", "haproxy-feeder"})
+"""The daemons that start no work on their own node: members of a quorum, those that decide where it runs, and those that stand before it."""
+
 OFF_LATE = 2.0
 """Seconds by which node truth may be later than a power switch to say that a machine is off."""
 
@@ -51,8 +54,8 @@ class Band:
 
     @property
     def takes_homes(self) -> bool:
-        """Whether what starts on a node that is lost to it is not home there: on one that lost a member alone it is."""
-        return self.traits.loses is not Loss.PROCESS or not set(self.traits.parts) <= {MEMBER}
+        """Whether what starts on a node that is lost to it is not home there: on one that lost nothing that starts work there (`BESIDE`) it is."""
+        return self.traits.loses is not Loss.PROCESS or not BESIDE.issuperset(self.traits.parts)
 
     @property
     def hit(self) -> frozenset[str]:

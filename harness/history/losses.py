@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import lasted
 from harness.core.values import Loss
-from harness.history.bands import Band
+from harness.history.bands import BESIDE, Band
 from harness.history.deeds import STARTING
 from harness.history.intervals import Interval, neat
 
@@ -125,9 +125,9 @@ class Displaced:
     def may_be_its_own(self, member: str) -> bool:
         """Whether it may have stopped by itself where the fault left its node there; not at once (`AT_ONCE`) after that took what containers run by.
 
-        `member` is the daemon that votes: no container runs by that alone.
+        `member` is the daemon that votes: no container runs by that alone, nor by any that starts none (`harness.history.bands.BESIDE`).
         """
-        kept = {*self.band.traits.parts} <= {member} - {*STARTING}
+        kept = {*self.band.traits.parts} <= {member, *BESIDE} - {*STARTING}
         return self.since_bite > (0.0 if kept else AT_ONCE) or self.band.traits.loses is Loss.NOTHING
 
     @property

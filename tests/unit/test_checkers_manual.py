@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.checkers import Manual
+from harness.checkers.expected import Expected
+from harness.core.traits import daemon
 from harness.core.values import Effect, Loss, Outcome, Phase, Traits, Verdict
 from harness.faults.power import NodeKill
 from harness.history.events import History
@@ -177,4 +179,15 @@ def test_what_stops_where_a_fault_leaves_it_as_it_did_before_is_not_lost_to_it(g
         story.node(at, "n1").node(at + 3, "n1", "web@1")
     story.node(70, "n1").node(70 + gone, "n1", "web@1").endures().watched(149, "n1 n2 n3")
     finding = Manual("web", 10.0).check(story.done(150).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("part", "verdict"), [("docker", Verdict.BROKEN), ("zookeeper", Verdict.UNKNOWN), ("haproxy", Verdict.UNKNOWN)])
+def test_what_stops_at_once_as_it_did_before_is_lost_to_the_daemon_alone_that_it_runs_by(part: str, verdict: Verdict) -> None:
+    """However soon after the bite it was: the others took nothing."""
+    story = Story().phase(1.0, Phase.STEADY).whole(3.0, "before").node(0.5, "n1", "web@1").node(0.5, "n2").node(0.5, "n3")
+    story.node(15, "n1").node(23, "n1", "web@1").node(62.1, "n1").node(70.1, "n1", "web@1").endures().watched(149, "n1 n2 n3")
+    kind = daemon(part, in_place=True)
+    story.fault("process.kill", "n1", decided=60, in_force=60.1, healing=120, healed=121, traits=kind, lost="n1")
+    finding = Manual("web", 10.0, Expected(member="zookeeper")).check(story.done(150).history())
     assert finding.verdict is verdict, finding.summary

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from harness import registry
 from harness.checkers import Rescheduled
-from harness.core.traits import daemon
+from harness.core.protocols import Services
+from harness.core.traits import daemon, known_as
 from harness.core.values import App, Budget, Effect, Finding, Loss, Stage, Term, Traits, Verdict
+from harness.history.bands import BESIDE
+from harness.history.deeds import STARTING
 from harness.history.events import FaultStage
 from harness.history.recovery import recovery
 from harness.testing.histories import Story, node_kill
@@ -728,6 +732,30 @@ def test_a_fault_that_was_over_by_itself_is_no_other_fault() -> None:
     finding = judged(story.done(80))
     assert finding.verdict is Verdict.UNKNOWN
     assert "the fault was in force no more before the time was up" in finding.summary
+
+
+AGENTS = {"fleetd", "mesos-agent"}
+
+
+@pytest.mark.parametrize("part", sorted({*BESIDE, *AGENTS}))
+def test_a_node_that_loses_a_daemon_which_starts_no_work_there_is_a_home_as_before(part: str) -> None:
+    """What runs there is back, and has no more time for sure than without that; where the agent is lost it is neither."""
+    found = []
+    for to, back in (("n2", 45), ("n3", 65)):
+        story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
+        story.fault("node.kill", "n1", decided=10, in_force=10.1, healing=150, healed=151).off(10.1, "n1").node(151, "n1")
+        traits = daemon(part, in_place=False)
+        story.fault("process.kill", "n2", decided=30, in_force=30.2, healing=140, healed=141, number=2, traits=traits, lost="n2")
+        found.append(judged(story.node(back, to, "web@1").done(180), within=40).verdict)
+    assert found == ([Verdict.UNKNOWN, Verdict.HELD] if part in AGENTS else [Verdict.HELD, Verdict.UNKNOWN])
+
+
+@pytest.mark.parametrize("name", sorted(registry.known().modes))
+def test_of_every_daemon_of_a_mode_it_is_known_whether_work_starts_by_it(name: str) -> None:
+    """Its node is a home without it, or it is none."""
+    mode = registry.known().modes[name].from_timers("default", {})
+    there = {known_as(each) for each in mode.processes()} if isinstance(mode, Services) else set()
+    assert there <= {*BESIDE, *STARTING, *AGENTS}
 
 
 @pytest.mark.parametrize(
