@@ -13,6 +13,7 @@ from harness.checkers.troubles import until_late
 from harness.checkers.windows import Window, Windows, within
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Names
+from harness.history.deeds import number_of
 from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, united, without
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Single:
         )
         if silent := sorted(never_seen(history)):
             points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
+        every = {instance for pieces in spans.values() for span in pieces for instance in span.instances}
+        if nameless := sorted(each for each in every if app_of(each) == self.app and number_of(each) is None):
+            points.append(unknown(f"which instance {' and '.join(nameless[:SHOWN])} was nobody ever said"))
         return conclude(self.name, history, points, held, {**details, "resolution": RESOLUTION})
 
     def _within(self, history: History, window: Window, doubles: Sequence[Overlap], *, seen: bool) -> Report:

@@ -139,7 +139,21 @@ def _node_spans(history: History) -> dict[str, tuple[Span, ...]]:
     samples: dict[str, list[tuple[int, float, NodeSeen]]] = {}
     for entry, event in history.each(NodeSeen):
         samples.setdefault(event.node, []).append((entry.index, entry.time, event))
-    return {node: tuple(_spans(node, seen, history.end)) for node, seen in sorted(samples.items())}
+    named = _named([seen for each in samples.values() for _, _, seen in each])
+    return {node: tuple(_spans(node, seen, history.end, named)) for node, seen in sorted(samples.items())}
+
+
+def _named(samples: Sequence[NodeSeen]) -> dict[str, Container]:
+    """Return the containers that were told by another name before they had a number, by their ids.
+
+    Where the orchestrator gives its instances ids alone, one is called by that until somebody could be asked for its number.
+    """
+    nameless = {each.id for seen in samples for each in seen.containers if each.instance and not _numbered(each)}
+    return {each.id: each for seen in samples for each in seen.containers if each.id in nameless and _numbered(each)} if nameless else {}
+
+
+def _numbered(container: Container) -> bool:
+    return container.instance.rpartition("@")[2].isdecimal()
 
 
 def never_seen(history: History) -> tuple[str, ...]:
@@ -154,13 +168,14 @@ def never_seen(history: History) -> tuple[str, ...]:
     return tuple(sorted(named - {seen.node for _, seen in history.each(NodeSeen)}))
 
 
-def _spans(node: str, seen: Sequence[tuple[int, float, NodeSeen]], end: float) -> list[Span]:
+def _spans(node: str, seen: Sequence[tuple[int, float, NodeSeen]], end: float, named: Mapping[str, Container]) -> list[Span]:
     spans: list[Span] = []
     known: tuple[Container, ...] = ()
     for at, (index, time, event) in enumerate(seen):
         until = seen[at + 1][1] if at + 1 < len(seen) else end
         if event.state is NodeState.UP:
-            known = tuple(container for container in event.containers if container.instance)
+            ours = (container for container in event.containers if container.instance)
+            known = tuple(each if _numbered(each) else named.get(each.id, each) for each in ours)
         elif event.state is NodeState.OFF:
             known = ()
         # A machine that is off stays as it is, however long nobody looks; one that runs may do anything meanwhile.

@@ -10,7 +10,7 @@ from harness.core.values import CallStream, Loss
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
-from harness.history.deeds import Wanted, deeds, taken
+from harness.history.deeds import Wanted, deeds, number_of, taken
 from harness.history.events import ApiSeen, History
 from harness.history.intervals import Interval, Span, Stay, common, never_seen, node_spans, stays, without
 from harness.history.losses import AT_ONCE, Displaced
@@ -44,6 +44,7 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     `AT_ONCE` after that, when it stopped. Where what was lost may come back in place, so may the work: then its next start counts on whatever node
     it is. A fault that never came into force takes only what is seen to stop. What comes back only after a later fault took it away again belongs to
     that one; a second fault on a node that is lost already takes nothing away a second time, and what comes back then came back after both.
+    One that never had a number is not lost: nobody knows under which name it came back.
     What an action says need not run is not lost; nor is what an action stopped, while there was no fault but one that takes nothing away by itself.
 
     Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
@@ -69,6 +70,8 @@ def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]
     wanted = Wanted.of(every)
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
+        if number_of(instance) is None:
+            continue
         due = wanted.due(instance, history.end)
         own = {node: taken(every, instance, node, history.end) for node in spans}
         losses = [loss for band in bands if (loss := _loss(visited, band, bands, absence, spans, own, history.end))]

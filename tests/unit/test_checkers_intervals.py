@@ -6,10 +6,12 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from harness.core.values import Loss, NodeState, Stage, Traits
+from harness.checkers import Bystanders, Manual, Rescheduled, Single
+from harness.core.traits import daemon
+from harness.core.values import Container, Loss, NodeState, Stage, Traits, Verdict
 from harness.history.absence import merged_views
 from harness.history.bands import bites, biting, fault_bands
-from harness.history.events import FaultStage, History
+from harness.history.events import FaultStage, History, NodeSeen
 from harness.history.intervals import Interval, common, node_spans, span_at, stays, total, united, views, without
 from harness.history.reigns import reign_at, reigns
 from harness.testing.histories import Story, node_kill
@@ -34,6 +36,38 @@ def test_interval_arithmetic_agrees_with_sets_of_seconds(left: list[Interval], r
 def test_what_is_united_is_sorted_and_has_no_empty_stretch() -> None:
     """Touching stretches become one, empty ones vanish."""
     assert united([Interval(5, 6), Interval(1, 2), Interval(2, 3), Interval(4, 4)]) == [Interval(1, 3), Interval(5, 6)]
+
+
+ID = "web@0a1b2c3d-0000-4000-8000-000000000001"
+
+
+def known_later(story: Story, node: str, *, called: float, numbered: float | None, number: str = "web@1") -> Story:
+    """Have a node run a container that is called by an id, and has a number only later, or never."""
+    for time, name in ((called, ID), *([(numbered, number)] if numbered is not None else [])):
+        story.tell(time, NodeSeen(node, NodeState.UP, (Container("c" * 64, name),)))
+    return story
+
+
+@pytest.mark.parametrize("numbered", [31.0, 38.0])
+@pytest.mark.parametrize(("part", "hit"), [("mesos-agent", "n2"), ("marathon", "n1")])
+def test_a_container_that_has_a_number_only_later_is_one_instance_all_along(part: str, hit: str, numbered: float) -> None:
+    """It was there when a fault came by another name, and did not stop when it got its own."""
+    story = Story().node(0.5, "n1").node(0.5, "n2").node(0.5, "n3").endures().watched(79, "n1 n2 n3").whole(3, "before")
+    known_later(story, "n2", called=29.8, numbered=numbered)
+    story.fault("process.kill", hit, decided=30, in_force=30.1, healing=60, healed=61, traits=daemon(part, in_place=False), lost=hit)
+    history = story.done(80).history()
+    assert {each.instance for each in stays(node_spans(history))} == {"web@1"}
+    said = [each.check(history).verdict for each in (Bystanders(), Rescheduled("web", 5.0), Manual("web", 5.0))]
+    assert Verdict.BROKEN not in said
+
+
+def test_a_container_that_never_had_a_number_convicts_nobody_and_acquits_nobody() -> None:
+    """It may have been any instance, also one that ran elsewhere."""
+    story = Story().node(0.5, "n1").node(0.5, "n2").node(0.5, "n3").endures().watched(79, "n1 n3").whole(3, "before")
+    known_later(story, "n2", called=29.8, numbered=None)
+    story.fault("node.kill", "n2", decided=30, in_force=30.1, healing=60, healed=61).off(30.05, "n2").node(61, "n2").node(33, "n3", "web@1")
+    history = story.watched(29.9, "n2").watched(79, "n2", start=61.5).done(80).history()
+    assert {each.check(history).verdict for each in (Rescheduled("web", 5.0), Manual("web", 5.0), Single("web"))} == {Verdict.UNKNOWN}
 
 
 def test_a_fault_band_has_every_stage_and_its_evidence() -> None:
