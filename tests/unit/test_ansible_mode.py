@@ -15,7 +15,7 @@ import yaml
 from harness import registry
 from harness.actions.replaying import Replay
 from harness.core import parameters
-from harness.core.errors import BadInput, Expired, HalfDone, HarnessError, Unreachable
+from harness.core.errors import LONGEST_SAID, BadInput, Expired, HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Cluster, OwnApp
 from harness.core.values import ALWAYS, App, Budget, Health, Loss, NodeSpec, Result, Traits, Volume, Who
 from harness.modes.ansible import Ansible, _together, _well, playbooks, playing, recap, static_inventory
@@ -242,6 +242,14 @@ def test_no_value_of_an_environment_is_kept(monkeypatch: pytest.MonkeyPatch, clu
     _, done = played(monkeypatch, cluster, Result((), 2, said.encode(), b""), hide=[value, "n1"])
     assert "sesame" not in done.said + str(done.recap)
     assert "n1: unreachable" in str(done.recap)
+
+
+@pytest.mark.parametrize("before", range(0, LONGEST_SAID, 50))
+def test_no_half_of_a_secret_is_kept(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, before: int) -> None:
+    """Wherever in a long reason it stands, of which both ends are told."""
+    said = SAID.replace("port is already allocated", f"{'x' * before}{'0123456789' * 6}{'x' * LONGEST_SAID}")
+    _, done = played(monkeypatch, cluster, Result((), 2, said.encode(), b""), hide=["0123456789" * 6])
+    assert "012" not in done.said + str(done.recap) + "".join(done.recap.errors)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def play(cluster: Cluster, keys: Keys, inventory: str, book: Playbook, seconds: 
         raise Expired("ansible-playbook to end", seconds, error.saw) from error
     whole = (result.out + result.err).decode(errors="replace")
     said = hidden(whole, hide)
-    told = recap.read(whole).changed(lambda words: hidden(words, hide))
+    told = recap.read(whole, lambda words: hidden(words, hide))
     if result.exit == _OUT_OF_TIME:
         raise Expired("ansible-playbook to end", seconds, gist(said) or "it had said nothing")
     if not told.hosts and told.begun:

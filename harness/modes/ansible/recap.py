@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.errors import clipped
@@ -68,22 +68,21 @@ class Recap:
         """Whether something was done on any host, or may have been: not where none was reached."""
         return self.begun or any(not each.unreachable or each.changed for each in self.hosts)
 
-    def changed(self, words: Callable[[str], str]) -> Recap:
-        """Return it with all that hosts and Ansible said put into other words, as without what must not be shown."""
-        return replace(self, hosts=tuple(replace(each, why=words(each.why)) for each in self.hosts), errors=tuple(map(words, self.errors)))
-
     def __str__(self) -> str:
         """Say it in one line."""
         return "; ".join(map(str, self.hosts)) or "; ".join(self.errors) or "it was played on no host"
 
 
-def read(said: str) -> Recap:
-    """Read what the callback `default` prints, results as JSON. Whatever else is printed, nothing of it is obeyed or raised."""
+def read(said: str, hidden: Callable[[str], str] = str) -> Recap:
+    """Read what the callback `default` prints, results as JSON. Whatever else is printed, nothing of it is obeyed or raised.
+
+    `hidden` puts what hosts and Ansible said into words without what must not be shown, before any of it is cut: half a secret is one, too.
+    """
     head = [*_RECAP.finditer(said)]
-    errors = tuple(dict.fromkeys(clipped(_with_place(each)) for each in _ERROR.finditer(said)))
+    errors = tuple(dict.fromkeys(clipped(hidden(_with_place(each))) for each in _ERROR.finditer(said)))
     if not head:
         return Recap((), errors, begun=_TASK.search(said) is not None)
-    why = _reasons(said[: head[-1].start()])
+    why = _reasons(said[: head[-1].start()], hidden)
     hosts = tuple(
         HostRecap(each["name"], int(each["changed"]), each["unreachable"] != "0", each["failed"] != "0", why.get(each["name"], ""))
         for each in _HOST.finditer(said, head[-1].end())
@@ -96,7 +95,7 @@ def _with_place(error: re.Match[str]) -> str:
     return f"{at}: {error['what']}" if at else error["what"]
 
 
-def _reasons(said: str) -> Mapping[str, str]:
+def _reasons(said: str, hidden: Callable[[str], str]) -> Mapping[str, str]:
     """Return what each host said last of why something failed there, with the task's name."""
     tasks = [(each.start(), each["name"]) for each in _TASK.finditer(said)]
     found: dict[str, str] = {}
@@ -107,7 +106,7 @@ def _reasons(said: str) -> Mapping[str, str]:
             words = each["what"]
         if words:
             task = next((name for start, name in reversed(tasks) if start < each.start()), "")
-            found[each["name"]] = clipped(f"{task}: {words}" if task else words)
+            found[each["name"]] = clipped(hidden(f"{task}: {words}" if task else words))
     return found
 
 
