@@ -18,7 +18,8 @@ from harness.core.plain import in_line, json_text
 from harness.core.protocols import with_distribution
 from harness.core.units import counted
 from harness.core.values import SEEDS, Verdict
-from harness.runs.run import EXIT, ended_early, find, folders, plan_of
+from harness.host import untrusted
+from harness.runs.run import EXIT, ended_early, find, folders, inside, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -127,20 +128,21 @@ def _status(run: RunFigures) -> int:
 
 
 def _kept(what: Sequence[Path], results: Path, problems: list[Problem]) -> tuple[list[RunFigures], list[Left], list[str]]:
-    """Return the figures of kept runs, what scenarios are not for, and what cannot be read. Raises `BadInput` with all that is wrong."""
+    """Return the figures of kept runs, what scenarios are not for, and what cannot be read. Raises `BadInput` with all that is wrong.
+
+    A folder of runs stands for those in it, and for those that scorecards have in folders of their own in it.
+    """
     from harness.cli import campaign  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     found: list[Path] = []
     left: list[Left] = []
     for each in what or (results,):
         try:
-            inside = [] if (each / "plan.json").is_file() else folders(each)
-            if not inside:
-                found.append(find(results, str(each)))
-                continue
-            found += inside
-            if (said := campaign.noted(each)) is not None:
-                left += said.left
+            # What scorecards have run lies in folders of their own, beside what was run by itself.
+            cards = [] if (each / "plan.json").is_file() else [each, *(one for one in inside(each) if untrusted.there(one / campaign.FILE))]
+            made = [folder for card in cards for folder in folders(card)]
+            found += made or [find(results, str(each))]
+            left += [one for card in cards if made and (said := campaign.noted(card)) is not None for one in said.left]
         except UnknownRun as error:
             expected = "a run, or a folder of runs"
             problems.append(Problem(str(each), 0, 0, "a folder without runs" if each.is_dir() else str(error), expected))
@@ -341,8 +343,7 @@ def _followed(output: Path) -> Path:
 
 
 def _give(card: Card, said: Sequence[Conclusion], form: str | None, output: Path | None) -> None:
-    from harness.host import untrusted  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.reports.card_views import markdown, shown  # noqa: PLC0415 - same
+    from harness.reports.card_views import markdown, shown  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reports.console import Console  # noqa: PLC0415 - same
     from harness.reports.scorecard import json_of  # noqa: PLC0415 - same
 

@@ -305,6 +305,16 @@ def test_the_same_command_goes_on_where_it_ended(call: Callable[..., Result], fa
     assert len([*Path("results").iterdir()]) == 1
 
 
+def test_what_a_scorecard_has_run_counts_among_all_kept_runs(call: Callable[..., Result], fake: Fake) -> None:
+    """Beside what was run by itself, and with the modes that its scenarios are not for."""
+    Path("s.yaml").write_text(f"{SCENARIO}but: {{swarm: {{because: it has no etcd, skip: true}}}}\n")
+    call("scorecard", "s.yaml", "--mode", "fleet,swarm")
+    assert "it has no etcd" in call("scorecard", "--from").output
+    keep(Path("results"), replace(PLAN, mode="mesos"), "alone", node_kill())
+    card = json.loads(call("scorecard", "--from", "results", "--format", "json").stdout)
+    assert sorted(row["mode"] for each in card["scenarios"] for row in each["modes"]) == ["fleet", "mesos", "swarm"]
+
+
 def test_a_run_that_was_never_begun_is_in_the_card(call: Callable[..., Result], fake: Fake) -> None:
     """With what it said, and the status of a harness that failed."""
     fake.script = "echo whalefall failed: no room; exit 4"
