@@ -68,8 +68,10 @@ control_path_dir = /run/play/masters
 pipelining = True
 retries = 0
 """
-_PLUGINS: Final = "action become cache callback cliconf connection filter httpapi inventory lookup module strategy terminal test vars"
-"""Kinds of plug-ins of which none may come from folders of this machine's user, or of all its users."""
+_PLUGINS: Final = (
+    "action become cache callback cliconf connection doc_fragment filter httpapi inventory lookup netconf strategy terminal test vars"
+)
+"""Kinds of plug-ins of which none may come from folders of this machine's user, or of all its users; nor may modules, or what they share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ def hidden(said: str, hide: Sequence[str]) -> str:
 
 def _archive(keys: Keys, inventory: str, book: Playbook, forks: int) -> bytes:
     """Return all that is played as a tar archive, for root alone to read."""
-    nowhere = "\n".join(f"{kind}_plugins = /run/play/none" for kind in _PLUGINS.split() if kind != "module") + "\nlibrary = /run/play/none"
+    folders = [*(f"{kind}_plugins" for kind in _PLUGINS.split()), "library", "module_utils"]
+    nowhere = "\n".join(f"{each} = /run/play/none" for each in folders)
     configuration = _CONFIGURATION.format(forks=forks, timeout=round(pace.limit(CONNECT_SECONDS)), ssh=_SSH, plugins=nowhere)
     files = {
         "ansible.cfg": configuration.encode(),
