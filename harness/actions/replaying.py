@@ -16,6 +16,7 @@ from harness.core.values import Effect
 LONGEST = 300.0
 """Seconds: a play takes some, and a host that is lost as many as a connection that never comes."""
 _FROM, _TO = "from", "to"
+_LOST, _ANY = "lost", "any"
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_.:,!&*\[\]-]{0,200}")
 _TAGS = re.compile(r"(?:[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}(?:,|$)){0,20}(?<!,)")
@@ -52,8 +53,14 @@ class Replay:
             wrong.append(f"found tags {self.tags[:80]!r}, expected letters, digits, '_', '.' and '-', with a comma between two tags")
         wrong += [f"found move: {each!r}, expected {_FROM} and {_TO}" for each in self.move if each not in {_FROM, _TO}]
         wrong += [f"found {key} {each[:80]!r}, expected the name of a node" for key, each in self.move.items() if not _HOST.fullmatch(each)]
+        if len({*self.move.values()}) < len(self.move):
+            wrong.append(f"found move from {self.move.get(_FROM)!r} to the same, expected another node")
         if wrong:
             raise ValueError("; ".join(wrong))
+
+    def nodes_named(self) -> Mapping[tuple[str, ...], str]:
+        """Return from and to which node work is moved, where the words for such are not used; see `harness.core.protocols.NamingNodes`."""
+        return {("move", key): name for key, name in self.move.items() if (key, name) not in {(_FROM, _LOST), (_TO, _ANY)}}
 
     @property
     def effect(self) -> Effect:

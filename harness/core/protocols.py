@@ -826,6 +826,14 @@ class Local(Protocol):
 
 
 @runtime_checkable
+class NamingNodes(Protocol):
+    """An action that says nodes by their names in its parameters, beside those that it is done to."""
+
+    def nodes_named(self) -> Mapping[tuple[str, ...], str]:
+        """Return the names, each with the keys of the parameters under which it stands."""
+
+
+@runtime_checkable
 class Altering(Protocol):
     """An action after which an app is another one than it was: whoever starts an instance of it later goes by that."""
 

@@ -55,7 +55,7 @@ def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
     for name in list(timers):
         if name not in profiles[profile]:
             del timers[name]
-            expected = f"a timer of the {reading.cluster.mode} mode: {', '.join(sorted(profiles[profile]))}"
+            expected = f"a timer of the {reading.cluster.mode} mode: {', '.join(sorted(profiles[profile])) or 'it has none'}"
             reading.add(("cluster", "timers", name), f"a timer {name!r}", expected, close(name, profiles[profile]), key=True)
     try:
         reading.mode = cls.from_timers(profile, timers)

@@ -14,7 +14,7 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.aim import most as most_hit
 from harness.core.figures import given
 from harness.core.naming import close
-from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, Scaling
+from harness.core.protocols import CAPABILITIES, Altering, Choosy, Local, NamingNodes, Scaling
 from harness.core.units import Duration, counted
 from harness.core.values import AFTER, BEFORE, Outcome
 from harness.history.lines import typed
@@ -85,6 +85,7 @@ class Do(Step):
         sound = known is None or note_apps(reading, known, action, item.get("with"), (*place, "with"))
         sound = action is not None and _note_ports(reading, action, place) and sound
         sound = action is not None and note_not_here(reading, action, part.on if part else "", place) and sound
+        sound = action is not None and _note_nodes(reading, action, place) and sound
         sound = action is not None and _note_images(reading, action, place) and sound
         sound = action is not None and _note_refused(reading, action, item.get("with"), (*place, "with")) and sound
         sound = action is not None and _note_definitions(reading, action, place) and sound
@@ -256,6 +257,15 @@ def _misfits(action: Action, place: Place, mode: Any) -> list[Misfit]:
         parameter, asked, expected = lack
         return [Misfit((*place, "with", parameter), asked, expected)]
     return []
+
+
+def _note_nodes(reading: Reading, action: Action, place: Place) -> bool:
+    """Say which nodes an action names that are not there. Returns whether all are, as far as is known."""
+    named = action.nodes_named() if isinstance(action, NamingNodes) and reading.names else {}
+    strange = {at: name for at, name in named.items() if name not in reading.names}
+    for at, name in strange.items():
+        reading.add((*place, "with", *at), f"an unknown node {name!r}", f"one of {', '.join(reading.names)}", close(name, reading.names))
+    return not strange
 
 
 def _note_ports(reading: Reading, action: Action, place: Place) -> bool:

@@ -22,6 +22,7 @@ from harness.modes.ansible import Ansible, _together, _well, playbooks, playing,
 from harness.modes.ansible.assigning import Assigned
 from harness.modes.ansible.playing import Keys, Playbook
 from harness.reports.prose import describe
+from harness.scenario import loads
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
 from tests.unit.commanding import a_plan
@@ -229,6 +230,8 @@ def test_ansible_sees_nothing_of_this_machines_user(monkeypatch: pytest.MonkeyPa
     assert (here.files["key"], here.files["site.yml"]) == ("PRIVATE", "- hosts: all\n")
     for said in ("StrictHostKeyChecking=yes", "-F none", "IdentityAgent=none", "UserKnownHostsFile=/run/play/known_hosts", "forks = 5"):
         assert said in here.files["ansible.cfg"], said
+    nowhere = {line.partition(" = ")[0] for line in here.files["ansible.cfg"].splitlines() if line.endswith(" = /run/play/none")}
+    assert {"library", "module_utils", "callback_plugins", "netconf_plugins", "collections_path"} <= nowhere
     assert "PRIVATE" not in " ".join(here.argv)
     assert here.argv[-4:] == ("--limit=n1,web", "--tags=containers", "--", "/run/play/site.yml")
     assert {"--mount", "--pid", "--kill-child"} <= {*here.argv}
@@ -325,6 +328,7 @@ def test_nothing_is_promised_and_nothing_can_be_set() -> None:
         {"tags": "--help"},
         {"move": {"form": "n1"}},
         {"move": {"from": "--help"}},
+        {"move": {"from": "n1", "to": "n1"}},
     ],
     ids=str,
 )
@@ -332,6 +336,29 @@ def test_a_replay_that_is_none_is_refused(given: Mapping[str, Any]) -> None:
     """No file is read by a pattern, and no option is made of one."""
     with pytest.raises(ValueError, match="expected"):
         parameters.build(Replay, given)
+
+
+def test_a_node_that_an_action_names_must_be_there() -> None:
+    """It is told when the file is read, and not when the action is done; the words for nodes that are known only then are none."""
+    text = """\
+scenario: sample
+why: It is read.
+cluster: {mode: ansible, provider: nspawn, nodes: 3, timers: {beat: 2s}}
+apps: [{name: web, instances: 1}]
+steps:
+  - {fault: node.kill, on: n1, as: cut}
+  - {do: ansible.replay, with: {move: {from: n4, to: any}}}
+  - {do: ansible.replay, with: {move: {from: lost, to: n5}}}
+  - {do: ansible.replay, with: {move: {from: n1, to: n2}}}
+promises: [conflicts]
+"""
+    with pytest.raises(BadInput) as caught:
+        loads(text, "s.yaml")
+    assert [f"{each.line}: {each.found}; {each.expected}" for each in caught.value.problems] == [
+        "3: a timer 'beat'; a timer of the ansible mode: it has none",
+        "7: an unknown node 'n4'; one of n1, n2, n3",
+        "8: an unknown node 'n5'; one of n1, n2, n3",
+    ]
 
 
 def test_a_replay_reads_back() -> None:
