@@ -18,6 +18,7 @@ from harness.checkers.durable import Durable
 from harness.checkers.elections import Elections
 from harness.checkers.loaded import LoadServed
 from harness.checkers.manual import Manual
+from harness.checkers.measured import Synced
 from harness.checkers.never_twice import Single
 from harness.checkers.probed import Probed
 from harness.checkers.quorum import QuorumSurvived
@@ -55,6 +56,7 @@ __all__ = [
     "Scaled",
     "Settled",
     "Single",
+    "Synced",
     "Writes",
     "recovery",
 ]

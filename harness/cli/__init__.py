@@ -16,6 +16,7 @@ from harness.cli.kept import judge_command, list_command, show_command
 from harness.cli.machines import doctor_command, image_group
 from harness.cli.mending import heal_command, sweep_command
 from harness.cli.planning import plan_command, schema_command
+from harness.cli.preflight import preflight_command
 from harness.cli.running import run_command
 from harness.cli.scoring import scorecard_command
 from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, CommandGroup, worst
@@ -50,6 +51,7 @@ for _command in (
     list_command,
     modes_command,
     plan_command,
+    preflight_command,
     run_command,
     schema_command,
     scorecard_command,

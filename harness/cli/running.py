@@ -55,7 +55,7 @@ PROVIDER = "inventory"
     "--inventory",
     metavar="FILE[:GROUP]",
     expose_value=False,
-    callback=lambda ctx, _, value: _use_inventory(ctx, value),
+    callback=lambda ctx, _, value: use_inventory(ctx, value),
     help=f"Hosts for the provider `inventory`: an Ansible inventory, or an OpenSSH config (FILE:HOST,HOST).  [default: ${INVENTORY}]",
 )
 @click.pass_context
@@ -123,7 +123,7 @@ def _standing(made: Sequence[Plan], *, reuse: bool) -> Iterator[Standing | None]
         standing.close()
 
 
-def _use_inventory(ctx: click.Context, given: str | None) -> None:
+def use_inventory(ctx: click.Context, given: str | None) -> None:
     """Let the provider `inventory` find the inventory where it looks for it, for as long as the command lasts."""
     if given is None:
         return

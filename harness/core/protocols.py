@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         App,
         Budget,
         Call,
+        Committed,
         Effect,
         Endurance,
         Json,
@@ -443,6 +444,15 @@ class Quorum(Protocol):
 
     def election(self) -> float:
         """Return how long the members may take to have a leader again after losing theirs, in seconds, split votes included."""
+
+
+@of_modes
+@runtime_checkable
+class Committing(Protocol):
+    """A mode that stands on a log which its members write to their disks before they agree."""
+
+    def commits(self) -> Committed:
+        """Return what keeps that log, what it asks of a disk, and the timers in force that a slow one runs out."""
 
 
 @of_modes

@@ -482,6 +482,18 @@ class Endurance:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """A log that members agree by, each of which waits for its disk; and what upstream asks of that. All in seconds."""
+
+    store: str  # what keeps it, e.g. ``etcd 3.4``
+    most: float  # what upstream says that a durable write may take; 0: it says nothing
+    source: str  # where it says so, and of what, or that it says nothing
+    heartbeat: float  # how often a leader speaks
+    election: float  # after how long without a word another one is elected, at the earliest
+    timers: tuple[str, str] | tuple[()] = ()  # what these two are called under a scenario's `timers`; nothing where nobody can set them
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable:
     """Why a fault cannot be made here, and what would have to be there."""
 

@@ -156,7 +156,18 @@ def _raises(error: BaseException) -> Callable[[], Any]:
 def test_the_actions_that_there_are() -> None:
     """Each under its own name, in the registry that every process asks."""
     assert set(ACTIONS) == {
-        *("ansible.replay", "app.deploy", "app.remove", "app.restart", "app.scale", "app.update", "command", "node.drain", "node.undrain"),
+        *(
+            "ansible.replay",
+            "app.deploy",
+            "app.remove",
+            "app.restart",
+            "app.scale",
+            "app.update",
+            "command",
+            "disk.measure",
+            "node.drain",
+            "node.undrain",
+        ),
         *("service.start", "service.stop", "service.restart"),
     }
     assert registry.known().actions == ACTIONS

@@ -167,6 +167,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         made.__dict__.update(ensure=ensure(image), images=lambda: [image], boxes=lambda: [image], prune=lambda *, keep_current: [image])
         monkeypatch.setitem(sys.modules, f"harness.{name}", made)
         monkeypatch.setattr(harness, name, made, raising=False)
+    monkeypatch.setattr("harness.nodes.fio.measure", unmeasured)
     conductor = types.ModuleType("harness.conductor")
     conductor.__dict__.update(Options=lambda **given: types.SimpleNamespace(busy=False, **given), Stopped=Stopped, conduct=conduct)
     monkeypatch.setitem(sys.modules, "harness.conductor", conductor)
@@ -185,6 +186,11 @@ def ensure(image: object) -> Callable[[Callable[[str], None]], object]:
         return image
 
     return build
+
+
+def unmeasured(*_: object) -> object:
+    """Measure no disk, and say so in hostile words."""
+    raise HarnessError(MARKUP)
 
 
 def sweep(*, kept: bool, say: Callable[[str], None]) -> object:
@@ -328,6 +334,13 @@ READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
     ("list",): lambda given: [[*given.results], []],
     ("modes",): lambda given: [[]],
     ("plan",): lambda given: [[each] for each in given.files],
+    ("preflight",): lambda given: [
+        ["--mode", "fleet"],
+        ["--mode", "fleet", "--json", "--folder", f"/{NAME}"],
+        *([each] for each in given.files),
+        *([each, "--mode", MARKUP] for each in given.files),
+        ["--inventory", given.files[1]],
+    ],
     ("run",): lambda given: [[*options, each] for each in given.files for options in ([], ["--dry-run"], ["--keep", "--plain"])],
     ("schema",): lambda given: [[]],
     ("scorecard",): lambda given: [

@@ -48,7 +48,17 @@ ROOMS = (
 
 ONLY = {
     # By the first of these they are found; the others are words.
-    "checkers": {"core.families", "core.values", "core.units", "core.figures", "core.topology", "core.traits", "history", "checkers"},
+    "checkers": {
+        "core.families",
+        "core.syncs",
+        "core.values",
+        "core.units",
+        "core.figures",
+        "core.topology",
+        "core.traits",
+        "history",
+        "checkers",
+    },
     "reports": {
         "core.values",
         "core.units",
@@ -87,6 +97,7 @@ ONLY = {
 """What these may import of the harness. A checker judges a history, a report shows one; a slow disk's daemon is small; the agent runs on a node."""
 
 PURE = (
+    "core.syncs",
     "core.values",
     "core.errors",
     "core.figures",

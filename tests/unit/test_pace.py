@@ -187,6 +187,7 @@ AS_THEY_STAND: Mapping[str, str] = {
     "providers/vagrant/__init__.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
     "providers/vagrant/__init__.py: _KNOCK_SECONDS": "a look in between, for what is told; nothing fails",
     "providers/vagrant/virsh.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
+    "nodes/fio.py: seconds=SECONDS": "how long a measurement goes on; what it may take is lengthened",
     "nodes/children.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "modes/ansible/playing.py: _LAST_SECONDS": "how long a program that is ended has for its last words; nothing fails",
     "nodes/this_machine.py: GRACE_SECONDS": "how long a command that is ended has for its last words; nothing fails",

@@ -29,7 +29,7 @@ from harness.modes.fleet.renewing import Units
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node, OwnApp
-    from harness.core.values import App, Budget, Endurance, TaskNames, Traits, Who
+    from harness.core.values import App, Budget, Committed, Endurance, TaskNames, Traits, Who
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
@@ -225,6 +225,12 @@ class Fleet:
     def election(self) -> float:
         """Return ten election timeouts of etcd, in seconds: several split votes in a row fit into that."""
         return _ELECTION_TIMEOUTS * self._timers.etcd_election_timeout
+
+    # -- Committing
+
+    def commits(self) -> Committed:
+        """Return what etcd asks of the disk that its log is on."""
+        return timing.commits(self._timers)
 
     # -- Registers
 

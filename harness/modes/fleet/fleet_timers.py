@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.core.errors import Problem
 from harness.core.figures import given
 from harness.core.traits import DISK, RUNTIME
-from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits, Who
+from harness.core.values import Budget, Committed, Endurance, Loss, Patience, Term, Traits, Who
 from harness.modes import profiles
 
 
@@ -124,6 +124,18 @@ def _failover(of: FleetTimers, who: Who) -> tuple[Term, ...]:
         Term("container start", CONTAINER_START, "our allowance for systemd and Docker on a shared machine of 2 cores"),
     ]
     return tuple(terms)
+
+
+def commits(of: FleetTimers) -> Committed:
+    """Return what etcd asks of the disk under its log: its leader sends no heartbeat while it waits for one fdatasync."""
+    return Committed(
+        "etcd",
+        0.01,
+        "etcd's FAQ: the 99th percentile of wal_fsync_duration_seconds is to be below 10 ms",
+        of.etcd_heartbeat_interval,
+        of.etcd_election_timeout,
+        ("etcd_heartbeat_interval", "etcd_election_timeout"),
+    )
 
 
 def _election(of: FleetTimers) -> tuple[Term, ...]:

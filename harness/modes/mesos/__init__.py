@@ -25,7 +25,7 @@ from harness.modes.mesos.marathon_api import Locked, MarathonTask, Rest
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node, OwnApp
-    from harness.core.values import App, Budget, Endurance, Json, Traits, Who
+    from harness.core.values import App, Budget, Committed, Endurance, Json, Traits, Who
 
 T = TypeVar("T")
 
@@ -217,6 +217,12 @@ class Mesos:
     def election(self) -> float:
         """Return how long ZooKeeper may take to have a leader again, in seconds."""
         return timing.election(self._timers)
+
+    # -- Committing
+
+    def commits(self) -> Committed:
+        """Return what ZooKeeper asks of the disk that its log is on."""
+        return timing.commits(self._timers)
 
     # -- Electing
 

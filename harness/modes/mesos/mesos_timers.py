@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.core.errors import Problem
 from harness.core.figures import given
 from harness.core.traits import DISK, RUNTIME
-from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits, Who
+from harness.core.values import Budget, Committed, Endurance, Loss, Patience, Term, Traits, Who
 from harness.modes import profiles
 
 
@@ -90,6 +90,17 @@ def _up(seconds: float) -> float:
 def election(of: MesosTimers) -> float:
     """Return how long ZooKeeper may be without a leader, in seconds: followers miss a dead one, and may first try to reach one that is dead."""
     return SYNC_TICKS * of.zk_tick + 2 * CONNECT
+
+
+def commits(of: MesosTimers) -> Committed:
+    """Return what ZooKeeper asks of the disk under its log: it names no figure, and complains in its own log from one on."""
+    return Committed(
+        "ZooKeeper",
+        1.0,
+        "ZooKeeper's administrator's guide: fsync.warningthresholdms, from which on it warns of a sync, is 1000; it recommends no percentile",
+        of.zk_tick,
+        SYNC_TICKS * of.zk_tick,
+    )
 
 
 def budget(of: MesosTimers, lost: Traits, who: Who) -> Budget:

@@ -41,7 +41,7 @@ from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node, OwnApp
-    from harness.core.values import App, Budget, Endurance, Traits, Who
+    from harness.core.values import App, Budget, Committed, Endurance, Traits, Who
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
 _JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
@@ -213,6 +213,12 @@ class Swarm:
     def election(self) -> float:
         """Return how long two elections take at most, in seconds: the first may end in a split vote."""
         return timing.TWO_ELECTIONS
+
+    # -- Committing
+
+    def commits(self) -> Committed:
+        """Return what raft in dockerd asks of the disk that its log is on."""
+        return timing.commits()
 
     # -- Registers
 

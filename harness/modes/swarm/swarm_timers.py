@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.core.errors import Problem
 from harness.core.figures import given
-from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits, Who
+from harness.core.values import Budget, Committed, Endurance, Loss, Patience, Term, Traits, Who
 from harness.modes import profiles
 
 
@@ -60,6 +60,17 @@ _SHORTEST_HEARTBEAT = 1.0  # seconds; with less, half of it is the random part
 def timers(profile: str, overrides: Mapping[str, float]) -> SwarmTimers:
     """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that swarm would not take."""
     return profiles.chosen(PROFILES, profile, overrides, _refused)
+
+
+def commits() -> Committed:
+    """Return what raft in dockerd asks of the disk under its log: nothing that Docker's or swarmkit's documents say."""
+    return Committed(
+        "swarm's raft",
+        0.0,
+        "neither Docker's nor swarmkit's documents say what raft in dockerd asks of a disk; what counts is its timers, 1 and 10 ticks of a second",
+        1.0,
+        ELECTION_TICKS,
+    )
 
 
 def budget(of: SwarmTimers, lost: Traits, who: Who) -> Budget:
