@@ -42,7 +42,7 @@ CLAIMS: Final = (
         "Mesos and Marathon: once running, bulletproof, holiday spikes without manual intervention",
         (
             *("spike", "agent-bounce", "agent-kill", "marathon-leader-kill", "master-leader-kill"),
-            *("zookeeper-leader-kill", "zookeeper-majority-lost"),
+            *("zookeeper-leader-kill", "zookeeper-majority-lost", "scale-beyond-room"),
         ),
     ),
     GuideClaim(6, "hostPort: 0 needs service discovery (HAProxy) to find where containers landed", ("haproxy-lag", "haproxy-left-behind")),
