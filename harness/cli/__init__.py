@@ -17,6 +17,7 @@ from harness.cli.machines import doctor_command, image_group
 from harness.cli.mending import heal_command, sweep_command
 from harness.cli.planning import plan_command, schema_command
 from harness.cli.preflight import preflight_command
+from harness.cli.reporting import report_command
 from harness.cli.running import run_command
 from harness.cli.scoring import scorecard_command
 from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, CommandGroup, worst
@@ -52,6 +53,7 @@ for _command in (
     modes_command,
     plan_command,
     preflight_command,
+    report_command,
     run_command,
     schema_command,
     scorecard_command,

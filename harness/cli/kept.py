@@ -43,7 +43,7 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
     from harness.runs.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     folder = find(results, run)
-    _must_be_over(folder)
+    must_be_over(folder)
     judged = judge_folder(folder)
     console().print(headline(judged), findings(judged))
     ctx.exit(EXIT[judged.verdict])
@@ -65,7 +65,7 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
     writer = writer_of(folder)
     if writer is not None and not ended_early(folder):
         if evidence is not None:
-            _must_be_over(folder)
+            must_be_over(folder)
         _show_going(folder, writer.pid, as_json=as_json)
         return
     if as_json:
@@ -127,7 +127,7 @@ def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:
         console().print(so_far(read(folder), pid))
 
 
-def _must_be_over(folder: Path) -> None:
+def must_be_over(folder: Path) -> None:
     """Raise `BadInput` for a run that still goes: judged now, it would be judged halfway."""
     from harness.runs.writer import writer_of  # noqa: PLC0415 - same
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.flags import RESULTS, Overrides, SeedType
-from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, say, worst
+from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, output_problems, say, worst, write_output
 from harness.core.errors import BadInput, HarnessError, Problem, UnknownRun
 from harness.core.plain import in_line, json_text
 from harness.core.protocols import with_distribution
@@ -91,7 +89,7 @@ def scorecard_command(
     \b
     Exit status: 0 all runs came out as they must, a control convicted; 1 one was broken, 3 unknown; 4 one has no verdict; 2 bad input.
     """  # noqa: D301 - click knows by a real backspace that these lines are to stay lines
-    problems = _output_problems(output)
+    problems = output_problems(output)
     if from_kept:
         given = {"--mode": mode, "--jobs": jobs, "--provider": provider, "--profile": profile, "--seed": seed}
         if useless := [name for name, value in given.items() if value is not None] + ["--repeats"] * (repeats != 1):
@@ -319,32 +317,9 @@ def _done(folder: Path, tasks: Sequence[PlannedRun]) -> list[RunFigures]:
 # -- giving it
 
 
-def _output_problems(output: Path | None) -> list[Problem]:
-    """Say now, and not after hours of runs, that a card could not be written. No file takes the place of a device or a pipe; links are followed."""
-    if output is None:
-        return []
-    expected = "a file that may be written"
-    try:
-        if stat.S_ISREG((kind := output.stat()).st_mode):
-            return []
-        hint = "" if stat.S_ISDIR(kind.st_mode) else "without --output the card goes to standard output"
-        what = "the folder" if stat.S_ISDIR(kind.st_mode) else "what is no ordinary file,"
-        return [Problem("--output", 0, 0, f"{what} {str(output)!r}", expected, hint)]
-    except (FileNotFoundError, NotADirectoryError):
-        there = _followed(output).parent.is_dir()
-        return [] if there else [Problem("--output", 0, 0, f"{str(output)!r}, whose folder is not there", "a file in a folder that is")]
-    except OSError as error:
-        return [Problem("--output", 0, 0, f"{str(output)[:80]!r}, which cannot be written ({error.strerror})", expected)]
-
-
-def _followed(output: Path) -> Path:
-    """Return where a path leads: a link stays one when what it leads to is written."""
-    return Path(os.path.realpath(output))
-
-
 def _give(card: Card, said: Sequence[Conclusion], form: str | None, output: Path | None) -> None:
     from harness.reports.card_views import markdown, shown  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.reports.console import Console  # noqa: PLC0415 - same
+    from harness.reports.console import text_of  # noqa: PLC0415 - same
     from harness.reports.scorecard import json_of  # noqa: PLC0415 - same
 
     form = form or ("terminal" if output is None else SUFFIXES.get(output.suffix, "terminal"))
@@ -359,12 +334,5 @@ def _give(card: Card, said: Sequence[Conclusion], form: str | None, output: Path
             say(as_text[form]().rstrip("\n"))
         return
     if form == "terminal":
-        file = io.StringIO()
-        Console(file=file, width=WIDTH, force_terminal=False, color_system=None).print(shown(card, said))
-        as_text[form] = lambda: "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
-    try:
-        real = _followed(output)
-        untrusted.write(real.parent, real.name, as_text[form]().encode(errors="backslashreplace"))
-    except OSError as error:
-        raise HarnessError(f"cannot write {output}: {error.strerror or error}") from error
-    say(f"written to {in_line(output)}")
+        as_text[form] = lambda: text_of(shown(card, said), WIDTH) + "\n"
+    write_output(output, as_text[form]())

@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import signal
+import stat
 import sys
 import tempfile
 import traceback
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
-from harness.core.errors import BadInput, BadPlugIns, HarnessError, UnknownRun, in_words
+from harness.core.errors import BadInput, BadPlugIns, HarnessError, Problem, UnknownRun, in_words
 from harness.core.plain import below, in_line, plain
 from harness.core.values import Verdict
 from harness.host import surroundings, untrusted
@@ -52,6 +53,42 @@ def _harmless() -> Iterator[None]:
         if in_line(said) == said or isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
             raise
         raise click.UsageError(in_line(said), ctx=getattr(error, "ctx", None)) from error
+
+
+def output_problems(output: Path | None) -> list[Problem]:
+    """Say now, and not after what may take hours, that what was asked for could not be written to a file.
+
+    No file takes the place of a device or a pipe; links are followed.
+    """
+    if output is None:
+        return []
+    expected = "a file that may be written"
+    try:
+        if stat.S_ISREG((kind := output.stat()).st_mode):
+            return []
+        hint = "" if stat.S_ISDIR(kind.st_mode) else "without --output it goes to standard output"
+        what = "the folder" if stat.S_ISDIR(kind.st_mode) else "what is no ordinary file,"
+        return [Problem("--output", 0, 0, f"{what} {str(output)!r}", expected, hint)]
+    except (FileNotFoundError, NotADirectoryError):
+        there = _followed(output).parent.is_dir()
+        return [] if there else [Problem("--output", 0, 0, f"{str(output)!r}, whose folder is not there", "a file in a folder that is")]
+    except OSError as error:
+        return [Problem("--output", 0, 0, f"{str(output)[:80]!r}, which cannot be written ({error.strerror})", expected)]
+
+
+def write_output(output: Path, text: str) -> None:
+    """Write a whole file, or leave what is there, and say so. Raises `HarnessError`."""
+    try:
+        real = _followed(output)
+        untrusted.write(real.parent, real.name, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise HarnessError(f"cannot write {output}: {error.strerror or error}") from error
+    say(f"written to {in_line(output)}")
+
+
+def _followed(output: Path) -> Path:
+    """Return where a path leads: a link stays one when what it leads to is written."""
+    return Path(os.path.realpath(output))
 
 
 def worst(statuses: Iterable[int]) -> int:

@@ -1,16 +1,21 @@
-"""What those promise who write a history, and those who judge one."""
+"""What those promise who write a history, those who judge one, and those who tell of one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from harness.core.values import About
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.core.protocols import Cluster
     from harness.core.values import Finding
     from harness.history.events import History
     from harness.history.recorder import Recorder
+
+
+R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Observer(Protocol):
@@ -35,6 +40,18 @@ class Checker(Protocol):
 
     def check(self, history: History) -> Finding:
         """Return held, broken or unknown, with the reason."""
+
+
+class RunReport(Protocol[R_contra]):
+    """Makes text of judged runs (`harness.runs.run.Run`, which stands above this module): of their plans, histories and findings alone.
+
+    It is made without arguments. The first sentence of what its class says of itself tells people what it is.
+    """
+
+    name: ClassVar[str]
+
+    def text(self, runs: Sequence[R_contra]) -> str:
+        """Return what is to be read of these runs, of which there may be none: always the same of the same runs, and nothing in it is obeyed."""
 
 
 def about_of(checker: object) -> About:

@@ -1,4 +1,4 @@
-"""Everything that a scenario can name: faults, actions, workloads, checkers, modes and providers, each with its class, ours and those of plug-ins.
+"""Everything that can be named: faults, actions, workloads, checkers, modes, providers and reports, each with its class, ours and those of plug-ins.
 
 This is the one way by which any process finds them by name. `known` is for all that plans, runs and judges, and refuses plug-ins that are not what
 they say. `usable` is for all that mends and looks: what is broken must be mended whatever else somebody installed.
@@ -7,6 +7,7 @@ they say. `usable` is for all that mends and looks: what is broken must be mende
 from __future__ import annotations
 
 import functools
+import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that a scenario may use, each with its class."""
+    """The names that a scenario may use, and those of reports, each with its class."""
 
     faults: Mapping[str, Any]
     workloads: Mapping[str, Any]
@@ -32,6 +33,7 @@ class Known:
     modes: Mapping[str, Any]
     providers: Mapping[str, Any]
     actions: Mapping[str, Any] = field(default_factory=dict)
+    reports: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Usable(NamedTuple):
@@ -119,6 +121,8 @@ def _ours() -> dict[str, Mapping[str, Any]]:
         "checkers": CHECKERS,
         "modes": MODES,
         "providers": PROVIDERS,
+        # They stand above this module, since a run is made of a plan. So it finds them as it finds those of others: by where they are.
+        "reports": importlib.import_module("harness.reports.written").WRITTEN,
     }
 
 

@@ -1,4 +1,4 @@
-"""What a class must have to be a fault, an action, a workload, a checker, a mode or a provider: what the protocols say, and what files need."""
+"""What a class must have to be a fault, an action, a workload, a checker, a mode, a provider or a report: what protocols say, and what files need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.core.errors import in_words
 from harness.core.naming import article, close
 from harness.core.protocols import CAPABILITIES, Action, Cutting, Fault, Mode, Provider, Workload
 from harness.core.values import About, CallStream, Effect, Loss, TaskNames, Traits
-from harness.history.interfaces import Checker
+from harness.history.interfaces import Checker, RunReport
 from harness.host import layers
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = {
     "checkers": Kind("checker", (Checker,), data=True),
     "modes": Kind("mode", (Mode,), data=False),
     "providers": Kind("provider", (Provider,), data=False),
+    "reports": Kind("report", (RunReport,), data=False),
 }
 """Every kind by the name of its group of entry points."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -65,6 +66,13 @@ class Console(rich.console.Console):
         """Give the pieces of a picture, text among them made plain."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+def text_of(picture: RenderableType, width: int) -> str:
+    """Return a picture as text for a file: so many columns wide, without colours, and without blanks at the ends of lines."""
+    file = io.StringIO()
+    Console(file=file, width=width, force_terminal=False, color_system=None).print(picture)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -76,13 +75,11 @@ def could_not_tell(run: Run) -> bool:
 
 def text(run: Run, *, opened: bool = True) -> str:
     """Return the findings, the recovery, the timeline and the run's folder as text; with the verdict, where that was not said before."""
-    from harness.reports.console import MOST, Console  # noqa: PLC0415 - same
+    from harness.reports.console import MOST, text_of  # noqa: PLC0415 - same
     from harness.reports.verdict_table import report  # noqa: PLC0415 - same
 
-    text = io.StringIO()
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    Console(file=text, width=min(max(width, 80), MOST), force_terminal=False, color_system=None).print(report(run, opened=opened))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    return text_of(report(run, opened=opened), min(max(width, 80), MOST))
 
 
 def planned_properties(plan: Plan, file: str) -> list[tuple[str, object]]:

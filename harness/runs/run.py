@@ -216,6 +216,12 @@ def _has_plan(path: Path) -> bool:
 
 def save_verdict(run: Run) -> None:
     """Write ``verdict.json``."""
+    text = json.dumps(verdict_body(run), indent=2, ensure_ascii=False) + "\n"
+    untrusted.write(run.folder, "verdict.json", text.encode(errors="backslashreplace"))
+
+
+def verdict_body(run: Run) -> dict[str, Any]:
+    """Return what was judged of a run as JSON: its verdict, the findings, the recoveries, and its length in seconds."""
     body = {
         "verdict": str(run.verdict),
         "findings": [
@@ -231,14 +237,16 @@ def save_verdict(run: Run) -> None:
         "recovery": dict(run.recovery),
         "seconds": round(run.history.length, DIGITS),
     }
-    text = json.dumps(_finite(body), indent=2, ensure_ascii=False, default=str) + "\n"
-    untrusted.write(run.folder, "verdict.json", text.encode(errors="backslashreplace"))
+    found: dict[str, Any] = as_json(body)
+    return found
 
 
-def _finite(value: Any) -> Any:
-    """Return a value without numbers that JSON does not know: a budget without an end is null."""
+def as_json(value: Any) -> Any:
+    """Return a value as JSON knows it: a number without an end, as a budget may be, is null, and what it has no kind of is its text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: as_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(each) for each in value]
+    return value if value is None or isinstance(value, str | int) else str(value)

@@ -1,10 +1,11 @@
 """What every report must do, as plain functions that any test runner can call; see `harness.testing.contracts` for how they are used.
 
-A report is whatever makes text of a judged run, for people or for another program::
+A report is whatever makes text of a judged run, for people or for another program; one that has a name (`harness.history.interfaces.RunReport`)
+makes it of any number of them::
 
     @pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
     def test_report(promise):
-        promise(Shown(lambda run: my_page(run)))
+        promise(Shown.of(MyPage()))
 
 `told` yields the runs: good, bad, unknown, cut off, failed, stopped, empty and strange ones. `poisoned` is what others may have written into one.
 """
@@ -18,8 +19,9 @@ import functools
 import itertools
 import json
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,7 @@ from harness.testing.mutations import between, change, of, timed
 
 if TYPE_CHECKING:
     from harness.core.protocols import Mode
+    from harness.history.interfaces import RunReport
 
 FORGED = "HELD-forged"
 """What a line begins with that hostile text has made."""
@@ -95,10 +98,19 @@ promises: [conflicts]
 
 @dataclass(frozen=True)
 class Shown:
-    """A report. `show` makes text of a run; `says`: the run's verdict is in it, in the words that `whalefall show` has for it."""
+    """A report. `show` makes text of a run; `says`: the run's verdict is in it, in the words that `whalefall show` has for it.
+
+    `several` makes text of any number of them, where it can.
+    """
 
     show: Callable[[Run], str]
     says: bool = False
+    several: Callable[[Sequence[Run]], str] | None = None
+
+    @classmethod
+    def of(cls, report: RunReport[Run], *, says: bool = False) -> Shown:
+        """Return one that has a name."""
+        return cls(lambda run: report.text([run]), says, report.text)
 
 
 @functools.cache
@@ -200,6 +212,13 @@ def any_run_is_shown(report: Shown) -> None:
         _show(report, run, what)
 
 
+def any_number_of_runs_is_shown(report: Shown) -> None:
+    """Of all sorts at once, or none at all: text, and nothing is raised. Only of reports that can."""
+    if report.several is not None:
+        _text(partial(report.several, ()), "no run")
+        _text(partial(report.several, [*told().values()]), "all runs at once")
+
+
 def nothing_in_it_is_obeyed(report: Shown) -> None:
     """Whatever others wrote: no terminal acts on it, and no line of ours can be forged by it."""
     for what, run in hostile().items():
@@ -243,6 +262,7 @@ REPORT: Mapping[str, Callable[[Shown], None]] = {
     each.__name__: each
     for each in (
         any_run_is_shown,
+        any_number_of_runs_is_shown,
         nothing_in_it_is_obeyed,
         the_same_run_is_shown_the_same,
         no_run_is_changed,
@@ -262,8 +282,12 @@ def _word(run: Run) -> str:
 
 
 def _show(report: Shown, run: Run, what: str) -> str:
+    return _text(partial(report.show, run), what)
+
+
+def _text(shown: Callable[[], str], what: str) -> str:
     try:
-        text = report.show(run)
+        text = shown()
     except Exception as e:
         raise ContractBroken(f"promised: something is shown of {what}; saw: {type(e).__name__}: {in_words(e)}") from e
     require(isinstance(text, str), f"text is shown of {what}", type(text).__name__)

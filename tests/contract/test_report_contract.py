@@ -11,16 +11,17 @@ import io
 import itertools
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from harness import reports
+from harness import registry, reports
 from harness.core.plain import in_line, plain, sentence
 from harness.history.events import Entry, Fingerprinted, NodeSeen
+from harness.registry import fitness
 from harness.reports import card_views, conclusions, prose, remaining, scorecard, ten_claims, terminal, tested, verdict_table
 from harness.reports.board import Board
 from harness.reports.console import Console
@@ -38,6 +39,7 @@ from harness.testing.fake_clock import FakeClock
 from harness.testing.report_contract import FORGED, REPORT, Shown, hostile, told
 from tests.contract.convicting import missed
 
+ROOT = Path(__file__).parents[2]
 MADE_OF = {"Run", "Plan"}
 """What a report is made of."""
 
@@ -167,10 +169,28 @@ ROWS: dict[str, Shown] = {
 
 
 @pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
+@pytest.mark.parametrize("name", registry.known().reports)
+def test_report_with_a_name(name: str, promise: Callable[[Shown], None]) -> None:
+    """Every one that is registered, without further registration; those for people say the verdict as `show` does."""
+    promise(Shown.of(registry.known().reports[name](), says=name == "text"))
+
+
+@pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
 @pytest.mark.parametrize("name", ROWS)
 def test_report(name: str, promise: Callable[[Shown], None]) -> None:
     """Every report keeps this promise."""
     promise(ROWS[name])
+
+
+@pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
+def test_the_report_of_the_how_to_keeps_the_contract(promise: Callable[[Shown], None]) -> None:
+    """By the text of CONTRIBUTING, word for word."""
+    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add a report\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    given: dict[str, Any] = {"in_line": in_line}
+    exec(f"from __future__ import annotations\n{block}", given)  # noqa: S102 - ours
+    assert [*fitness.lacks("reports", "shortest", given["Shortest"])] == []
+    promise(Shown.of(given["Shortest"]()))
 
 
 def _makes_of(value: Any) -> bool:
@@ -232,6 +252,13 @@ def _unforged(run: Run) -> str:
     return _well(run)
 
 
+def _one(runs: Sequence[Run]) -> str:
+    if not runs:
+        return ""
+    (run,) = runs
+    return _well(run)
+
+
 def _emptied(run: Run) -> str:
     said = _well(run)
     for finding in run.findings:
@@ -249,11 +276,21 @@ def _forgotten(run: Run) -> str:
     return said
 
 
-HOWS: dict[str, tuple[Callable[[Run], Any], str, str]] = {
+HOWS: dict[str, tuple[Callable[[Run], Any] | Shown, str, str]] = {
     # what is wrong → how, which promise convicts it, and by what words
     "raises without a finding": (_unfound, "any_run_is_shown", "a run without a finding; saw: IndexError"),
     "raises at nothing": (lambda run: str(run.history.entries[0]), "any_run_is_shown", "an empty run; saw: IndexError"),
     "no text": (lambda run: run.plan, "any_run_is_shown", "text is shown of"),
+    "raises at no run": (
+        Shown(_well, several=lambda runs: _well(runs[0])),
+        "any_number_of_runs_is_shown",
+        "something is shown of no run; saw: IndexError",
+    ),
+    "raises at many": (
+        Shown(_well, several=_one),
+        "any_number_of_runs_is_shown",
+        "something is shown of all runs at once; saw: ValueError",
+    ),
     "as it came": (lambda run: run.plan.why, "nothing_in_it_is_obeyed", "obeyed by a terminal"),
     "on lines of its own": (lambda run: plain(run.plan.why), "nothing_in_it_is_obeyed", "made by what others wrote"),
     "raises at what others wrote": (_unforged, "nothing_in_it_is_obeyed", "with hostile text in it; saw: ValueError"),
@@ -277,7 +314,7 @@ def _convict(how: str) -> ContractBroken:
     show, name, promised = HOWS[how]
     try:
         with pytest.raises(ContractBroken, match=promised) as raised:
-            REPORT[name](Shown(show, says=True))
+            REPORT[name](show if isinstance(show, Shown) else Shown(show, says=True))
     finally:
         if how.startswith("writes on"):  # what they were shown is in everybody's hands
             told.cache_clear()
@@ -298,7 +335,7 @@ def test_every_line_of_the_contract_convicts_somebody() -> None:
 @pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
 def test_a_report_that_behaves_is_acquitted(promise: Callable[[Shown], None]) -> None:
     """What convicts the others is what is wrong with them."""
-    promise(Shown(_well, says=True))
+    promise(Shown(_well, says=True, several=lambda runs: "\n".join(map(_well, runs))))
 
 
 def test_every_promise_convicts_somebody() -> None:

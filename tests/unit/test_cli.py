@@ -27,7 +27,7 @@ def test_help_names_every_command_and_exit_status(call: Callable[..., Result]) -
     """One screen to start from."""
     result = call("--help")
     assert result.exit_code == 0
-    for command in ("claims", "doctor", "image", "plan", "run", "judge", "list", "show", "heal", "sweep", "modes", "schema"):
+    for command in ("claims", "doctor", "image", "plan", "report", "run", "judge", "list", "show", "heal", "sweep", "modes", "schema"):
         assert f"\n  {command} " in result.output
     assert "3  unknown" in result.output
     assert "130, 143  it was stopped" in result.output

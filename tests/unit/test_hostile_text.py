@@ -341,6 +341,15 @@ READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
         *([each, "--mode", MARKUP] for each in given.files),
         ["--inventory", given.files[1]],
     ],
+    ("report",): lambda given: [
+        [],
+        *([name, *given.results, run] for run in given.runs for name in ("text", "json", "claims")),
+        *(["text", each] for each in (*given.paths, MARKUP)),
+        ["text", *given.results, *given.runs],
+        [MARKUP],
+        [MARKUP, *given.results, given.runs[0], "--output", f"{given.results[1]}/{NAME}/there"],
+        ["text", *given.results, given.runs[0], "--output", f"{given.results[1]}/{NAME}"],
+    ],
     ("run",): lambda given: [[*options, each] for each in given.files for options in ([], ["--dry-run"], ["--keep", "--plain"])],
     ("schema",): lambda given: [[]],
     ("scorecard",): lambda given: [

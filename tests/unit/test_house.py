@@ -258,7 +258,8 @@ def test_the_ways_in_can_be_run() -> None:
 
 
 FOUND = {"faults": "inject", "actions": "act", "modes": "form", "checkers": "check", "workloads": "calls", "providers": "create"}
-"""The rooms of what a scenario can name → the method by which such a class is known."""
+FOUND["reports.written"] = "text"
+"""The folders of what can be named → the method by which such a class is known."""
 
 
 def test_a_new_module_is_found_and_named_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,14 +267,15 @@ def test_a_new_module_is_found_and_named_by_nobody(tmp_path: Path, monkeypatch: 
     for room, method in FOUND.items():
         package = importlib.import_module(f"harness.{room}")
         (tmp_path / room).mkdir()
-        (tmp_path / room / f"quiet_{room}.py").write_text(NEW.format(method=method))
+        word = room.rpartition(".")[2]
+        (tmp_path / room / f"quiet_{word}.py").write_text(NEW.format(method=method))
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / room)])
-        table = re.search(rf"^{room.upper()}[^=]*= (.*)$", Path(str(package.__file__)).read_text(encoding="utf-8"), re.MULTILINE)
+        table = re.search(rf"^{word.upper()}[^=]*= (.*)$", Path(str(package.__file__)).read_text(encoding="utf-8"), re.MULTILINE)
         assert table is not None
         made = eval(table[1], {**vars(package), "__path__": package.__path__})  # noqa: S307 - our own line
-        assert made["test.quiet"].__module__ == f"harness.{room}.quiet_{room}"
-        assert {*made} - {"test.quiet"} == {*getattr(package, room.upper())}
-        monkeypatch.delitem(sys.modules, f"harness.{room}.quiet_{room}")
+        assert made["test.quiet"].__module__ == f"harness.{room}.quiet_{word}"
+        assert {*made} - {"test.quiet"} == {*getattr(package, word.upper())}
+        monkeypatch.delitem(sys.modules, f"harness.{room}.quiet_{word}")
 
 
 NEW = """

@@ -69,6 +69,7 @@ ONLY = {
         "core.targets",
         "core.parameters",
         "core.errors",
+        "core.families",
         "core.threads",
         "history",
         "steps",

@@ -178,6 +178,7 @@ AS_THEY_STAND: Mapping[str, str] = {
     "conductor/aftermath.py: ASK_SECONDS": "readiness.answer_seconds lengthens what it is given",
     "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
     "cli/doctor.py: PROBE_SECONDS": "no run, so no pace",
+    "cli/reporting.py: REPORT_SECONDS": "ten minutes for what takes seconds, and no run, so no pace",
     "cli/stopping.py: TELL_SECONDS": "how long the last word is waited for; nothing fails",
     "nodes/namespaced.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "nodes/namespaced.py: _GRACE_SECONDS": "how long to look for the cause of an end that was seen; nothing fails",

@@ -771,7 +771,11 @@ def test_parameters_are_read_from_a_file_and_back() -> None:
     found = registry.known()
     for classes in (found.faults, found.workloads, found.checkers):
         for cls in classes.values():
-            if not parameters.schema(cls).get("required") and cls.name not in {"disk.slow", "elections", "fdatasync"}:  # each wants one of two
+            if not parameters.schema(cls).get("required") and cls.name not in {
+                "disk.slow",
+                "elections",
+                "fdatasync",
+            }:  # each wants one of two
                 instance = parameters.build(cls, {})
                 assert parameters.build(cls, parameters.read(instance)) == instance == cls()
 

@@ -11,11 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.core.clock import SystemClock
 from harness.core.plain import plain
+from harness.core.values import Phase
+from harness.history.events import PhaseBegan
+from harness.history.recorder import Recorder
 from harness.testing.action_contract import ACTION
 from harness.testing.checker_contract import CHECKER, JUDGED
 from harness.testing.fault_contract import FAULT, LADDERED
+from harness.testing.report_contract import REPORT
 from tests.plugged import EXAMPLE, REPO, SCENARIO, clean, environment, whalefall
+from tests.unit.commanding import a_plan
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +55,23 @@ def test_the_schema_has_its_names_with_their_parameters(python: Path) -> None:
 def test_doctor_tells_of_it(python: Path) -> None:
     """What it adds, and on which rung its fault stands here."""
     said = whalefall(python, "doctor", COLUMNS="200").stdout
-    assert "whalefall-example 1.0 adds the action example.say, the checker example.again, the fault example.port" in said
+    adds = "the action example.say, the checker example.again, the fault example.port, the report example.ticket"
+    assert f"whalefall-example 1.0 adds {adds}" in " ".join(said.split())
     assert "nftables drops on the node itself, in a table of its own; a fault of whalefall-example 1.0" in said
+
+
+def test_its_report_is_written_of_a_run_that_was_kept(python: Path, tmp_path: Path) -> None:
+    """By its name, which is listed; into a file."""
+    folder, page = tmp_path / "a-run", tmp_path / "ticket.md"
+    folder.mkdir()
+    (folder / "plan.json").write_text(json.dumps({"run": "a-run", **a_plan().to_json()}))
+    with Recorder(folder / "history.jsonl", SystemClock(), "a-run") as recorder:
+        recorder.record(PhaseBegan(Phase.DONE))
+    listed = whalefall(python, "report", COLUMNS="200").stdout
+    assert re.search(r"example\.ticket +A list of what was promised in each run, .* +whalefall-example 1\.0", listed)
+    done = whalefall(python, "report", "example.ticket", str(folder), "--output", str(page))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert page.read_text().startswith("## node-kill: unknown\n\na-run, fleet, seed 7, 0")
 
 
 def test_it_keeps_what_is_asked_of_all_that_it_adds(python: Path) -> None:
@@ -58,7 +79,7 @@ def test_it_keeps_what_is_asked_of_all_that_it_adds(python: Path) -> None:
     argv = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(python.parents[2] / "plugin" / "tests")]
     done = subprocess.run(argv, cwd=python.parent, env=clean(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    every = len(CHECKER) + len(JUDGED) + 2 * len(FAULT) + len(LADDERED) + len(ACTION)
+    every = len(CHECKER) + len(JUDGED) + 2 * len(FAULT) + len(LADDERED) + len(ACTION) + len(REPORT)
     assert re.search(rf"^{every} passed", done.stdout, re.MULTILINE), done.stdout
 
 

@@ -49,6 +49,8 @@ from harness.history.events import History
 from harness.modes import MODES
 from harness.providers import PROVIDERS
 from harness.registry import entries
+from harness.reports.written import WRITTEN
+from harness.runs.run import Run
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from harness.undo import reaper
 from harness.undo.ledger import Ledger, unsettled
@@ -62,6 +64,7 @@ OURS: Mapping[str, Mapping[str, Any]] = {
     "checkers": CHECKERS,
     "modes": MODES,
     "providers": PROVIDERS,
+    "reports": WRITTEN,
 }
 MODULE = "whalefall_of_others"
 """Where the classes of these tests are imported from."""
@@ -175,7 +178,17 @@ class Cellar(MemoryProvider):
         super().__init__(store=self.world)
 
 
-GOOD = {"faults": Wave, "checkers": Calm, "workloads": Drizzle, "modes": Anarchy, "providers": Cellar}
+class Chime:
+    """A report of others."""
+
+    name: ClassVar[str] = "acme.chime"
+
+    def text(self, runs: Sequence[Run]) -> str:
+        """Return a sound for each."""
+        return "ding" * len(runs)
+
+
+GOOD = {"faults": Wave, "checkers": Calm, "workloads": Drizzle, "modes": Anarchy, "providers": Cellar, "reports": Chime}
 
 
 def frozen(cls: Any) -> Any:
