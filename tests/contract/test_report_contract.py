@@ -148,6 +148,7 @@ ROWS: dict[str, Shown] = {
     "tested.text": Shown(lambda run: tested.text(run, opened=False), says=True),
     "tested.text, after its first line": Shown(tested.text),
     "tested.wrong": Shown(tested.wrong),
+    "tested.could_not_tell": Shown(lambda run: str(tested.could_not_tell(run))),
     "tested.properties": Shown(lambda run: _joined(tested.properties(run))),
     "tested.planned_properties": Shown(
         lambda run: _joined(
