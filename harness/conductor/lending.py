@@ -25,6 +25,7 @@ from harness.core.protocols import (
     Furnishing,
     Housed,
     Narrating,
+    Packaged,
     Preparing,
     Retaining,
     Running,
@@ -32,6 +33,7 @@ from harness.core.protocols import (
     Snapshots,
     Stretching,
     Unhurried,
+    of_images,
 )
 from harness.core.values import Phase
 from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan
@@ -97,7 +99,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
             cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
             with cluster.network(), contextlib.ExitStack() as leaving, kept_if_it_fails(cluster, folder, options.clock):
                 if held is None:
-                    plan = _formed(plan, options, cluster, folder, recorder)
+                    plan = _formed(plan, options, cluster, folder, recorder, images)
                 write_environment(folder, {**environment, "kernels": kernels(nodes)})
                 session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
                 session.must_be_possible()
@@ -191,7 +193,9 @@ def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: 
     if allowance is not None:
         pace.slow_machines()
         plan = plan.slowed(allowance)
-    mode: Mode = registry.known().modes[plan.mode].from_timers(plan.profile, plan.timers if formed is None else formed)
+    mode: Mode = of_images(
+        registry.known().modes[plan.mode].from_timers(plan.profile, plan.timers if formed is None else formed), plan.images
+    )
     if allowance is not None and isinstance(mode, Unhurried):
         mode.unhurried(allowance.seconds)
     if stall and formed is None and isinstance(mode, Stretching):
@@ -251,11 +255,12 @@ def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep
         reaper.keep()
 
 
-def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, recorder: Recorder) -> Plan:
+def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, recorder: Recorder, images: Mapping[str, AppImage]) -> Plan:
     """Form the cluster, or find the one that runs already. Returns the plan, with the budgets of the timers that are really in force."""
     mode = cluster.mode
     if not isinstance(cluster.provider, Running):
         options.tell("form", f"forming {plan.orchestrator}")
+        _load_daemons(plan, options, cluster, images)
         stops.beside(lambda: mode.form(cluster), "form")
         if options.standing is not None and isinstance(cluster.provider, Snapshots):
             options.tell("form", "keeping that state for the runs that follow")
@@ -274,6 +279,14 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
     plan = plan.timed(mode)
     write_plan(plan, folder)
     return plan
+
+
+def _load_daemons(plan: Plan, options: Options, cluster: Cluster, images: Mapping[str, AppImage]) -> None:
+    """Load the images that the mode's own daemons come from, and that nodes do not build by themselves."""
+    mode = cluster.mode
+    if isinstance(mode, Packaged) and plan.images:
+        stops.beside(lambda: mode.ready_for_images(cluster), "form")
+        bringing.load({asked: each for asked, each in images.items() if asked in plan.images.values()}, cluster, options)
 
 
 def _deploy(cluster: Cluster, options: Options, images: Mapping[str, AppImage], leaving: contextlib.ExitStack) -> None:

@@ -12,7 +12,7 @@ from harness.conductor.permission import done_to, must_be_at_hand, reach, refusa
 from harness.core import targets
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
-from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
+from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen, of_images
 from harness.reports.prose import describe
 from harness.steps import faults_made, most
 
@@ -37,7 +37,7 @@ def rehearse(plan: Plan) -> str:
     if not isinstance(provider, Rehearsing):
         return f"{told}\n\n  rehearsed: {len(plan.nodes)} nodes would be made by {plan.provider}; nothing was done"
     seen = provider.rehearse(plan.nodes)
-    mode: Mode = registry.known().modes[plan.mode].from_timers(plan.profile, plan.timers)
+    mode: Mode = of_images(registry.known().modes[plan.mode].from_timers(plan.profile, plan.timers), plan.images)
     lines = list(seen.lines)
     if isinstance(provider, Running):
         if not isinstance(mode, Adopting):

@@ -630,6 +630,21 @@ class Distributed(Protocol):
 
 @of_modes
 @runtime_checkable
+class Packaged(Protocol):
+    """A mode whose daemons, or some of them, can come from images of somebody's choice, as upstream's own do."""
+
+    PACKAGED: ClassVar[Sequence[str]]
+    """What comes from an image each, by the words that a scenario has for them."""
+
+    def use_images(self, images: Mapping[str, str]) -> None:
+        """Run what is in these images, one for each word of `PACKAGED`, as the scenario names them. Called before anything is formed."""
+
+    def ready_for_images(self, cluster: Cluster) -> None:
+        """Have each node's Docker take images, which are loaded before `form`. Raises as `Mode.form`. Inside `cluster.network()`."""
+
+
+@of_modes
+@runtime_checkable
 class Replaying(Protocol):
     """A mode in which nothing comes back by itself: somebody has the whole of it done again, perhaps by a changed inventory."""
 
@@ -962,6 +977,15 @@ def told_as(mode: Mode) -> str:
 def with_distribution(mode: str, distribution: str) -> str:
     """Return the same by the mode's name and what it runs."""
     return f"{mode} ({distribution})" if distribution else mode
+
+
+def of_images(mode: Mode, images: Mapping[str, str]) -> Mode:
+    """Return a mode that was just made, with its daemons from these images, if any. Raises `Unsupported` where they cannot be."""
+    if images:
+        if not isinstance(mode, Packaged):
+            raise Unsupported(f"the {mode.name} mode has no daemon that could come from an image")
+        mode.use_images(images)
+    return mode
 
 
 def watchers(mode: Mode | type[Mode]) -> tuple[str, ...]:

@@ -8,17 +8,19 @@ if [ ! -f "$context/Dockerfile" ]; then
     exit 0
 fi
 
-# Programs that the node itself has, named in a file from-node, with all that their loader loads: an image of Debian's needs no registry.
+# Programs, libraries and folders that the node itself has, named in a file from-node, with all that their loader loads: an image of Debian's needs no
+# registry.
 tree=
 if [ -f "$context/from-node" ]; then
     tree=$(mktemp)
     trap 'rm -f "$tree"' EXIT
     for program in $(sed 's/#.*//' "$context/from-node"); do
-        if [ ! -x "$program" ]; then
+        if [ ! -e "$program" ]; then
             echo "this node has no $program, which $context/from-node names: the layer of its mode must have the package" >&2
             exit 1
         fi
         printf '%s\n' "$program"
+        if [ -d "$program" ]; then continue; fi
         ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p'
     done >"$tree"
     sort -u -o "$tree" "$tree"

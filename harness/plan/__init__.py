@@ -18,7 +18,7 @@ from harness.checkers.mandate import ELECTION
 from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
-from harness.core.protocols import Disks, Distributed, Quorum, with_distribution
+from harness.core.protocols import Disks, Distributed, Quorum, of_images, with_distribution
 from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, RESTARTS, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
@@ -83,6 +83,7 @@ class Plan:
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
     stretched: str = ""  # which of the mode's timers were stretched for these machines, and why; empty where none was
     distribution: str = ""  # what its mode runs in the place of upstream's own daemons; see `harness.core.protocols.Distributed`
+    images: Mapping[str, str] = field(default_factory=dict)  # from which its mode's daemons come; see `harness.core.protocols.Packaged`
     made: tuple[str, ...] = ()  # names of the faults that a scenario in Python made, in order, also of those that `steps` cannot hold
 
     @property
@@ -258,6 +259,7 @@ class Plan:
             "stretched": self.stretched,
             "made": list(self.made),
             "distribution": self.distribution,
+            **({"images": dict(self.images)} if self.images else {}),
         }
 
     @classmethod
@@ -304,6 +306,7 @@ class Plan:
                 stretched=str(body.get("stretched", "")),
                 made=made,
                 distribution=typed(str, body.get("distribution", "")),
+                images=typed(Mapping[str, str], body.get("images", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             hint = "it is damaged, from another version of the harness, or of a plug-in that is not installed here"
@@ -355,6 +358,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         election=election,
         observers=observers,
         distribution=mode.distribution if isinstance(mode, Distributed) else "",
+        images=dict(scenario.cluster.images),
     )
 
 
@@ -362,7 +366,7 @@ def plan_of(path: Path, *, mode: str | None, provider: str | None, profile: str 
     """Read a scenario file and plan it; what is given takes precedence over what the file says. Raises `BadInput`, `NotForMode`."""
     scenario = load(path, mode=mode, provider=provider, profile=profile)
     made: Mode = registry.known().modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
-    return plan(scenario, mode=made, provider=scenario.cluster.provider, seed=seed)
+    return plan(scenario, mode=of_images(made, scenario.cluster.images), provider=scenario.cluster.provider, seed=seed)
 
 
 def asked_plan(wish: Mapping[str, Any], mode: Mode, *, name: str, why: str, file: str, seed: int) -> Plan:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def asked(made: Plan) -> tuple[str, ...]:
-    """Return the images that a run needs, each once, as the scenario names them: first those that apps begin with."""
+    """Return the images that a run needs, each once, as the scenario names them: those of the mode's daemons, and those that apps begin with."""
     later = [
         step.action.altered(app).image
         for step, _ in flat(made.steps)
         if isinstance(step, Do) and isinstance(step.action, Altering)
         for app in made.apps
     ]
-    return tuple(dict.fromkeys([*(app.image for app in made.apps), *later]))
+    return tuple(dict.fromkeys([*made.images.values(), *(app.image for app in made.apps), *later]))
 
 
 def brings(made: Plan) -> bool:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close
+from harness.core.values import App
 from harness.scenario import models
 from harness.steps.part import meant
 
@@ -66,6 +67,35 @@ def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
             hint = "; ".join(filter(None, (whose, each.hint)))
             reading.add(("cluster", "timers", name) if name in timers else ("cluster", "timers"), each.found, each.expected, hint)
         reading.mode = cls.from_timers(profile, {})
+    if reading.cluster.distribution or not (
+        isinstance(given, dict) and "distribution" in given
+    ):  # what is no distribution was told already
+        _read_images(reading, reading.cluster, cls)
+
+
+def _read_images(reading: Draft, cluster: models.ClusterPart, cls: Any) -> None:
+    """Have the mode's daemons come from images, where the file says so, or note why they cannot."""
+    images = cluster.images
+    packaged = tuple(getattr(cls, "PACKAGED", ()))
+    if cluster.distribution and not packaged:
+        reading.add(
+            ("cluster", "distribution"), f"distribution images, with the {cls.name} mode", "a mode whose daemons can come from images"
+        )
+        return
+    if not cluster.distribution:
+        if images:
+            reading.add(("cluster", "images"), "images without `distribution: images`", "both, or none", key=True)
+        return
+    before = len(reading.problems)
+    for name in [each for each in images if each not in packaged]:
+        reading.add(("cluster", "images", name), f"a daemon {name!r}", f"one of {', '.join(packaged)}", close(name, packaged), key=True)
+    if lacking := [each for each in packaged if each not in images]:
+        place = ("cluster", "images") if images else ("cluster", "distribution")
+        reading.add(place, f"no image for {', '.join(lacking)}", f"one for each of {', '.join(packaged)}", key=bool(images))
+    for name in [each for each in packaged if each in images]:
+        reading.image(App(name, 1, image=images[name]), ("cluster", "images", name))
+    if len(reading.problems) == before:
+        reading.mode.use_images(images)
 
 
 def _readable(given: Json) -> models.ClusterPart:

@@ -78,6 +78,10 @@ class ClusterPart(Part):
     nodes: int = Field(3, ge=1, le=MOST_NODES, description=NODES)
     profile: str = Field("default", description="the name of a profile of the mode's timers")
     timers: dict[str, Duration] = Field(default_factory=dict, description="a mapping from timers of the mode to durations")
+    distribution: Literal["", "images"] = Field(
+        "", description="images: the mode's daemons come from `images`; left out: as the mode has them"
+    )
+    images: dict[str, str] = Field(default_factory=dict, description="a mapping from daemons of the mode to the images that they come from")
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -775,7 +775,7 @@ def test_what_a_cluster_that_runs_already_does_not_tell_is_in_the_history(theirs
     ):
         monkeypatch.setattr(type(mode), name, staticmethod(each) if callable(each) else each, raising=False)
     monkeypatch.setattr(Plan, "timed", lambda self, mode: self)
-    lending._formed(theirs.plan, theirs.options, theirs.cluster, theirs.folder, theirs.recorder)
+    lending._formed(theirs.plan, theirs.options, theirs.cluster, theirs.folder, theirs.recorder, {})
     assert [event.text for _, event in History.load(theirs.recorder.path).each(Note)] == ["the timers of n2 could not be read"]
     assert "the timers of n2 could not be read" in told
 

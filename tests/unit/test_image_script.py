@@ -122,6 +122,16 @@ def test_programs_of_the_node_are_packed_with_all_that_they_load(node: Node) -> 
     assert not [each for each in packed if each.startswith("/")]
 
 
+def test_folders_and_libraries_of_the_node_are_packed_as_they_are(node: Node, tmp_path: Path) -> None:
+    """A folder with all that is in it, and by a pattern what no program is."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "module.py").write_text("")
+    (tmp_path / "data-1.txt").write_text("")
+    (node.context / "from-node").write_text(f"/bin/sh\n{tmp_path}/lib\n{tmp_path}/data-*.txt   # any\n")
+    node.ask('FROM scratch\nADD from-node.tar /\nENTRYPOINT ["/bin/sh"]\n')
+    assert {f"{tmp_path}/lib/module.py"[1:], f"{tmp_path}/data-1.txt"[1:]} <= {*node.packed()}
+
+
 def test_a_program_that_the_node_lacks_is_named(node: Node) -> None:
     """It is the layer of the mode that lacks its package."""
     (node.context / "Dockerfile").write_text('FROM scratch\nADD from-node.tar /\nENTRYPOINT ["/nothing"]\n')

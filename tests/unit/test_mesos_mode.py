@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import BadInput, Expired, HarnessError, Unreachable
-from harness.core.protocols import Cluster
+from harness.core.errors import BadInput, Expired, HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Cluster, of_images, told_as
 from harness.core.values import App, Health, NodeSpec, Result, Volume
+from harness.modes.fleet import Fleet
 from harness.modes.mesos import Mesos, configured, marathon_apps, numbering, shipped
 from harness.modes.mesos.marathon_api import MarathonTask
 from harness.modes.mesos.mesos_timers import PROFILES
-from harness.plan import Plan, plan_of
+from harness.plan import Plan, plan_of, provenance
 from harness.reports.prose import describe
 from harness.reports.verdict_table import title
 from harness.testing.ensemble import ZooKeeperServer
@@ -306,7 +307,7 @@ def test_each_node_is_handed_what_it_is_to_be(upstream: Upstream) -> None:
     """A member all of it; the stand-ins beside the configurations, in one archive."""
     upstream.mode.form(upstream.cluster)
     (call,) = [each for each in upstream.node("n1").calls if each[0] == "sh"]
-    assert call[5:7] == ("1", "20s")
+    assert call[5:8] == ("1", "0", "20s")
     files = configured.files(upstream.cluster.nodes[0], upstream.cluster.nodes, PROFILES["fast"])
     assert "tickTime=500\n" in files["etc/zookeeper/conf/zoo.cfg"]
     assert "--agent_ping_timeout=1.5secs" in files["etc/default/mesos-master"]
@@ -446,6 +447,75 @@ steps:
 promises:
   - rescheduled: {app: web, within: 40s}
 """
+
+
+IMAGES = {"master": "mesosphere/mesos-master:1.11", "agent": "mesosphere/mesos-agent:1.11", "marathon": "mesosphere/marathon:v1.11"}
+
+
+def with_images(**images: str) -> str:
+    """Return the scenario with its daemons from images."""
+    listed = ", ".join(f"{name}: '{image}'" for name, image in images.items())
+    return SCENARIO.replace("profile: fast}", f"profile: fast, distribution: images, images: {{{listed}}}}}")
+
+
+def test_who_reads_of_daemons_from_images_reads_from_which(tmp_path: Path) -> None:
+    """In a plan that was saved and read back, too; and the images are brought as those of apps are."""
+    file = tmp_path / "loss.yaml"
+    file.write_text(with_images(**IMAGES))
+    made = plan_of(file, mode=None, provider=None, profile=None, seed=1)
+    for each in (made, Plan.from_json(json.loads(json.dumps(made.to_json())))):
+        assert each.images == IMAGES
+        assert each.orchestrator == f"mesos (images: {', '.join(IMAGES.values())})"
+    assert provenance.asked(made) == (*IMAGES.values(), "web")
+    mode = of_images(Mesos(), made.images)
+    assert told_as(mode) == made.orchestrator
+    with pytest.raises(Unsupported, match="fleet mode has no daemon"):
+        of_images(Fleet.from_timers("fast", {}), made.images)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        (
+            with_images(**{**IMAGES, "agnet": "x:1"}),
+            None,
+            "a daemon 'agnet'; expected one of master, agent, marathon; did you mean 'agent'",
+        ),
+        (with_images(master="x:1"), None, "no image for agent, marathon; expected one for each of master, agent, marathon"),
+        (with_images(**{**IMAGES, "agent": "no-such-folder"}), None, "'no-such-folder'"),
+        (with_images(**{**IMAGES, "agent": "x:y:z"}), None, "x:y:z"),
+        (
+            with_images(**IMAGES).replace("distribution: images, ", ""),
+            None,
+            "images without `distribution: images`; expected both, or none",
+        ),
+        (SCENARIO.replace("profile: fast}", "profile: fast, distribution: images}"), None, "no image for master, agent, marathon"),
+        (SCENARIO.replace("profile: fast}", "profile: fast, distribution: upstream}"), None, "upstream"),
+        (with_images(**IMAGES), "swarm", "distribution images, with the swarm mode; expected a mode whose daemons can come from images"),
+    ],
+)
+def test_images_that_cannot_be_are_told_with_their_place(tmp_path: Path, text: str, mode: str | None, words: str) -> None:
+    """When the scenario is read."""
+    file = tmp_path / "loss.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput) as error:
+        plan_of(file, mode=mode, provider=None, profile=None, seed=1)
+    (problem,) = [each for each in error.value.problems if words in str(each)]
+    assert problem.line == 3
+
+
+def test_daemons_from_images_begin_once_their_images_are_unpacked(upstream: Upstream) -> None:
+    """Each node is asked for those that it runs, by the names that images have there; nothing of them is begun before."""
+    upstream.mode.use_images({"master": "./master.tar", "agent": "a:1", "marathon": "m:1"})
+    upstream.cluster.images = {"./master.tar": "whalefall/master:0123"}
+    upstream.mode.ready_for_images(upstream.cluster)
+    upstream.mode.form(upstream.cluster)
+    calls = [each for each in upstream.node("n1").calls if each[0] == "sh"]
+    assert "systemctl start docker.service" in calls[0][2]
+    assert calls[1][5:7] == ("1", "1")
+    unpacked = [each[4:] for each in calls if "imaged" in each[2]]
+    assert unpacked == [("mesos-master", "whalefall/master:0123"), ("mesos-agent", "a:1"), ("marathon", "m:1")]
+    assert calls[-1][4:] == ("mesos-master", "mesos-agent", "marathon")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The mesos mode: Mesos agents on every node, and on three or five of them ZooKeeper, masters and Marathon; HAProxy on all.
 
 Everything goes through `Node.run`, upstream's public REST and ZooKeeper's own protocol, so whoever answers as upstream does is upstream. What is
-formed by default are *stand-ins* of Mesos and Marathon (``fixtures/mesos``), over a real ZooKeeper, real Docker and a real HAProxy.
+formed by default are *stand-ins* of Mesos and Marathon (``fixtures/mesos``), over a real ZooKeeper, real Docker and a real HAProxy. In their place
+images can be given, upstream's own for example: then systemd runs their entrypoints in their own file systems (``fixtures/mesos/imaged``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
-from harness.core.values import Placement, TaskNames, View
+from harness.core.values import App, Placement, TaskNames, View
 from harness.modes import on_nodes
 from harness.modes.mesos import app_json, configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
 from harness.modes.mesos import mesos_timers as timing
@@ -25,11 +26,14 @@ from harness.modes.mesos.marathon_api import Locked, MarathonTask, Rest
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node, OwnApp
-    from harness.core.values import App, Budget, Committed, Endurance, Json, Traits, Who
+    from harness.core.values import Budget, Committed, Endurance, Json, Traits, Who
 
 T = TypeVar("T")
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
+_DAEMONS = {"master": "mesos-master", "agent": "mesos-agent", "marathon": "marathon"}
+"""What can come from an image, as scenarios call it, with its unit."""
+_UNPACK = 'PYTHONPATH=/usr/local/lib/mesos exec python3 -m imaged "$1" "$2"'
 _API_SECONDS = 2.0  # for a request
 _SAYING_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
 _NAME_SECONDS = 0.3  # for asking who an instance is that nobody has told of: what a node says waits for it
@@ -89,6 +93,7 @@ class Mesos:
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds
         self._more = 0.0  # seconds more for either
+        self._images: Mapping[str, str] = {}  # of master, agent and Marathon, by the words of `PACKAGED`; empty for the stand-ins
         self._lock = threading.Lock()
         self._numbers: dict[tuple[str, str], numbering.Numbers] = {}  # run id, app → the numbers of its instances
         self._homes: dict[tuple[str, str, str], int] = {}  # run id, instance, node → the port that it was told to have there last
@@ -111,8 +116,8 @@ class Mesos:
 
     @property
     def distribution(self) -> str:
-        """Say that master, agent and Marathon are stand-ins; see `harness.core.protocols.Distributed`."""
-        return "stand-in"
+        """Say that master, agent and Marathon are stand-ins, or from which images they come; see `harness.core.protocols.Distributed`."""
+        return f"images: {', '.join(dict.fromkeys(self._images.values()))}" if self._images else "stand-in"
 
     @property
     def timers(self) -> Mapping[str, float]:
@@ -136,8 +141,11 @@ class Mesos:
         def one(node: Node) -> None:
             handed = shipped.archive(configured.files(node, members, self._timers))
             member = "1" if node.name in {each.name for each in members} else "0"
-            on_nodes.forming(node, _FORM, member, f"{self._timers.restart_delay:g}s", hosts, deadline=deadline, stdin=handed)
+            later = "1" if self._images else "0"
+            on_nodes.forming(node, _FORM, member, later, f"{self._timers.restart_delay:g}s", hosts, deadline=deadline, stdin=handed)
             on_nodes.docker_answers(cluster, node, deadline, stop)
+            if self._images:
+                self._start_images(cluster, node, deadline, all_three=member == "1")
             self._lists(cluster, node, everyone, deadline, stop)
 
         with cluster.network():
@@ -193,6 +201,40 @@ class Mesos:
     def endurance(self) -> Endurance:
         """Return how long a stall of a machine the timers in use stand; see `harness.core.protocols.Enduring`."""
         return timing.endurance(self._timers)
+
+    # -- Packaged
+
+    PACKAGED: ClassVar[Sequence[str]] = tuple(_DAEMONS)
+
+    def use_images(self, images: Mapping[str, str]) -> None:
+        """Run masters, agents and Marathon of these images; see `harness.core.protocols.Packaged.use_images`."""
+        self._images = {each: images[each] for each in self.PACKAGED}
+
+    def ready_for_images(self, cluster: Cluster) -> None:
+        """Start Docker on each node, and wait until it answers; see `harness.core.protocols.Packaged.ready_for_images`."""
+        deadline = Deadline(cluster.clock, pace.limit(self._form_seconds) + self._more)
+        stop = threading.Event()
+
+        def one(node: Node) -> None:
+            on_nodes.forming(node, "await_systemd\nexec systemctl start docker.service", deadline=deadline)
+            on_nodes.docker_answers(cluster, node, deadline, stop)
+
+        late = on_nodes.on_each(cluster.nodes, one, stop)
+        if late:
+            raise Expired(f"Docker to answer on {', '.join(late)}", deadline.seconds, "; ".join(each.saw for each in late.values()))
+
+    def _start_images(self, cluster: Cluster, node: Node, deadline: Deadline, *, all_three: bool) -> None:
+        """Have a node's units run what is in the images, and start them."""
+        units = []
+        for word, unit in _DAEMONS.items():
+            if not all_three and word != "agent":
+                continue
+            asked = self._images[word]
+            image = cluster.images.get(asked, asked)
+            on_nodes.image(node, App(unit, 0, image=image), deadline)
+            on_nodes.script(node, _UNPACK, unit, image, deadline=deadline)
+            units.append(unit)
+        on_nodes.script(node, 'systemctl daemon-reload; exec systemctl start --no-block "$@"', *units, deadline=deadline)
 
     # -- Quorum
 

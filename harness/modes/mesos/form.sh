@@ -1,9 +1,9 @@
 # Makes one node a part of a Mesos cluster, and a member of its control plane where it is one. Run on the node by `Mesos.form`, after `systemd.sh`, with
-#   MEMBER RESTART HOSTS
-# MEMBER is 1 or 0; RESTART is how long a daemon of Mesos that ended stays down, as systemd writes it; HOSTS are lines for /etc/hosts. What stands on
+#   MEMBER LATER RESTART HOSTS
+# MEMBER and LATER are 1 or 0; LATER says that masters, agents and Marathon are not started yet: they come from images; RESTART is how long a daemon of Mesos that ended stays down, as systemd writes it; HOSTS are lines for /etc/hosts. What stands on
 # standard input is a tar of all files that the node is to have.
 set -eu
-member=$1 restart=$2 hosts=$3
+member=$1 later=$2 restart=$3 hosts=$4
 
 tar --extract --file - --directory / --no-same-owner --no-overwrite-dir --keep-directory-symlink
 printf '%s\n' "$hosts" | while IFS= read -r line; do
@@ -23,17 +23,22 @@ enable() {
     echo "this node has no $1; it must be in the node image" >&2
     exit 1
 }
-units="mesos-agent.service haproxy.service haproxy-feeder.service"
+units="haproxy.service haproxy-feeder.service"
+daemons=mesos-agent.service
 if [ "$member" = 1 ]; then
-    units="zookeeper.service mesos-master.service marathon.service $units"
+    units="zookeeper.service $units"
+    daemons="mesos-master.service marathon.service $daemons"
 fi
-for unit in $units docker.service; do
+for unit in $units $daemons docker.service; do
     enable "$unit"
 done
 for unit in mesos-master mesos-agent marathon; do
     sed -i "s/^RestartSec=.*/RestartSec=$restart/" "/etc/systemd/system/$unit.service"
 done
 
+if [ "$later" = 0 ]; then
+    units="$units $daemons"
+fi
 await_systemd
 # Not waited for: whoever comes before what it stands on waits for that by itself, or is started again.
 # shellcheck disable=SC2086  # one word a unit

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HOME: Final = PurePosixPath("usr/local/lib/mesos")
 """Where the stand-ins lie on a node: their units have it as PYTHONPATH."""
-_PACKAGES: Final = ("standin", "feeder")
+_PACKAGES: Final = ("standin", "feeder", "imaged")
 _LEFT_OUT: Final = frozenset({"__pycache__", "doubles"})
 _MODE: Final = 0o644
 
