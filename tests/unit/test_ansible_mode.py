@@ -238,6 +238,17 @@ def test_ansible_sees_nothing_of_this_machines_user(monkeypatch: pytest.MonkeyPa
     assert "PRIVATE" not in repr(KEYS)
 
 
+@pytest.mark.parametrize("name", ["inventory.yml", "hosts.yaml", "ansible.yml", "key.yml"])
+def test_a_playbook_takes_the_place_of_nothing_whatever_it_is_called(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, name: str) -> None:
+    """All that a play needs lies beside it."""
+    here = Here(Result((), 0, SAID.encode(), b""))
+    monkeypatch.setattr(playing, "node_of", lambda *_: here)
+    monkeypatch.setattr(playing, "must_be_installed", lambda: None)
+    playing.play(cluster, KEYS, "all: {}\n", Playbook(name, "- hosts: all\n"), 30.0)
+    assert [here.files[each] for each in (name, "hosts")] == ["- hosts: all\n", "all: {}\n"]
+    assert len(here.files) == 5
+
+
 def test_no_value_of_an_environment_is_kept(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
     """Neither in what was said nor in the reasons, also as JSON spells it; what is too short to be a secret is left."""
     value = 'open "sesame"'

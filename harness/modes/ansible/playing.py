@@ -50,7 +50,7 @@ _SSH: Final = (
 )
 _CONFIGURATION: Final = """\
 [defaults]
-inventory = /run/play/inventory.yml
+inventory = /run/play/hosts
 forks = {forks}
 timeout = {timeout}
 host_key_checking = True
@@ -186,7 +186,7 @@ def _archive(keys: Keys, inventory: str, book: Playbook, forks: int) -> bytes:
         "ansible.cfg": configuration.encode(),
         "key": keys.private,
         "known_hosts": keys.known_hosts.encode(),
-        "inventory.yml": inventory.encode(),
+        "hosts": inventory.encode(),  # no playbook is called so: their names have endings
         book.name: book.text.encode(),
     }
     packed = io.BytesIO()
