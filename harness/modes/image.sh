@@ -48,17 +48,25 @@ while read -r word rest; do
     esac
     [ "$over" = nothing ] || [ -z "$over" ] || break
 done <"$context/Dockerfile"
+
+# Adds to an archive what the node has, under the paths that it has there.
+add() {
+    tar --append --file "$1" --owner=0 --group=0 --numeric-owner --dereference --absolute-names --files-from "$tree" --transform 's,^/,,'
+}
+
 if [ "$over" != nothing ] || { [ $# -eq 0 ] && [ -z "$tree" ]; }; then
-    rm -f "$tree"
+    if [ -n "$tree" ]; then
+        rm -f "$context/from-node.tar"
+        add "$context/from-node.tar"
+        rm -f "$tree"
+    fi
     exec docker build --quiet --tag "$image" "$context"
 fi
 
 packed=$(mktemp)
 trap 'rm -f "$packed" "$tree"' EXIT
 tar --create --file "$packed" --owner=0 --group=0 --numeric-owner --directory "$context" --files-from /dev/null "$@"
-if [ -n "$tree" ]; then
-    tar --append --file "$packed" --owner=0 --group=0 --numeric-owner --dereference --absolute-names --files-from "$tree" --transform 's,^/,,'
-fi
+[ -z "$tree" ] || add "$packed"
 set --
 while read -r word rest; do
     case $word in

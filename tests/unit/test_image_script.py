@@ -122,6 +122,14 @@ def test_programs_of_the_node_are_packed_with_all_that_they_load(node: Node) -> 
     assert not [each for each in packed if each.startswith("/")]
 
 
+def test_programs_of_the_node_are_there_for_docker_as_well(node: Node) -> None:
+    """Where a Dockerfile says more than plain copies, it is Docker that adds them."""
+    (node.context / "from-node").write_text("/bin/sh\n")
+    assert node.ask("FROM scratch\nADD from-node.tar /\nCOPY web /bin/web\n")[0] == "build"
+    packed = subprocess.run(["tar", "-tf", str(node.context / "from-node.tar")], capture_output=True, text=True, check=True).stdout
+    assert "bin/sh" in packed.splitlines()
+
+
 def test_folders_and_libraries_of_the_node_are_packed_as_they_are(node: Node, tmp_path: Path) -> None:
     """A folder with all that is in it, and by a pattern what no program is."""
     (tmp_path / "lib").mkdir()
