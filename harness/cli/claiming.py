@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.flags import RESULTS
+from harness.cli.kept import named
 from harness.cli.telling import say
-from harness.core.errors import BadInput, HarnessError, Problem, UnknownRun
+from harness.core.errors import BadInput, HarnessError
 from harness.core.plain import in_line
-from harness.runs.run import find, folders, plan_of, verdict_of
+from harness.runs.run import folders, plan_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,21 +30,7 @@ def claims_command(runs: Sequence[str], results: Path) -> None:
     """
     from harness.reports.ten_claims import markdown  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    say(markdown(_judged(_named(results, runs) or folders(results))).rstrip())
-
-
-def _named(results: Path, runs: Sequence[str]) -> list[Path]:
-    """Return the folders of runs by their names. Raises `BadInput` with every name that is none."""
-    found: list[Path] = []
-    problems: list[Problem] = []
-    for run in runs:
-        try:
-            found.append(find(results, run))
-        except UnknownRun as error:
-            problems.append(Problem(run, 0, 0, str(error), "a run that is kept"))
-    if problems:
-        raise BadInput(problems)
-    return found
+    say(markdown(_judged(named(results, runs) or folders(results))).rstrip())
 
 
 def _judged(kept: Sequence[Path]) -> Iterator[Run]:

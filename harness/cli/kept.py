@@ -11,14 +11,14 @@ import click
 from harness.cli.flags import RESULTS
 from harness.cli.tables import add, print_whole, styled, table_of, width_of
 from harness.cli.telling import console, say
-from harness.core.errors import BadInput, Problem
+from harness.core.errors import BadInput, Problem, UnknownRun
 from harness.core.figures import lasted
 from harness.core.plain import as_path, command, in_line, json_text
 from harness.core.protocols import with_distribution
 from harness.runs.run import EXIT, cut_off, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.text import Text
 
@@ -125,6 +125,20 @@ def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:
         say(json_text({"run": folder.name, "plan": plan_of(folder), "running": pid}))
     else:
         console().print(so_far(read(folder), pid))
+
+
+def named(results: Path, runs: Iterable[str]) -> list[Path]:
+    """Return the folders of runs by their names. Raises `BadInput` with every name that is none."""
+    found: list[Path] = []
+    problems: list[Problem] = []
+    for run in runs:
+        try:
+            found.append(find(results, run))
+        except UnknownRun as error:
+            problems.append(Problem(run, 0, 0, str(error), "a run that is kept"))
+    if problems:
+        raise BadInput(problems)
+    return found
 
 
 def must_be_over(folder: Path) -> None:

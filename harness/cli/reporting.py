@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import RESULTS
-from harness.cli.kept import must_be_over
+from harness.cli.kept import must_be_over, named
 from harness.cli.tables import add, print_whole, table_of
 from harness.cli.telling import output_problems, say, write_output
-from harness.core.errors import BadInput, HarnessError, Problem, in_words
+from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, in_words
 from harness.core.figures import given
 from harness.core.naming import close
 from harness.core.plain import in_line, plain, sentence
 from harness.core.threads import CertainThread
-from harness.runs.run import find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,17 +73,19 @@ def _source(name: str) -> str | None:
 
 
 def _loaded(results: Path, names: Sequence[str]) -> list[Run]:
-    """Return these runs, judged. Raises `BadInput` with all that is wrong with any of them, or `UnknownRun`."""
+    """Return these runs, judged. Raises `BadInput` with all that is wrong with any of them, or with their names."""
     from harness.runs.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     found: list[Run] = []
     problems: list[Problem] = []
-    for folder in [find(results, each) for each in names]:
+    for folder in named(results, names):
         try:
             must_be_over(folder)
             found.append(load(folder))
         except BadInput as error:
             problems += error.problems
+        except NoSuchRun as error:
+            problems.append(Problem(str(folder), 0, 0, str(error), "a run that is kept whole"))
     if problems:
         raise BadInput(problems)
     return found

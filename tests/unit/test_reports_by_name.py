@@ -137,6 +137,11 @@ def test_what_is_wrong_with_every_run_is_told_at_once(call: Callable[..., Result
     assert wrong.exit_code == 2
     assert [name in wrong.output for name in ("a-run/plan.json", "b-run/plan.json")] == [True, True]
     assert "a run that is still in progress" in wrong.output
+    (a_run("d-run") / "history.jsonl").unlink()
+    wrong = call("report", "text", "a-run", "d-run")
+    assert (wrong.exit_code, "2 problems" in wrong.output, "d-run is no run" in wrong.output) == (2, True, True), wrong.output
+    wrong = call("report", "text", "gone", "a/b")
+    assert (wrong.exit_code, "2 problems" in wrong.output) == (2, True), wrong.output
 
 
 def failing(error: BaseException) -> Any:
