@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,7 +22,7 @@ from harness.runs.run import EXIT, ended_early, find, folders, inside, plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.cli.campaign import PlannedRun
+    from harness.cli.campaign import Crew, PlannedRun, There
     from harness.plan import Plan
     from harness.reports.run_figures import RunFigures
     from harness.reports.scorecard import Card, Conclusion, Left
@@ -282,7 +282,7 @@ def _progress(text: str) -> None:
     say(text, err=True)
 
 
-def _awaited(folder: Path, tasks: Sequence[PlannedRun], crew: Any) -> Any:
+def _awaited(folder: Path, tasks: Sequence[PlannedRun], crew: Crew) -> dict[int, There]:
     """Look at what is there, once runs that still go have ended: those of a scorecard that was killed are being stopped, and undo what they did."""
     from harness.cli import campaign  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
