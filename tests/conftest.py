@@ -8,12 +8,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from random import Random
 
 import pytest
 
 from harness.core.errors import Unsupported
 from harness.core.protocols import Cluster, Furnishing, Mode, Provider
 from harness.core.values import App, NodeSpec
+from harness.pytest_plugin import run_seed
 
 pytest_plugins = ["pytester"]
 pytest.register_assert_rewrite("mesos_contract")  # the body of tests, though no module of tests
@@ -80,6 +82,12 @@ def _seconds(item: pytest.Item) -> float:
     if item.get_closest_marker("slow") is not None and item.get_closest_marker("xdist_group") is None:
         return 30.0
     return 3.0 if item.get_closest_marker("cluster") is not None else 0.0
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> Random:
+    """Return what a test draws by from more than it could try: `--wf-seed` repeats what is drawn, and each run draws something else."""
+    return Random(f"{run_seed(request.config)} {request.node.nodeid}")  # noqa: S311 - choices that can be repeated, no secrets
 
 
 @pytest.fixture(scope="session")

@@ -79,12 +79,12 @@ def silence_is_unknown(checker: Checker) -> None:
 def any_history_is_judged(checker: Checker) -> None:
     """Whatever was recorded, in whatever order: a finding with a sentence, details that JSON can hold, and evidence that is there."""
     for seed in range(SEEDS):
-        ask(checker, strange.history(seed), f"the strange history {seed}")
+        ask(checker, _strange(seed), f"the strange history {seed}")
 
 
 def any_beginning_is_judged(checker: Checker) -> None:
     """A harness may be killed at any moment, and what is left is judged."""
-    for what, history in _beginnings(_good_run()):
+    for what, history in _good_beginnings():
         ask(checker, history, what)
 
 
@@ -205,6 +205,12 @@ JUDGED: Mapping[str, Callable[[Judged], None]] = {
 """What every checker must do with a history that it must hold and one that it must not."""
 
 
+@functools.lru_cache(maxsize=SEEDS)
+def _strange(seed: int) -> History:
+    """Return a strange history that every checker is shown: what one has worked out of it is there for the next."""
+    return strange.history(seed)
+
+
 @functools.cache
 def _entries() -> Sequence[Entry]:
     return node_kill().history().entries
@@ -239,6 +245,12 @@ def _verdict(checker: Checker, history: History, what: str) -> Verdict:
     return ask(checker, history, what).verdict
 
 
+@functools.cache
+def _good_beginnings() -> list[tuple[str, History]]:
+    return _beginnings(_good_run())
+
+
+@functools.lru_cache(maxsize=4)  # same
 def _beginnings(history: History) -> list[tuple[str, History]]:
     """Return beginnings of a history, each with what it is: from nothing to all but the end of the run."""
     ended = history.length

@@ -54,7 +54,8 @@ P = ParamSpec("P")
 
 def later(make: Callable[P, History]) -> Callable[P, Callable[[], History]]:
     """Have a history made once it is judged, and not when it is named: every worker reads this module, and few judge much of it."""
-    return lambda *args, **named: functools.cache(functools.partial(make, *args, **named))
+    once = functools.cache(make)
+    return lambda *args, **named: functools.partial(once, *args, **named)
 
 
 GOOD = functools.cache(lambda: node_kill().history())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,26 @@ SECONDS = re.compile(r" m?s\b")
 """What stands right behind a time in a sentence. A unit without a space (`5s`) is for programs."""
 TEMPLATE = re.compile(r"\{\w*(?::[^{}]*)?\} m?s\b|%(?:\(\w+\))?[-+ #0-9]*(?:\.\d+)?[dfgs] m?s\b")
 ROUNDED = re.compile(r"[-+ #0-9,_]*(?:\.\d+)?[eEfFgG]")
+FIGURES = (ast.BinOp, ast.Call, ast.Constant, ast.FormattedValue, ast.JoinedStr)
+"""What of a module may say a figure."""
 OTHER = re.compile(r" ?(?:[KMG]i?B\b|times\b|processes\b|ticks\b|more that were due\b|of a core\b|a second\b)")
 """Units of figures that are no times."""
 
 
-def homemade(source: str) -> Iterator[str]:
+@functools.cache
+def nodes() -> Mapping[str, list[ast.AST]]:
+    """Return what each of our modules is made of, as far as it may hold a figure: texts, sums and calls."""
+    return {
+        str(path.relative_to(HARNESS)): [
+            node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, FIGURES)
+        ]
+        for path in sorted(HARNESS.rglob("*.py"))
+    }
+
+
+def homemade(nodes: list[ast.AST]) -> Iterator[str]:
     """Yield the line and the figure of each place where a sentence puts a time into words by itself."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             said = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
             for part, behind in zip(node.values, [*node.values[1:], None], strict=True):
@@ -49,9 +63,9 @@ SHARES_OF_A_LOAD = {"checkers/troubles.py", "checkers/slowness.py"}
 def test_every_share_that_a_sentence_says_is_put_into_words_in_one_place() -> None:
     """Or what was missed by a little reads as what was promised."""
     made = {
-        str(path.relative_to(HARNESS))
-        for path in sorted(HARNESS.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        path
+        for path, every in nodes().items()
+        for node in every
         if (isinstance(node, ast.FormattedValue) and node.format_spec and ast.unparse(node.format_spec).rstrip("'\"").endswith("%"))
         or (isinstance(node, ast.Constant) and re.search(r"\{\w*:[^{}]*%\}", str(node.value)))
     }
@@ -61,9 +75,9 @@ def test_every_share_that_a_sentence_says_is_put_into_words_in_one_place() -> No
 def test_a_duration_that_is_said_is_not_spelled_as_one_that_is_written() -> None:
     """One limit has one figure, in seconds, in the plan, in the live view, in findings and in tables, however the file wrote it."""
     written = {
-        str(path.relative_to(HARNESS))
-        for path in sorted(HARNESS.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        path
+        for path, every in nodes().items()
+        for node in every
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"spelled", "units.spelled"}
     }
     # What may be pasted into a file: a unit that was meant, and what is expected in place of what stands there.
@@ -72,13 +86,7 @@ def test_a_duration_that_is_said_is_not_spelled_as_one_that_is_written() -> None
 
 def test_every_time_that_a_sentence_says_is_put_into_words_in_one_place() -> None:
     """Or one outage has two figures. A new sentence takes the form that fits from `harness.core.figures`."""
-    found = [
-        f"{path.relative_to(HARNESS)}:{place}"
-        for path in sorted(HARNESS.rglob("*.py"))
-        if path.name != "figures.py"
-        for place in homemade(path.read_text(encoding="utf-8"))
-    ]
-    assert found == []
+    assert [f"{path}:{place}" for path, every in nodes().items() if not path.endswith("/figures.py") for place in homemade(every)] == []
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_every_time_that_a_sentence_says_is_put_into_words_in_one_place() -> Non
 )
 def test_a_sentence_that_makes_its_own_figure_is_found(source: str) -> None:
     """However it does."""
-    assert list(homemade(source))
+    assert list(homemade([*ast.walk(ast.parse(source))]))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_a_sentence_that_makes_its_own_figure_is_found(source: str) -> None:
 )
 def test_what_is_no_time_or_is_for_programs_is_not(source: str) -> None:
     """Bytes, shares, arguments of programs, and what is written out."""
-    assert not list(homemade(source))
+    assert not list(homemade([*ast.walk(ast.parse(source))]))
 
 
 @pytest.mark.parametrize(

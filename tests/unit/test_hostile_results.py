@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -87,6 +89,7 @@ ENVIRONMENT = {
 }
 
 
+@functools.cache
 def every_kind() -> bytes:
     """Return the lines of a short run in which every kind of event stands."""
     story = Story().phase(0.0, Phase.STEADY)
@@ -250,6 +253,8 @@ def test_what_judging_writes_is_read_back(tmp_path: Path) -> None:
 # -- values that are none
 
 VALUES: list[Any] = [None, True, -1, 10**12, 1e300, "\x1b[2J[/]\udcff" * 99, [], {"a": {"b": []}}, "x" * LONG, [[]] * LONG]
+TRIED = 3
+"""Of these in each place, drawn anew in each run: there are some three hundred places."""
 
 
 @pytest.fixture
@@ -285,33 +290,33 @@ def named(place: tuple[Any, ...]) -> str:
 
 @pytest.mark.usefixtures("nobody_writes")
 @pytest.mark.parametrize("place", list(places(PLAN.to_json())), ids=named)
-def test_any_value_in_any_place_of_a_plan_ends_in_words(tmp_path: Path, place: tuple[Any, ...]) -> None:
+def test_any_value_in_any_place_of_a_plan_ends_in_words(tmp_path: Path, place: tuple[Any, ...], rng: Random) -> None:
     """Judged, or refused with the plan's name."""
     folder = saved(tmp_path, history=b"")
     body = {"run": RUN, **PLAN.to_json()}
-    for value in VALUES:
+    for value in rng.sample(VALUES, TRIED):
         (folder / "plan.json").write_text(json.dumps(changed(body, place, value)), encoding="utf-8")
         status, said = call(tmp_path, "show", RUN)
-        assert status in {0, 2}
-        assert status != 2 or f"{folder / 'plan.json'}" in said
+        assert status in {0, 2}, value
+        assert status != 2 or f"{folder / 'plan.json'}" in said, value
     call(tmp_path, "list")
 
 
 @pytest.mark.usefixtures("nobody_writes")
 @pytest.mark.parametrize("place", list(places(ENVIRONMENT)), ids=named)
-def test_any_value_in_any_place_of_an_environment_ends_in_words(tmp_path: Path, place: tuple[Any, ...]) -> None:
+def test_any_value_in_any_place_of_an_environment_ends_in_words(tmp_path: Path, place: tuple[Any, ...], rng: Random) -> None:
     """The same."""
     folder = saved(tmp_path)
-    for value in VALUES:
+    for value in rng.sample(VALUES, TRIED):
         (folder / "environment.json").write_text(json.dumps(changed(ENVIRONMENT, place, value)), encoding="utf-8")
         for argv in (("show", RUN), ("list",)):
             status, said = call(tmp_path, *argv)
-            assert status in {0, 2}
-            assert status != 2 or f"{folder / 'environment.json'}" in said
+            assert status in {0, 2}, value
+            assert status != 2 or f"{folder / 'environment.json'}" in said, value
 
 
 @pytest.mark.usefixtures("nobody_writes")
-def test_any_value_in_any_place_of_a_verdict_ends_in_words(tmp_path: Path) -> None:
+def test_any_value_in_any_place_of_a_verdict_ends_in_words(tmp_path: Path, rng: Random) -> None:
     """The same."""
     folder = saved(tmp_path)
     call(tmp_path, "judge", RUN)
@@ -319,9 +324,9 @@ def test_any_value_in_any_place_of_a_verdict_ends_in_words(tmp_path: Path) -> No
     asked = dict.fromkeys(places(body))
     kinds = {tuple(re.sub(r"\d+$", "", str(part)) if isinstance(part, str) else 0 for part in place): place for place in asked}
     for place in kinds.values():  # of what a verdict has many of alike, one of each
-        for value in VALUES:
+        for value in rng.sample(VALUES, TRIED):
             (folder / "verdict.json").write_text(json.dumps(changed(body, place, value)), encoding="utf-8")
-            assert call(tmp_path, "show", RUN, "--json")[0] in {0, 2}
+            assert call(tmp_path, "show", RUN, "--json")[0] in {0, 2}, (place, value)
         call(tmp_path, "list")
 
 
@@ -339,19 +344,19 @@ def rechained(bodies: list[Any]) -> bytes:
 
 @pytest.mark.usefixtures("nobody_writes")
 @pytest.mark.parametrize("kind", sorted(FIRST))
-def test_any_value_in_any_place_of_a_history_ends_in_words(tmp_path: Path, kind: str) -> None:
+def test_any_value_in_any_place_of_a_history_ends_in_words(tmp_path: Path, kind: str, rng: Random) -> None:
     """Judged, or refused with the line."""
     folder = saved(tmp_path)
     number = FIRST[kind]
     for place in places(LINES[number]):
         if place == ("h",):
             continue
-        for value in VALUES:
+        for value in rng.sample(VALUES, TRIED):
             lines = [*LINES[:number], changed(LINES[number], place, value), *LINES[number + 1 :]]
             (folder / "history.jsonl").write_bytes(rechained(lines))
             status, said = call(tmp_path, "show", RUN)
             assert status in {0, 2}, (place, value)
-            assert status != 2 or f"{folder / 'history.jsonl'}:{number + 1}:" in said
+            assert status != 2 or f"{folder / 'history.jsonl'}:{number + 1}:" in said, (place, value)
 
 
 def test_a_ledger_whose_plan_is_gone_is_mended_and_counted_all_the_same(tmp_path: Path) -> None:

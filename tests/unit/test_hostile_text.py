@@ -314,9 +314,10 @@ class Given:
 
     @property
     def paths(self) -> list[str]:
-        """Return the runs' folders, whole and from here, and one that is none."""
+        """Return the runs' folders, and one that is none: whole, from here, and by a way that leads through a folder that is not there."""
         folder = self.results[1]
-        return [f"{base}/{each}" for each in (*self.runs, "none") for base in (folder, os.path.relpath(folder), f"{folder}/../{NAME}")]
+        ways = itertools.cycle((folder, os.path.relpath(folder), f"{folder}/../{NAME}"))
+        return [f"{way}/{each}" for each, way in zip((*self.runs, "none", self.runs[0]), ways, strict=False)]
 
 
 READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
