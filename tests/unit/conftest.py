@@ -20,6 +20,11 @@ from tests.unit.kept_ansible import Run, kept
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 hypothesis.settings.load_profile("untimed")
 
+REAPERS, CONTEXTS, IMAGES = processes.reapers, contexts.contexts, contexts.folder()
+"""As everybody but a test sees them."""
+AT_A_DESK = ("CI", "BUILD_NUMBER", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables by which an output is another one in CI, or on some terminals."""
+
 
 @pytest.fixture(scope="session")
 def _aside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -35,26 +40,27 @@ def _aside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, _aside: Iterator[Path]) -> Path:
-    """Keep the machine's register of clusters, and their folders, in one of the test's own, and see no helper process of a run that it does not know.
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, _aside: Iterator[Path], ansible: Run) -> None:
+    """See nothing of this machine's, and be seen by nobody on it. One fixture for all of it: each costs a tenth of what most tests take.
 
-    A test that sweeps, or takes all owners for dead, must never reach a run of this machine's user, nor wake or count another's reaper.
+    The register of clusters, and their folders, are the test's own, and no helper process is seen of a run that it does not know: a test that sweeps,
+    or takes all owners for dead, must never reach a run of this machine's user, nor wake or count another's reaper.
+
+    No image is seen that whoever uses this checkout has put beside ours, as README says: what is told of images names all that there are.
+
+    Who runs a test changes nothing: in CI and at a desk the same is shown. Tests that are about CI say so themselves.
+
+    Inventories are read by a process that has loaded Ansible.
     """
-    folder = next(_aside)
-    every = processes.reapers
     ours = tmp_path_factory.getbasetemp()
-    monkeypatch.setattr(processes, "reapers", lambda: (each for each in every() if each[2].is_relative_to(ours)))
+    monkeypatch.setattr(processes, "reapers", lambda: (each for each in REAPERS() if each[2].is_relative_to(ours)))
     monkeypatch.setenv("WHALEFALL_STATE", str(next(_aside)))
-    monkeypatch.setattr(state, "REGISTRY", folder)
+    monkeypatch.setattr(state, "REGISTRY", next(_aside))
     monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _no_images_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See no image that whoever uses this checkout has put beside ours, as README says: what is told of images names all that there are."""
-    here, every = contexts.folder(), contexts.contexts
-    monkeypatch.setattr(contexts, "contexts", lambda: [each for each in every() if each.parent != here or not contexts.is_own(each)])
+    monkeypatch.setattr(contexts, "contexts", lambda: [each for each in CONTEXTS() if each.parent != IMAGES or not contexts.is_own(each)])
+    for name in AT_A_DESK:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(loading, "run_bounded", ansible)
 
 
 @pytest.fixture(scope="session")
@@ -64,23 +70,10 @@ def ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield run
 
 
-@pytest.fixture(autouse=True)
-def _ansible_is_loaded(monkeypatch: pytest.MonkeyPatch, ansible: Run) -> None:
-    """Let inventories be read by a process that has loaded Ansible."""
-    monkeypatch.setattr(loading, "run_bounded", ansible)
-
-
 @pytest.fixture
-def loaded_anew(monkeypatch: pytest.MonkeyPatch, _ansible_is_loaded: None) -> None:
+def loaded_anew(monkeypatch: pytest.MonkeyPatch, _alone: None) -> None:
     """Let inventories be read by new processes, as everywhere else."""
     monkeypatch.setattr(loading, "run_bounded", processes.run_bounded)
-
-
-@pytest.fixture(autouse=True)
-def _at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test depend on who runs it: in CI and at a desk the same is shown. Those that are about CI say so themselves."""
-    for name in ("CI", "BUILD_NUMBER", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
