@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -53,11 +55,37 @@ def texts() -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
 
 
+class Parts(NamedTuple):
+    """What of a module is asked about here: all modules are parsed once, and nothing else of them is kept."""
+
+    docstring: str | None
+    texts: list[ast.Constant]  # constants that are no docstrings
+    compared: list[ast.Compare]
+    imports: list[ast.ImportFrom]
+
+
+@functools.cache
+def modules() -> Mapping[Path, Parts]:
+    """Return the parts of every module of the harness."""
+    return {path: _parts(ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(HARNESS.rglob("*.py"))}
+
+
+def _parts(module: ast.Module) -> Parts:
+    nodes = [*ast.walk(module)]
+    docstrings = {id(each.value) for each in nodes if isinstance(each, ast.Expr)}
+    return Parts(
+        ast.get_docstring(module),
+        [each for each in nodes if isinstance(each, ast.Constant) and id(each) not in docstrings],
+        [each for each in nodes if isinstance(each, ast.Compare)],
+        [each for each in nodes if isinstance(each, ast.ImportFrom)],
+    )
+
+
 def test_every_module_says_what_it_is() -> None:
     """Its docstring begins with a whole sentence, or with a name for it."""
     missing = []
-    for path in sorted(HARNESS.rglob("*.py")):
-        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    for path, parts in modules().items():
+        said = parts.docstring
         if not said or not said.split("\n\n")[0].endswith((".", "?")):
             missing.append(str(path.relative_to(ROOT)))
     assert missing == []
@@ -79,15 +107,12 @@ def test_no_fault_is_known_by_its_name() -> None:
     names = {each for each in FAULTS if "." in each}
     assert len(names) >= len(FAULTS) - 2
     found = []
-    for path in sorted(HARNESS.rglob("*.py")):
+    for path, parts in modules().items():
         if path.parent == HARNESS / "faults":
             continue
-        nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
-        docstrings = {id(each.value) for each in nodes if isinstance(each, ast.Expr)}
-        texts = (each for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in docstrings)
+        texts = (each for each in parts.texts if isinstance(each.value, str))
         found += [f"{path.relative_to(ROOT)}:{each.lineno}: {name}" for each in texts for name in names if name in str(each.value)]
-        compared = (each for each in nodes if isinstance(each, ast.Compare))
-        sides = ((each, side) for each in compared for side in (each.left, *each.comparators))
+        sides = ((each, side) for each in parts.compared for side in (each.left, *each.comparators))
         found += [
             f"{path.relative_to(ROOT)}:{each.lineno}: a fault's name is compared"
             for each, side in sides
@@ -102,10 +127,8 @@ def test_no_workload_and_no_checker_is_known_by_its_name() -> None:
     homes = {(name, Path(str(inspect.getfile(cls)))) for name, cls in (*WORKLOADS.items(), *CHECKERS.items())}
     names = {name for name, _ in homes}
     found: dict[str, set[str]] = {}
-    for path in sorted(HARNESS.rglob("*.py")):
-        nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
-        docstrings = {id(each.value) for each in nodes if isinstance(each, ast.Expr)}
-        texts = {str(each.value) for each in nodes if isinstance(each, ast.Constant) and id(each) not in docstrings}
+    for path, parts in modules().items():
+        texts = {str(each.value) for each in parts.texts}
         if here := {name for name in texts & names if (name, path) not in homes}:
             found[str(path.relative_to(HARNESS))] = here
     assert found == {file: words for file, (words, _) in WORDS.items()}
@@ -145,10 +168,8 @@ def test_no_workload_and_no_checker_is_known_by_its_class() -> None:
     """Outside of its room, and of what tests use, each that is imported has a reason."""
     classes = {cls.__name__ for cls in (*WORKLOADS.values(), *CHECKERS.values())}
     found: dict[str, set[str]] = {}
-    for path in sorted(HARNESS.rglob("*.py")):
-        room = path.relative_to(HARNESS).parts[0]
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if room not in {"workloads", "checkers", "testing"} else ()
-        imports = (each for each in nodes if isinstance(each, ast.ImportFrom))
+    for path, parts in modules().items():
+        imports = parts.imports if path.relative_to(HARNESS).parts[0] not in {"workloads", "checkers", "testing"} else ()
         theirs = (each for each in imports if str(each.module).startswith(("harness.workloads", "harness.checkers")))
         if named := {alias.name for each in theirs for alias in each.names} & classes:
             found[str(path.relative_to(HARNESS))] = named
