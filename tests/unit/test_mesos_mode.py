@@ -55,23 +55,41 @@ class Upstream:
     apps: dict[str, dict[str, Any]] = field(default_factory=dict)
     changes: list[tuple[str, str]] = field(default_factory=list)
     status: int = 0
+    operated: list[tuple[str, str]] = field(default_factory=list)
+    drained: dict[str, str] = field(default_factory=dict)
 
     def answer(self, node: str, request: Request) -> Behaviour:
         """Answer as the daemons of that node, all of which share a port here."""
         if node in self.silent:
             return self.silent[node]
         path = request.path.partition("?")[0]
+        if path == "/api/v1":
+            return self._operate(json.loads(request.body))
         if path == "/master/slaves" and node != self.leader:
             return Response(307, b"", f"Location: //{self.leader}:5050/master/slaves\r\n")
         told = {
             "/v2/tasks": {"tasks": self.tasks},
-            "/master/slaves": {"slaves": [{"hostname": each} for each in self.agents], "recovered_slaves": []},
+            "/master/slaves": {"slaves": [self._agent(each) for each in self.agents], "recovered_slaves": []},
             "/metrics/snapshot": {"master/elected": 1.0 if node == self.leader else 0.0},
             "/v2/leader": {"leader": f"{self.leader}:8080"},
             "/state": {"master_hostname": self.leader},
             "/": {},  # an instance of an app that listens on the same port
         }
         return self._json(told[path]) if path in told else self._changed(request, path)
+
+    def _agent(self, host: str) -> dict[str, Any]:
+        drain = {"deactivated": True, "drain_info": {"state": self.drained[host]}} if host in self.drained else {}
+        return {"id": f"{host}-S0", "hostname": host, **drain}
+
+    def _operate(self, call: dict[str, Any]) -> Behaviour:
+        agent = call[call["type"].lower()]["agent_id"]["value"]
+        self.operated.append((call["type"], agent))
+        host = agent.partition("-")[0]
+        if call["type"] == "DRAIN_AGENT":
+            self.drained[host] = "DRAINED"
+        else:
+            del self.drained[host]
+        return Response(200, b"")
 
     def _changed(self, request: Request, path: str) -> Behaviour:
         if self.status:
@@ -375,6 +393,36 @@ def test_an_app_is_scaled_up_and_not_down_and_removed(upstream: Upstream) -> Non
         upstream.mode.remove(upstream.cluster, app)
     assert not upstream.apps
     assert [each["appId"] for each in upstream.tasks] == ["/other"]
+
+
+# ---------------------------------------------------------------- draining
+
+
+def test_an_agent_is_drained_and_offered_again_by_the_leading_master(upstream: Upstream) -> None:
+    """Twice is fine, and so is one that nobody has drained; one that is still being drained is waited for."""
+    mode, node = upstream.mode, upstream.cluster.nodes[0]
+    for _ in range(2):
+        mode.drain(upstream.cluster, node)
+        assert upstream.operated == [("DRAIN_AGENT", "n1-S0")]
+    upstream.drained["n1"] = "DRAINING"
+    with pytest.raises(Expired, match="still being drained"):
+        mode.undrain(upstream.cluster, node)
+    upstream.drained["n1"] = "DRAINED"
+    for _ in range(2):
+        mode.undrain(upstream.cluster, node)
+    mode.undrain(upstream.cluster, upstream.cluster.nodes[1])
+    assert upstream.operated[1:] == [("REACTIVATE_AGENT", "n1-S0")]
+
+
+def test_an_agent_that_nobody_knows_or_that_nobody_can_be_asked_for_is_not_drained(upstream: Upstream) -> None:
+    """The first is said at once; the other is tried until there is no time left."""
+    upstream.agents.remove("n1")
+    with pytest.raises(HarnessError, match="lists no agent of n1"):
+        upstream.mode.drain(upstream.cluster, upstream.cluster.nodes[0])
+    upstream.silent = dict.fromkeys(("n1", "n2", "n3"), Response(503))
+    with pytest.raises(Expired, match="no master says that it leads"):
+        upstream.mode.drain(upstream.cluster, upstream.cluster.nodes[1])
+    assert upstream.operated == []
 
 
 # ---------------------------------------------------------------- definitions

@@ -20,7 +20,7 @@ from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
 from harness.core.values import App, Placement, TaskNames, View
 from harness.modes import on_nodes
-from harness.modes.mesos import app_json, configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
+from harness.modes.mesos import agent_draining, app_json, configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
 from harness.modes.mesos import mesos_timers as timing
 from harness.modes.mesos.marathon_api import Locked, MarathonTask, Rest
 
@@ -430,6 +430,18 @@ class Mesos:
             on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
             self._create(cluster, app, Deadline(cluster.clock, self._change_seconds()))
 
+    # -- Draining
+
+    def drain(self, cluster: Cluster, node: Node) -> None:
+        """Have the leading master drain the node's agent; see `harness.modes.mesos.agent_draining`."""
+        with cluster.network():
+            agent_draining.drain(lambda: self._leading(cluster), node.name, self._change_seconds(), cluster.clock)
+
+    def undrain(self, cluster: Cluster, node: Node) -> None:
+        """Have it offer the agent again."""
+        with cluster.network():
+            agent_draining.undrain(lambda: self._leading(cluster), node.name, self._change_seconds(), cluster.clock)
+
     # -- LogFiles
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
@@ -445,6 +457,13 @@ class Mesos:
     def _rest(self, cluster: Cluster, node: Node, patience: float = _API_SECONDS) -> Rest:
         marathon, master, agent, _ = self._ports
         return Rest(node.name, node.address, cluster.run_id, pace.answer(patience), marathon, master, agent)
+
+    def _leading(self, cluster: Cluster) -> Rest:
+        """Return the REST of the node whose master says that it leads. Raises `Unreachable` where none does."""
+        name = self.first(cluster, "mesos-master")
+        if name is None:
+            raise Unreachable("Mesos", "the leading master", "no master says that it leads")
+        return self._rest(cluster, cluster.node(name))
 
     def _at_any(self, cluster: Cluster, ask: Callable[[Rest], T], patience: float = _API_SECONDS) -> T:
         """Ask the first node that has an answer. Raises `Unreachable` with every node's words where none has."""

@@ -72,6 +72,15 @@ class MarathonApp:
     labels: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class MesosAgent:
+    """An agent as the leading master has it."""
+
+    id: str
+    deactivated: bool  # by an operator: nothing of it is offered
+    drain: str  # DRAINING, DRAINED; empty where nobody drains it
+
+
 class Locked(Unreachable):
     """A deployment that goes on holds the app: what was asked was not taken now."""
 
@@ -159,6 +168,24 @@ class Rest:
             lambda body: tuple(_text(each["hostname"]) for key in ("slaves", "recovered_slaves") for each in body.get(key) or ()),
         )
 
+    def agent_of(self, host: str) -> MesosAgent:
+        """Return the agent of a host, asked of a master that leads. Raises `Unreachable`, and `HarnessError` where it lists none."""
+        found = self._parsed(
+            self.master, "/master/slaves", lambda body: [_agent(each) for each in body["slaves"] if each["hostname"] == host]
+        )
+        if not found:
+            raise HarnessError(f"the leading master, of {self.node}, lists no agent of {host}")
+        return found[0]
+
+    def operate(self, kind: str, agent: str) -> None:
+        """Have the leading master do something to an agent, by its id, as an operator would. Raises `Unreachable`, and `HarnessError` if refused."""
+        body = {"type": kind, kind.lower(): {"agent_id": {"value": agent}}}
+        answer = self._ask(self.master, "POST", "/api/v1", json.dumps(body).encode())
+        if answer.status >= _BROKEN or _MOVED <= answer.status < _BAD:
+            raise Unreachable(self.node, kind, f"{answer.status}: {_shown(answer.body)}")
+        if answer.status >= _BAD:
+            raise HarnessError(f"{self.node}: the master refuses {kind}: {answer.status}: {_shown(answer.body)}")
+
     def leads(self) -> bool:
         """Whether the master of this node says that it leads. Raises `Unreachable`."""
         return self._parsed(self.master, "/metrics/snapshot", lambda body: float(body["master/elected"]) == 1.0)
@@ -229,6 +256,11 @@ def _task(row: Any) -> MarathonTask:
         _text(row.get("stagedAt") or ""),
         _text(row.get("version") or ""),
     )
+
+
+def _agent(row: Any) -> MesosAgent:
+    drain = (row.get("drain_info") or {}).get("state") or ""
+    return MesosAgent(_text(row["id"]), bool(row.get("deactivated")), _text(drain))
 
 
 def _app(row: Any) -> MarathonApp:
