@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 from requests import ConnectionError as Refused
 
 from harness.actions.rolling import UpdateApp
-from harness.conductor import bringing
+from harness.conductor import bringing, lending
 from harness.conductor.options import Options
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, Expired, FaultFailed, HarnessError, Unreachable, Unsupported
@@ -311,6 +311,36 @@ def test_modes_are_handed_images_as_nodes_call_them(tmp_path: Path, packed: Path
     UpdateApp("web", "./later.tar").act(cluster, ())
     assert isinstance(cluster.mode, Updated)
     assert cluster.mode.app.image == "web:1"
+
+
+class OfImages(Updated):
+    """A mode whose daemons come from images."""
+
+    PACKAGED = ("master",)
+
+    def use_images(self, images: Mapping[str, str]) -> None:
+        """Run these."""
+
+    def ready_for_images(self, cluster: Cluster) -> None:
+        """Take note of what the nodes have by then."""
+        self.had = [dict(cast("Any", node).daemon.images) for node in cluster.nodes]
+
+
+def test_images_of_a_modes_own_daemons_are_there_before_it_is_formed(tmp_path: Path, packed: Path) -> None:
+    """Once Docker is ready for them, and no others; a mode without any is asked for nothing."""
+    daemon = Daemon()
+    cluster = cluster_of(daemon)
+    images = {"./master.tar": entry(packed, "web:1"), "./app.tar": entry(packed, "app:1")}
+    made = cast("Plan", SimpleNamespace(images={"master": "./master.tar"}))
+    lending._load_daemons(made, Options(tmp_path), cluster, images)
+    assert daemon.images == {}
+    cluster.mode = OfImages({})
+    lending._load_daemons(cast("Plan", SimpleNamespace(images={})), Options(tmp_path), cluster, images)
+    assert daemon.images == {}
+    lending._load_daemons(made, Options(tmp_path), cluster, images)
+    assert cluster.mode.had == [{}]
+    assert daemon.images == {"web:1": ID}
+    assert cluster.images == {"./master.tar": "web:1"}
 
 
 def test_nodes_build_what_came_of_a_folder_and_results_say_of_what(tmp_path: Path, packed: Path) -> None:
