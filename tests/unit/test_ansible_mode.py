@@ -177,6 +177,12 @@ def test_a_part_that_was_done_is_told_from_nothing() -> None:
     syntax = "[ERROR]: couldn't resolve module/action 'no.such'.\nOrigin: /run/play/site.yml:3:7\n"
     with pytest.raises(HarnessError, match=r"was not begun: site\.yml:3:7: couldn't resolve module/action 'no\.such'"):
         _well(recap.read(syntax), "the play")
+    strangers = (
+        "[WARNING]: Could not match supplied host pattern, ignoring: n9\n\nPLAY [n9] ***\nskipping: no hosts matched\n\nPLAY RECAP ***\n"
+    )
+    with pytest.raises(HarnessError, match="was not begun: it was played on no host: the inventory has no host and no group called n9"):
+        _well(recap.read(strangers), "the play")
+    assert recap.read(f"{strangers}n1 : ok=1    changed=1    unreachable=0    failed=0\n").strangers.endswith("called n9")
 
 
 # ---------------------------------------------------------------- how it is run
@@ -438,6 +444,11 @@ def test_a_label_tells_instances_apart() -> None:
             ["a container's name: '{{ x }}' is known on its host alone", "container: web-%i"],
         ),
         (OWN.replace("image: web", 'image: "{{ x }}"'), ["the image of web", "`native: {file: …, image: NAME}`"]),
+        (
+            OWN.replace("docker_container:", "docker_containr:"),
+            ["the module community.docker.docker_containr", "did you mean", "no task of community.docker.docker_container makes one"],
+        ),
+        (f"{OWN}{OWN}", ["a container's name: several tasks make containers, none of which is for web alone"]),
         (OWN.replace("hosts: web", "hosts: [a"), ["site.yml:1:10: a [ of a list that is not closed"]),
     ],
 )

@@ -24,6 +24,11 @@ def own(**changes: Any) -> OwnApp:
     return OwnApp("frontend", "frontend.json", json.dumps({key: value for key, value in body.items() if value is not None}))
 
 
+def mapping(**port: Any) -> dict[str, Any]:
+    """Return a container with one port that is mapped so."""
+    return {"type": "DOCKER", "docker": {"image": "web", "network": "BRIDGE", "portMappings": [{"containerPort": 80, **port}]}}
+
+
 def test_the_guides_own_is_taken_word_for_word() -> None:
     """Three instances, never two on one node, each on a port of its own by Marathon's word."""
     app = Mesos().define(OwnApp("web", str(GUIDE), GUIDE.read_text()))
@@ -60,7 +65,10 @@ def test_tabs_between_its_values_are_fine_and_values_of_variables_are_kept_from_
         ({"container": {"docker": {}}}, "no image: it makes no container"),
         ({"instances": -1}, "instances -1"),
         ({"instances": "3"}, "instances '3'"),
-        ({"constraints": [["rack", "GROUP_BY"]]}, "the constraint"),
+        ({"constraints": [["rack", "GROUP_BY"]]}, 'the constraint ["rack", "GROUP_BY"]'),
+        ({"container": mapping(hostPort=8080)}, "hostPort 8080, which no agent ever offers"),
+        ({"container": mapping(hostPort="31000")}, "hostPort '31000', which no agent ever offers"),
+        ({"container": mapping(servicePort=8080)}, "servicePort 8080, which is taken by marathon"),
         ({"constraints": [["hostname", "CLUSTER", "n1"], ["hostname", "CLUSTER", "n2"]]}, "constraints to n1, n2 at once"),
         ({"unreachableStrategy": "disabled"}, "unreachableStrategy 'disabled'"),
         ({"unreachableStrategy": {"inactiveAfterSeconds": 10, "expungeAfterSeconds": 300}}, "unreachableStrategy"),
@@ -95,4 +103,23 @@ def test_two_apps_with_one_id_clash() -> None:
     """Also one of ours, which is called as the app."""
     app = Mesos().define(own())
     assert [name for name, *_ in Mesos().clashes((app, App("frontend", 1)))] == ["frontend"]
+    assert not Mesos().clashes((app, App("web", 1)))
+
+
+def test_two_apps_with_one_service_port_clash() -> None:
+    """Also one of ours: HAProxy listens for it on the port of its first instance, less one."""
+    one, other = (Mesos().define(own(id=name, container=mapping(servicePort=9000))) for name in ("one", "other"))
+    (clash,) = Mesos().clashes((one, other))
+    assert clash[1].startswith("servicePort 9000, which frontend has as well")
+    assert [found for _, found, _ in Mesos().clashes((one, App("web", 1, port=9000)))] == [clash[1]]
+    assert not Mesos().clashes((Mesos().define(own(container=mapping(hostPort=31000))), App("web", 1)))
+
+
+@pytest.mark.parametrize("strange", [{"servicePort": []}, {"servicePort": {}, "hostPort": True}, {"servicePort": "9000"}])
+def test_a_port_that_is_no_number_is_no_error_of_ours(strange: dict[str, Any]) -> None:
+    """What Marathon thinks of it, it says itself; see `test_what_cannot_be_followed_is_told_with_its_place`."""
+    try:
+        app = Mesos().define(own(container=mapping(**strange)))
+    except BadInput:
+        return
     assert not Mesos().clashes((app, App("web", 1)))

@@ -391,6 +391,13 @@ STACK_SLIPS: dict[str, tuple[str, list[str]]] = {
         STACK + f"x-deep: {'[' * 40}{']' * 40}\n",
         ["more than 32 mappings and lists inside each other; expected 32 at most"],
     ),
+    "ports that the nodes use themselves": (
+        STACK.replace(
+            "ports: [{target: 80, published: 8000, mode: host}]",
+            'ports: ["2377:80", "127.0.0.1:7946:80/udp", {target: 80, published: 2377}]',
+        ),
+        ["stack.yml:6:13: port 2377, which is taken by swarm", "stack.yml:6:24: port 7946, which", "stack.yml:6:49: port 2377, which"],
+    ),
     "an alias": (STACK.replace("image: web", "image: &x web"), ["stack.yml:4:12: the anchor &x"]),
     "a name that swarm does not take": (
         STACK.replace("front:", f"{'x' * 62}:"),

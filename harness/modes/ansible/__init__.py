@@ -61,6 +61,7 @@ class _Control:
     apps: dict[str, App] = field(default_factory=dict)  # as they are to run, by name
     brought: set[str] = field(default_factory=set)  # apps whose own playbook was played with that of another
     said: list[str] = field(default_factory=list)
+    strangers: str = ""  # whom the last play was for that is not there; see `recap.Recap.strangers`
     touched: int = 0  # plays by which something was done on a host, or may have been
 
 
@@ -401,6 +402,7 @@ class Ansible:
             raise
         control.said.append(f"$ {book.command}\n{done.said}")
         control.touched += done.recap.touched
+        control.strangers = done.recap.strangers
         return done.recap
 
     def _anew(self, cluster: Cluster, app: App) -> None:
@@ -426,7 +428,7 @@ class Ansible:
             look=lambda: _by_docker(cluster),
             port=lambda each, _: on_nodes.asked_port(app, each.instance),
             nothing="no host has a container of it",
-            why=lambda _: "",
+            why=lambda _: f"; {strangers}" if (strangers := self._control(cluster).strangers) else "",
         )
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from harness import document
 from harness.core.errors import BadInput, Problem
-from harness.core.naming import shown
+from harness.core.naming import close, shown
 from harness.core.values import HIDDEN, NUMBER, App, Definition
 from harness.host import origins
 from harness.modes.ansible.static_inventory import INSTANCE_LABEL
@@ -32,7 +32,8 @@ ENDINGS: Final[Mapping[str, str]] = {".yml": "a playbook of Ansible's", ".yaml":
 """How the names of playbooks end."""
 WRITTEN: Final = "%i"
 """How a scenario writes the number of an instance in what a definition calls things."""
-_MODULES: Final = frozenset({"community.docker.docker_container", "docker_container"})
+_MODULE: Final = "community.docker.docker_container"
+_MODULES: Final = frozenset({_MODULE, "docker_container"})
 _TASKS: Final = ("pre_tasks", "tasks", "post_tasks", "handlers", "block", "rescue", "always")
 _ELSEWHERE: Final = frozenset(
     {
@@ -103,6 +104,8 @@ class _Reading:
         self._wanted = wanted
         self._doc = doc
         self.problems: list[Problem] = list(doc.problems)
+        self._makers = 0  # tasks that make containers
+        self._alike: list[Problem] = []  # modules that may have been meant for the one that makes them
 
     def app(self) -> App | None:
         plays = self._doc.value
@@ -112,6 +115,9 @@ class _Reading:
         tasks: list[_Task] = []
         for number, play in enumerate(plays):
             tasks += self._play(play, (number,))
+        self._makers = len(tasks)
+        if not tasks:
+            self.problems += self._alike
         task = self._one(tasks)
         container, label = self._container(task)
         image = self._image(task)
@@ -176,6 +182,7 @@ class _Reading:
                 self._note_elsewhere(task, at)
                 if str(task.get("delegate_to", "")) in _HERE or "local_action" in task or _is_local(task):
                     self._add(at, "a task on this machine", "tasks on nodes: this machine is none of the cluster's", key=True)
+                self._note_alike(task, at)
                 for module in _MODULES & {*task}:
                     arguments = task[module]
                     if isinstance(arguments, dict):
@@ -184,6 +191,13 @@ class _Reading:
                     else:
                         self._add((*at, module), shown(arguments), "a mapping with name and image")
                 yield from self._tasks(task, at, hosts)
+
+    def _note_alike(self, task: Mapping[str, Json], place: Place) -> None:
+        """Keep in mind a module that may be the one that makes containers, with a slip in its name."""
+        for key in {*task} - _MODULES:
+            if near := close(key, _MODULES):
+                expected = f"{_MODULE}, which makes what is to be followed"
+                self._alike.append(self._doc.problem((*place, key), f"the module {key}", expected, near, key=True))
 
     def _note_elsewhere(self, part: Mapping[str, Json], place: Place) -> None:
         for key in part:
@@ -208,7 +222,8 @@ class _Reading:
             return asked, ""
         expected = f"`native: {{file: …, container: {self._wanted.name}-{WRITTEN}}}`, or a label {INSTANCE_LABEL}: {self._wanted.name}@NUMBER on each"
         if task is None:
-            self._ask(f"a container's name: no one task makes the containers of {self._wanted.name}", expected)
+            several = f"several tasks make containers, none of which is for {self._wanted.name} alone"
+            self._ask(f"a container's name: {several if self._makers else f'no task of {_MODULE} makes one'}", expected)
             return "", ""
         labels = task.said("labels")
         if isinstance(labels, dict) and INSTANCE_LABEL in labels:

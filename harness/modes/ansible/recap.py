@@ -22,6 +22,7 @@ _HOST: Final = re.compile(
 _FAILED: Final = re.compile(r"^(?:fatal|failed): \[(?P<name>[^\]\s]+)(?: -> [^\]]*)?\][^\n]*? => (?P<what>\{.*\})$", re.MULTILINE)
 _TASK: Final = re.compile(r"^TASK \[(?P<name>.*)\] \*+$", re.MULTILINE)
 _ERROR: Final = re.compile(r"^\[ERROR\]: (?P<what>.*)$\n?(?:^Origin: (?P<at>.*)$)?", re.MULTILINE)
+_UNMATCHED: Final = re.compile(r"^\[WARNING\]: Could not match supplied host pattern, ignoring: (?P<name>\S+)$", re.MULTILINE)
 _NOT_SAID: Final = frozenset({"", "All items completed"})
 
 
@@ -57,6 +58,7 @@ class Recap:
     hosts: tuple[HostRecap, ...]
     errors: tuple[str, ...] = ()
     begun: bool = False
+    unmatched: tuple[str, ...] = ()  # what plays were for, and the inventory has neither as a host nor as a group
 
     @property
     def bad(self) -> tuple[HostRecap, ...]:
@@ -70,7 +72,13 @@ class Recap:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        return "; ".join(map(str, self.hosts)) or "; ".join(self.errors) or "it was played on no host"
+        nobody = f"it was played on no host{': ' if self.unmatched else ''}{self.strangers}"
+        return "; ".join(map(str, self.hosts)) or "; ".join(self.errors) or nobody
+
+    @property
+    def strangers(self) -> str:
+        """Say whom plays were for that the inventory does not have; empty where there is nobody."""
+        return f"the inventory has no host and no group called {' or '.join(self.unmatched)}" if self.unmatched else ""
 
 
 def read(said: str, hidden: Callable[[str], str] = str) -> Recap:
@@ -80,14 +88,15 @@ def read(said: str, hidden: Callable[[str], str] = str) -> Recap:
     """
     head = [*_RECAP.finditer(said)]
     errors = tuple(dict.fromkeys(clipped(hidden(_with_place(each))) for each in _ERROR.finditer(said)))
+    unmatched = tuple(dict.fromkeys(clipped(hidden(each["name"])) for each in _UNMATCHED.finditer(said)))
     if not head:
-        return Recap((), errors, begun=_TASK.search(said) is not None)
+        return Recap((), errors, unmatched=unmatched, begun=_TASK.search(said) is not None)
     why = _reasons(said[: head[-1].start()], hidden)
     hosts = tuple(
         HostRecap(each["name"], int(each["changed"]), each["unreachable"] != "0", each["failed"] != "0", why.get(each["name"], ""))
         for each in _HOST.finditer(said, head[-1].end())
     )
-    return Recap(hosts, errors)
+    return Recap(hosts, errors, unmatched=unmatched)
 
 
 def _with_place(error: re.Match[str]) -> str:

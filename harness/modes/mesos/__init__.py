@@ -357,7 +357,7 @@ class Mesos:
 
     def define(self, wanted: OwnApp) -> App:
         """Return the app that a definition of Marathon's makes; see `harness.modes.mesos.app_json`."""
-        return app_json.define(wanted)
+        return app_json.define(wanted, self.PORTS)
 
     def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
         """Return which apps have one id."""

@@ -11,10 +11,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import document
-from harness.core.errors import BadInput, Problem
+from harness.core.errors import BadInput, Problem, clipped
 from harness.core.naming import close, shown
 from harness.core.values import ANY, HIDDEN, ID, MOST_INSTANCES, App, Definition
 from harness.host import origins, untrusted
+from harness.modes.mesos import configured
 from harness.modes.mesos.marathon_apps import path
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ _APP: Final = (
 """Keys of an app that Marathon knows; it refuses all others."""
 
 
-def define(wanted: OwnApp) -> App:
-    """Return the app that a definition makes; see `harness.core.protocols.Defining.define`."""
+def define(wanted: OwnApp, taken: Mapping[int, str]) -> App:
+    """Return the app that a definition makes; see `harness.core.protocols.Defining.define`. `taken` are ports of the nodes, and what has them."""
     if not wanted.text.strip():
         raise BadInput([Problem(wanted.file, 0, 0, "an empty file: it makes no container", _WANTED)])
     # All that is JSON is YAML, which is read with its lines, but for the tabs between its values.
@@ -49,7 +50,7 @@ def define(wanted: OwnApp) -> App:
         body: Any = untrusted.loads(wanted.text.encode())
     except ValueError as error:
         raise BadInput([*doc.problems, Problem(wanted.file, 0, 0, f"what is no JSON: {error}", _WANTED)]) from error
-    reading = _Reading(wanted, doc)
+    reading = _Reading(wanted, doc, taken)
     app = reading.app(body)
     if reading.problems or app is None:
         raise BadInput(reading.problems)
@@ -62,12 +63,27 @@ def clashes(apps: Sequence[App]) -> Iterator[tuple[str, str, str]]:
         for other in apps[:number]:
             if (app.native or other.native) and path(app) == path(other):
                 yield app.name, f"the id {path(app)}, which {other.name} has as well", "an id of its own for each app"
+            if (app.native or other.native) and (both := _services(app) & _services(other)):
+                found = f"servicePort {min(both)}, which {other.name} has as well: HAProxy could send its callers to one of them alone"
+                yield app.name, found, "a port of its own for each app"
+
+
+def _services(app: App) -> frozenset[int]:
+    """Return the ports on which HAProxy listens for an app; of one of its user's own, those that its definition names."""
+    if app.native is None:
+        return frozenset({app.port})
+    body: Any = untrusted.loads(app.native.body.encode())
+    container = body.get("container")  # it has been read before
+    _, mapped = _mapped(container if isinstance(container, dict) else {})
+    said = (each.get("servicePort") for each in mapped if isinstance(each, dict))
+    return frozenset(each for each in said if type(each) is int and each)
 
 
 class _Reading:
     """A definition that is being read, and what is wrong with it."""
 
-    def __init__(self, wanted: OwnApp, doc: Document) -> None:
+    def __init__(self, wanted: OwnApp, doc: Document, taken: Mapping[int, str]) -> None:
+        self._taken = taken
         self._wanted = wanted
         self._doc = doc
         self.problems: list[Problem] = list(doc.problems)
@@ -88,6 +104,7 @@ class _Reading:
         instances = self._instances(body)
         conflicts, pin = self._constraints(body)
         self._note_patience(body)
+        self._note_ports(container)
         inner, portless = self._port(container)
         own = Definition(
             mode="mesos",
@@ -152,7 +169,8 @@ class _Reading:
                     expected = (
                         '["hostname", "UNIQUE"] or ["hostname", "CLUSTER", NODE]: by others nobody knows beforehand which nodes may run it'
                     )
-                    self._add(("constraints", number), f"the constraint {shown(each)}", expected)
+                    told = clipped(json.dumps(each, ensure_ascii=False)) if isinstance(each, list) else shown(each)
+                    self._add(("constraints", number), f"the constraint {told}", expected)
         if len(pins) > 1:
             self._add(("constraints",), f"constraints to {', '.join(sorted(pins))} at once", "one node")
         return unique, next(iter(pins), None)
@@ -165,18 +183,39 @@ class _Reading:
         hint = "Marathon looks whether that time is over when it reconciles, which is every ten minutes"
         self._add(("unreachableStrategy",), f"unreachableStrategy {shown(said)}", "inactiveAfterSeconds 0, by which budgets go", hint)
 
+    def _note_ports(self, container: Mapping[str, Any]) -> None:
+        """Note ports that no instance is ever given, and that HAProxy cannot have."""
+        at, mapped = _mapped(container)
+        for number, each in enumerate(mapped):
+            host, service = (each.get(key) or 0 for key in ("hostPort", "servicePort")) if isinstance(each, dict) else (0, 0)
+            if host and (type(host) is not int or host not in configured.PORTS):
+                expected = (
+                    f"0, for one that Mesos chooses, or one of those that agents offer, {configured.PORTS[0]} to {configured.PORTS[-1]}"
+                )
+                self._add((*at, number, "hostPort"), f"hostPort {shown(host)}, which no agent ever offers", expected)
+            if type(service) is int and service in self._taken:
+                expected = "a port that the nodes do not use themselves, on which HAProxy is to listen"
+                self._add((*at, number, "servicePort"), f"servicePort {service}, which is taken by {self._taken[service]}", expected)
+
     def _port(self, container: Mapping[str, Any]) -> tuple[int, str]:
         """Return the container's own port behind the first that Mesos gives an instance of its host's, or why there is none."""
-        mapped = container.get("portMappings") or container["docker"].get("portMappings") or []
-        first = mapped[0] if isinstance(mapped, list) and mapped else None
+        at, mapped = _mapped(container)
+        first = mapped[0] if mapped else None
         if first is None:
             return 0, "it maps no port"
         inner = first.get("containerPort") if isinstance(first, dict) else None
         if type(inner) is not int or not 0 <= inner <= 65535:  # noqa: PLR2004 - ports
-            at: Place = ("container", "portMappings", 0) if "portMappings" in container else ("container", "docker", "portMappings", 0)
-            self._add(at, f"the mapping {shown(first)}", "containerPort with the number of a port")
+            self._add((*at, 0), f"the mapping {shown(first)}", "containerPort with the number of a port")
             return 0, ""
         return inner or 1, ""  # 0: the same as the host's, whichever that is
+
+
+def _mapped(container: Mapping[str, Any]) -> tuple[Place, Sequence[Any]]:
+    """Return what of a container's ports is mapped, and where that stands."""
+    docker = container.get("docker")
+    listed = container.get("portMappings") or (docker.get("portMappings") if isinstance(docker, dict) else None)
+    at = ("container", "portMappings") if container.get("portMappings") else ("container", "docker", "portMappings")
+    return at, listed if isinstance(listed, list) else []
 
 
 def hidden(body: Any) -> str:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 PEER, ELECTION = 2888, 3888
 """Ports on which members of ZooKeeper follow, and elect."""
-_RESOURCES: Final = "cpus:4;mem:4096;disk:4096;ports:[31000-32000]"
-"""What an agent offers: nodes share this machine's processors, so it is no count of them. The ports are Mesos' own default."""
+PORTS: Final = range(31000, 32001)
+"""Ports that an agent offers: Mesos' own default."""
+_RESOURCES: Final = f"cpus:4;mem:4096;disk:4096;ports:[{PORTS[0]}-{PORTS[-1]}]"
+"""What an agent offers: nodes share this machine's processors, so it is no count of them."""
 _PROXY: Final = """\
 # Until haproxy-feeder writes another one: HAProxy starts with nobody to listen for otherwise.
 global

@@ -267,7 +267,7 @@ class Swarm:
 
     def define(self, wanted: OwnApp) -> App:
         """Return the app that a stack file makes; see `harness.modes.swarm.stacks`."""
-        return stacks.define(wanted, self._timers.restart_delay)
+        return stacks.define(wanted, self._timers.restart_delay, self.PORTS)
 
     def clashes(self, apps: Sequence[App]) -> Sequence[tuple[str, str, str]]:
         """Return which services of two apps are called the same."""

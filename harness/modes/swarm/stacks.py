@@ -99,15 +99,16 @@ def overlay(app: App, run_id: str, lacked: Sequence[str]) -> str:
     return said
 
 
-def define(wanted: OwnApp, restart_delay: float) -> App:
+def define(wanted: OwnApp, restart_delay: float, taken: Mapping[int, str]) -> App:
     """Return the app that a stack file makes; see `harness.core.protocols.Defining.define`.
 
-    A task must not wait longer than `restart_delay` seconds before it is started anew: budgets go by that.
+    A task must not wait longer than `restart_delay` seconds before it is started anew: budgets go by that. `taken` are ports of the nodes, and what
+    has them.
     """
     doc = document.parse(wanted.text, wanted.file) if wanted.text.strip() else None
     if doc is None:
         raise BadInput([Problem(wanted.file, 0, 0, "an empty file: it makes no container", "a stack file with one service")])
-    reading = _Reading(wanted, doc, restart_delay)
+    reading = _Reading(wanted, doc, restart_delay, taken)
     app = reading.app()
     if reading.problems or app is None:
         raise BadInput(reading.problems)
@@ -139,8 +140,9 @@ def _replicas(service: Any) -> int:
 class _Reading:
     """A stack file that is being read, and what is wrong with it."""
 
-    def __init__(self, wanted: OwnApp, doc: Document, restart_delay: float) -> None:
+    def __init__(self, wanted: OwnApp, doc: Document, restart_delay: float, taken: Mapping[int, str]) -> None:
         self._wanted = wanted
+        self._taken = taken
         self._delay = restart_delay
         self._doc = doc
         self.problems: list[Problem] = list(doc.problems)
@@ -364,6 +366,7 @@ class _Reading:
                     continue
             elif not _SHORT_PORT.fullmatch(str(each)):
                 self._add((*place, number), f"the port {shown(each)}", "such as 8000:80, or a mapping with target, published and mode")
+            self._note_taken(each, (*place, number))
             why = "it publishes a port for all nodes alike (mode: host is a node's own), so any instance may answer there"
         fixed = any(host for host, _ in found)
         if self._wanted.port:
@@ -373,6 +376,12 @@ class _Reading:
         if len(found) == 1:
             return found[0][0], "", 0 if found[0][0] else found[0][1], fixed
         return "", "it publishes several ports of a node's own" if found else why, 0, fixed
+
+    def _note_taken(self, port: Json, place: Place) -> None:
+        """Note a port for all nodes alike that the nodes use themselves: Docker asks nobody, and takes it from them."""
+        host = str(port.get("published") if isinstance(port, dict) else str(port).rpartition(":")[0].rpartition(":")[2])
+        if (whose := self._taken.get(int(host) if _NUMBER.fullmatch(host) and host else 0)) is not None:
+            self._add(place, f"port {host}, which is taken by {whose}", "a port that the nodes do not use themselves")
 
     def _told(self, service: Mapping[str, Json], place: Place) -> bool:
         given = service.get("environment")
