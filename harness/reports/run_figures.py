@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.core.values import Verdict
-from harness.reports.verdict_table import SPLIT, called_apps, came_out, conviction, judged_by, slow
+from harness.reports.verdict_table import SPLIT, asked, called_apps, came_out, conviction, judged_by, slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 LISTED = 50
 """Cases that a finding lists at most (`harness.checkers.judging.SHOWN`): as many as that may be more."""
-BY_API = ("noticed", "placed")
-"""The steps of a recovery that only an orchestrator's API can tell of."""
 
 
 class Came(enum.StrEnum):
@@ -153,21 +151,19 @@ def _step(run: Run, step: str, moved: Mapping[str, Mapping[str, Json]]) -> StepF
     """Return how long the slowest of the recoveries took to come so far."""
     if not moved:
         return StepFigure(Came.NOTHING_LOST)
-    if step in BY_API and run.plan.observers and "placement" not in run.plan.observers:
-        return StepFigure(Came.NOT_ASKED)
     called = called_apps(run.plan)
-    asked = {name: split for name, split in moved.items() if step != "serving" or name.partition("@")[0] in called}
-    if not asked:
+    seen = {name: split for name, split in moved.items() if asked(run.plan, step, name, called)}
+    if not seen:
         return StepFigure(Came.NOT_ASKED)
-    times = {name: _number(split.get(step)) for name, split in asked.items()}
+    times = {name: _number(split.get(step)) for name, split in seen.items()}
     missing = [name for name, time in times.items() if time is None]
-    vague = [name for name in asked if step == "running" and "early" in asked[name]]
+    vague = [name for name in seen if step == "running" and "early" in seen[name]]
     if any(not _in_doubt(run, name) for name in missing):
         return StepFigure(Came.NEVER)
     if missing or vague:
         return StepFigure(Came.UNKNOWN)
     slowest = max((time, name) for name, time in times.items() if time is not None)
-    return StepFigure(Came.MEASURED, slowest[0], at_most=step == "running" and "absent" in asked[slowest[1]])
+    return StepFigure(Came.MEASURED, slowest[0], at_most=step == "running" and "absent" in seen[slowest[1]])
 
 
 def _in_doubt(run: Run, name: str) -> bool:

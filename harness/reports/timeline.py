@@ -245,7 +245,7 @@ class _Drawing:
 
     def rows(self) -> list[Row]:
         """Return all lines, from the phases down to the times."""
-        lanes = [*self._nodes(), self._leader(), *self._wrong(), *self._calls()]
+        lanes = [*self._nodes(), *self._leader(), *self._wrong(), *self._calls()]
         self._guide(lanes)
         return [self._phases(), *self._faults(), *self._turns(), *lanes, *self._times()]
 
@@ -400,11 +400,11 @@ class _Drawing:
     def _colour(self, instance: str) -> str:
         return COLOURS[self.reading.instances().index(instance) % len(COLOURS)]
 
-    def _leader(self) -> Row:
+    def _leader(self) -> list[Row]:
         row = self._row("leader")
         for span in self.reading.spans.get(("leader",), []):
             row.fill(self.axis.cells(span), self.signs.rule, "bold", span.what)
-        return row
+        return [row] if self.reading.members else []  # where there are no members, nobody could lead
 
     def _wrong(self) -> list[Row]:
         rows = []

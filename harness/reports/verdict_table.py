@@ -27,7 +27,7 @@ from harness.reports.meanwhile import meanwhile
 from harness.reports.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
@@ -46,6 +46,8 @@ FEWEST = 8
 
 SPLIT = ("noticed", "placed", "running", "serving")
 """How lost work comes back, in order; see `harness.history.recovery`."""
+BY_API = ("noticed", "placed")
+"""Of these, what only an orchestrator's API can tell of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,10 +309,7 @@ def recovery(run: Run) -> RenderableType | None:
                     if split.get("stayed")
                     else f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"
                 ),
-                [
-                    _step(step, split, called=name.partition("@")[0] in called, never="-" if split.get("stayed") else never)
-                    for step in SPLIT
-                ],
+                [_step(split, step, never if asked(run.plan, step, name, called) and not split.get("stayed") else "-") for step in SPLIT],
                 given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
             )
@@ -370,11 +369,19 @@ def _not_measured(name: str, split: Mapping[str, Json]) -> str:
     return ""
 
 
-def _step(step: str, split: Mapping[str, Json], *, called: bool, never: str) -> str:
-    """Return when work had come so far, and `never` where it had not. Where nobody calls nobody is served: that is not the same."""
-    if split.get(step) is None:
-        return "-" if step == "serving" and not called else never
-    return _seconds(split.get(step))
+def asked(plan: Plan, step: str, instance: str, called: Collection[str]) -> bool:
+    """Whether anybody could see that an instance had come so far: nobody is served whom nobody calls, and without an API there is none to tell.
+
+    `called` are the apps that somebody calls.
+    """
+    if step == "serving":
+        return instance.partition("@")[0] in called
+    return step not in BY_API or not plan.observers or "placement" in plan.observers
+
+
+def _step(split: Mapping[str, Json], step: str, never: str) -> str:
+    """Return when work had come so far, and `never` where it had not."""
+    return never if split.get(step) is None else _seconds(split.get(step))
 
 
 def _before(first: Json, second: Json) -> bool:

@@ -103,6 +103,15 @@ def test_the_timeline_of_a_node_kill_is_this_picture() -> None:
     assert "\n".join(shown(Timeline(node_killed(), NODES), 100)) + "\n" == WIDE
 
 
+def test_where_there_are_no_members_there_is_no_lane_for_who_leads() -> None:
+    """An empty one would say that nobody led."""
+    history = node_killed()
+    alone = History.of_events(*((entry.time, entry.event) for entry in history.entries if not isinstance(entry.event, MemberSeen)))
+    lanes = [line.split(" ")[0] for line in shown(Timeline(alone, NODES, width=100), 100)]
+    assert "leader" not in lanes
+    assert "n3" in lanes
+
+
 def test_the_same_picture_fits_80_columns_and_a_terminal_without_unicode() -> None:
     """Nothing is cut and no sign is lost where only ASCII can be shown."""
     lines = shown(Timeline(node_killed(), NODES), 80, "ascii")

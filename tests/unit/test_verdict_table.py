@@ -210,6 +210,15 @@ def test_the_recovery_split_stands_against_the_budget() -> None:
     assert rows(Verdict.HELD, {"instances": {}})[0]["web@1"].endswith("-   not promised")
 
 
+def test_what_only_an_api_can_tell_of_is_never_said_not_to_have_come_where_there_is_none() -> None:
+    """Nobody was there to notice; that it runs again shows that somebody placed it."""
+    split: dict[str, Json] = {"fault": 1, "from": "n2", "to": "n3", "noticed": None, "placed": None, "running": 26.4, "serving": None}
+    run = a_run([Finding("conflicts", Verdict.HELD, "y")], recovery={"web@1": split})
+    alone = replace(run, plan=replace(run.plan, observers={"host": ("n1", "n2", "n3"), "docker": ("n1", "n2", "n3")}))
+    (line,) = [line for line in shown(report(alone), 120) if line.startswith(" web@1")]
+    assert line.split()[4:8] == ["-", "-", "26.4", "-"]
+
+
 @pytest.mark.parametrize(("serving", "told"), [(11.9, True), (12.0, False), (11.96, False), (12.4, False), (None, False)])
 def test_work_that_served_before_it_was_seen_to_run_is_explained(serving: float | None, told: bool) -> None:
     """Both figures are right, and the order of the columns says otherwise; where they are shown as the same there is nothing to explain."""
