@@ -72,12 +72,20 @@ def test_the_work_of_a_lost_host_is_assigned_to_another() -> None:
     assert moved.moved([WEB], {"n3"}, NAMES).gone("n1") == [], "it is assigned there again"
 
 
-@pytest.mark.parametrize("app", [App("web", 3), App("web", 1, pin="n1")], ids=["no room", "pinned"])
-def test_what_no_other_host_may_take_is_named(app: App) -> None:
-    """The inventory stays as it was."""
+@pytest.mark.parametrize(
+    ("app", "away", "why"),
+    [
+        (App("web", 3), {"n1"}, "each has one of web"),
+        (App("web", 1, pin="n1"), {"n1"}, "it is pinned to n1"),
+        (App("web", 1), {*NAMES}, "there is none"),
+    ],
+    ids=["no room", "pinned", "all lost"],
+)
+def test_what_no_other_host_may_take_is_named(app: App, away: set[str], why: str) -> None:
+    """With what keeps each host from it."""
     before = Assigned().placed(app, NAMES)
-    with pytest.raises(HarnessError, match="no other host may take web@1, which is assigned to n1"):
-        before.moved([app], {"n1"}, NAMES)
+    with pytest.raises(HarnessError, match=rf"no other host may take web@1 of n1 \({why}\)"):
+        before.moved([app], away, NAMES)
 
 
 # ---------------------------------------------------------------- the inventory

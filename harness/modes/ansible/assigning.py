@@ -55,13 +55,14 @@ class Assigned:
                 if home not in away:
                     continue
                 del homes[instance]
-                other = _chosen(homes, app, [each for each in hosts if each not in away])
-                if other is None:
-                    nowhere.append(f"{instance}, which is assigned to {home}{f' and pinned to {app.pin}' if app.pin else ''}")
+                others = [each for each in hosts if each not in away]
+                if (other := _chosen(homes, app, others)) is None:
+                    why = f"it is pinned to {app.pin}" if app.pin else f"each has one of {app.name}" if others else "there is none"
+                    nowhere.append(f"{instance} of {home} ({why})")
                 else:
                     homes[instance] = other
         if nowhere:
-            raise HarnessError(f"no other host may take {', '.join(nowhere)}: two of an app that conflicts are never assigned to one host")
+            raise HarnessError(f"no other host may take {', '.join(nowhere)}")
         return self._with(homes)
 
     def _with(self, homes: Mapping[str, str]) -> Assigned:
