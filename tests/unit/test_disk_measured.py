@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import types
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from harness.actions.measuring import Measure
 from harness.checkers import Synced
 from harness.checkers.expected import Expected
 from harness.core.errors import BadInput, HarnessError, Unreachable
-from harness.core.protocols import Committing
+from harness.core.protocols import Committing, Seen
 from harness.core.syncs import DiskFigures, SyncTimes, foretold, longer, read
-from harness.core.values import Committed, Outcome, Phase, Result, Verdict
+from harness.core.values import Committed, Outcome, Phase, Result, Unavailable, Verdict
 from harness.nodes import fio
+from harness.providers.inventory import InventoryProvider, formats
 from harness.scenario import loads
 from harness.testing.histories import Story
 
@@ -379,6 +381,28 @@ def test_preflight_of_a_scenario_goes_by_its_timers(disk: list[Any], tmp_path: P
     file.write_text(text.replace("5s}}", "1s}}").replace("[clean]", "[conflicts]"))
     assert _call(str(file))[0] == 1
     assert _call("--mode", "ansible")[1].endswith("nothing follows\n")
+
+
+def test_preflight_of_hosts_does_nothing_to_those_that_do_not_allow_it(disk: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as the inventory has, each by its own name; what is not measured is unknown."""
+    nodes: list[Any] = []
+
+    def rehearse(_: Any, specs: Any) -> Seen:
+        nodes[:] = [Shell(Path("/none")) for _ in specs]
+        for node, spec in zip(nodes, specs, strict=True):
+            node.name = spec.name
+        refused = Unavailable("the mark allows only node.kill", "disk.measure among its `faults:`")
+        return Seen(nodes, (), frozenset({"n2"}), 1, lambda name, _: refused if name == "n3" else None)
+
+    monkeypatch.setattr(InventoryProvider, "rehearse", rehearse)
+    monkeypatch.setattr(formats, "load", lambda *_: types.SimpleNamespace(hosts=[1, 2, 3]))
+    disk.append(_figures(0.004))
+    code, said = _call("--mode", "fleet", "--inventory", "hosts.ini")
+    assert code == 3
+    assert "n1, /var/lib: 2300 bytes and an fdatasync: p99 4 ms" in said
+    assert "n2, /var/lib: unknown: it is protected" in said
+    assert "n3, /var/lib: unknown" in said
+    assert "disk.measure among its" in said
 
 
 @pytest.mark.parametrize(

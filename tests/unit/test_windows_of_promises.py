@@ -41,7 +41,8 @@ promises:
 """
 SERVED = "availability: {app: web, share: 50%, gap: 10s"
 ABLE = (
-    "expected a promise that can be about a part of a run: availability, bystanders, command, conflicts, elections, probe, quorum, single"
+    "expected a promise that can be about a part of a run: availability, bystanders, command, conflicts, elections, fdatasync, "
+    "probe, quorum, single"
 )
 
 WRONG = {
