@@ -21,6 +21,7 @@ from harness.checkers.manual import Manual
 from harness.checkers.measured import Synced
 from harness.checkers.never_twice import Single
 from harness.checkers.probed import Probed
+from harness.checkers.prompt import Prompt
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
 from harness.checkers.scaled import Scaled
@@ -51,6 +52,7 @@ __all__ = [
     "LoadServed",
     "Manual",
     "Probed",
+    "Prompt",
     "QuorumSurvived",
     "Rescheduled",
     "Scaled",

@@ -21,7 +21,7 @@ from harness.host import app_images, contexts
 from harness.registry import fitness
 from harness.scenario import models, probes, problems
 from harness.scenario.apps import a_second, to_nowhere
-from harness.scenario.containers import command_slips, environment_slips, health_slips, restart_slips
+from harness.scenario.containers import command_slips, environment_slips, health_slips, limits_slips, restart_slips
 from harness.scenario.fits import taken_misfits
 from harness.scenario.labels import wrong_labels
 from harness.scenario.ports import wrong_ports
@@ -210,6 +210,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "", file: s
             *environment_slips(pairs["environment"]),
             *command_slips(each.command),
             *health_slips(each.health),
+            *limits_slips(each.limits),
             *restart_slips(each.restart),
             *_volumes(each.volumes, provider, builds=builds),
         ]

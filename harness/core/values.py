@@ -347,6 +347,22 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerLimits:
+    """What a container may take of its node at most. What is 0 is not limited."""
+
+    pids: int = 0  # processes and threads
+    cpu: float = 0.0  # processors
+    memory: int = 0  # MiB, with no swap beside it
+    io: int = 0  # weight among those who want the same disk, from 10 to 1000; who has none has 500
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Return those that are given, by their names."""
+        each = {"pids": self.pids, "cpu": self.cpu, "memory": self.memory, "io": self.io}
+        return {name: value for name, value in each.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """The containers whose fate is followed: `instances` copies named ``name@1`` … ``name@N``.
 
@@ -368,6 +384,7 @@ class App:
     volumes: tuple[Volume, ...] = ()
     restart: str = ""  # when a container that ended is started again where it was, one of `RESTARTS`; empty: as the mode has it by itself
     command: tuple[str, ...] = ()  # words that its containers are started with, in place of the image's own CMD; none: that
+    limits: ContainerLimits | None = None  # of each of its containers
     native: Definition | None = (
         None  # where its user wrote it in the mode's own words; then all that stands above but the name follows from it
     )

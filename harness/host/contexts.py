@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
-_OURS: Final = frozenset({"counter", "redis", "slow", "web"})
+_OURS: Final = frozenset({"counter", "noisy", "redis", "slow", "web"})
 FROM_NODE: Final = "from-node"
 """A file that names programs which nodes themselves have: each puts them, with all that their loader loads, into ``from-node.tar`` when it builds."""
 _LEFT_OUT: Final = ".dockerignore"

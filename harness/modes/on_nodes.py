@@ -12,13 +12,14 @@ from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.core.traits import daemon
 from harness.core.values import View
+from harness.host import untrusted
 from harness.web import Site, WebTrouble
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node
-    from harness.core.values import App, Placement
+    from harness.core.values import App, ContainerLimits, Placement
 
 _IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
 _SYSTEMD = (Path(__file__).parent / "systemd.sh").read_text(encoding="utf-8")
@@ -120,6 +121,11 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
     """
     if folders := [each.source for each in app.volumes if each.of_node]:
         script(node, 'mkdir -p -- "$@"', *folders, deadline=deadline)
+    if app.limits is not None and (lacks := _unlimited(node, app.limits, deadline)):
+        raise HarnessError(
+            f"{node.name}: Docker cannot limit {' and '.join(lacks)} there, as {app.name} asks for: its kernel gives it no such control groups; "
+            "run it on a host that has version 2 alone, or on virtual machines (--provider vagrant)"
+        )
     folder = f"{_CONTEXTS}/{app.image.partition(':')[0]}"
     try:
         script(node, _IMAGE, app.image, folder, deadline=deadline)
@@ -129,6 +135,20 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
         if e.status == _NOT_PULLED:
             raise HarnessError(f"{what} pulled: {said}; is its name right, and can the nodes reach its registry?") from e
         raise HarnessError(f"{what} built from {folder} on the node: {said}; is its Dockerfile right?") from e
+
+
+def _unlimited(node: Node, limits: ContainerLimits, deadline: Deadline) -> list[str]:
+    """Return which of these limits a node's Docker would not keep: it starts a container all the same, and only warns. Raises `HarnessError`."""
+    done = node.run("docker", "info", "--format", "{{json .}}", timeout=max(1.0, deadline.left()))
+    try:
+        found = untrusted.loads(done.out)
+    except ValueError:
+        found = None
+    if not done.ok or not isinstance(found, dict):
+        raise Unreachable(node.name, "docker info", (done.err or done.out).decode(errors="replace")[:200])
+    weightless = "weight support" in str(found.get("Warnings"))
+    able = {"pids": found.get("PidsLimit"), "cpu": found.get("CpuCfsQuota"), "memory": found.get("MemoryLimit"), "io": not weightless}
+    return [name for name in limits.given if able[name] is not True]
 
 
 def image_where_it_can_be(cluster: Cluster, app: App, seconds: float) -> None:

@@ -421,6 +421,7 @@ def _app_to_json(app: App) -> dict[str, Json]:
         "labels": [[name, value] for name, value in app.labels],
         "command": [*app.command],
         "health": dataclasses.asdict(app.health) if app.health else None,
+        "limits": dataclasses.asdict(app.limits) if app.limits else None,
         "volumes": [dataclasses.asdict(each) for each in app.volumes],
         "restart": app.restart,
         "inner": app.inner if app.inner != LISTENS else None,

@@ -142,6 +142,9 @@ def _app_words(app: App) -> str:
         said.append(f"restart {app.restart}")
     if app.health:
         said.append(_health_words(app.health))
+    if app.limits:
+        units = {"pids": " processes", "cpu": " processors", "memory": " MiB", "io": " for io"}
+        said.append(f"limited to {' and '.join(f'{value:g}{units[name]}' for name, value in app.limits.given.items())}")
     return ", ".join(said)
 
 

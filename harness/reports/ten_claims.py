@@ -51,7 +51,7 @@ CLAIMS: Final = (
         "The Docker daemon hangs (again)",
         ("daemon-hang", "partition-during-daemon-hang", "unseen-by-http", "dies-unnoticed"),
     ),
-    GuideClaim(8, "Noisy neighbour: somebody forks a thousand processes and your containers stall"),
+    GuideClaim(8, "Noisy neighbour: somebody forks a thousand processes and your containers stall", ("neighbour-unbound",)),
     GuideClaim(9, "fio's random writes tell whether a disk can carry etcd or ZooKeeper", ("quick-disk-elects-nobody",)),
     GuideClaim(10, "The unit file cleans up after a crash", ("left-by-a-power-cut",)),
 )

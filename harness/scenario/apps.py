@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.scenario import models
-from harness.scenario.containers import note_refused, read_command, read_environment, read_health, read_restart
+from harness.scenario.containers import note_refused, read_command, read_environment, read_health, read_limits, read_restart
 from harness.scenario.labels import note_labels
 from harness.scenario.own_definitions import note_clashes, read_own
 from harness.scenario.ports import note_ports
@@ -77,6 +77,7 @@ _READ: Final[Mapping[str, tuple[type, Callable[[Draft, Any, Place], Any]]]] = {
     "volumes": (list, read_volumes),
     "restart": (object, read_restart),
     "health": (object, read_health),
+    "limits": (object, read_limits),
 }
 """Keys of an app that are read each by itself, with what a value must be for that: what is none is told with the item."""
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from harness.core import parameters
 from harness.core.environment import MOST_VARIABLES, wrong_variables
 from harness.core.naming import close, shown
-from harness.core.values import NEVER, RESTARTS, Health
+from harness.core.values import NEVER, RESTARTS, ContainerLimits, Health
 from harness.scenario import models
 from harness.steps.misfit import refused_of
-from harness.steps.part import descriptions
+from harness.steps.part import descriptions, keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,6 +104,17 @@ def read_health(reading: Draft, given: Json, place: Place) -> Health | None:
     return Health(line, words, part.http, part.every, part.timeout, part.retries, part.start_period)
 
 
+def read_limits(reading: Draft, given: Json, place: Place) -> ContainerLimits | None:
+    """Return what is said at a place of what a container may take at most, and note what is wrong with it."""
+    part = reading.part(models.LimitsPart, given, place)
+    if part is None:
+        return None
+    if not given:
+        reading.add(place, "an empty mapping", f"one of {', '.join(keys(models.LimitsPart))}, or several")
+        return None
+    return ContainerLimits(part.pids, part.cpu, part.memory, part.io)
+
+
 def wrong_line(line: str) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a line for a container's shell: what was found, and what was expected."""
     if not line.strip():
@@ -172,6 +183,21 @@ def health_slips(health: object) -> Iterator[tuple[None, str, str]]:
         for each in error.errors(include_url=False):
             name = str(each["loc"][0])
             yield None, f"{name} {each['input']!r} of a health", descriptions(models.HealthPart)[name]
+
+
+def limits_slips(limits: object) -> Iterator[tuple[None, str, str]]:
+    """Yield what is wrong with the limits of an app in Python; none is fine."""
+    if limits is None:
+        return
+    if not isinstance(limits, ContainerLimits) or not parameters.fits(limits) or not limits.given:
+        yield None, f"limits that are {limits!r}", "ContainerLimits, e.g. ContainerLimits(pids=64, cpu=0.5)"
+        return
+    try:
+        models.LimitsPart.model_validate(limits.given)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            name = str(each["loc"][0])
+            yield None, f"{name} {each['input']!r} of limits", descriptions(models.LimitsPart)[name]
 
 
 def _text(reading: Draft, value: Json, place: Place) -> str:

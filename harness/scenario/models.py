@@ -107,6 +107,16 @@ class AppPart(Part):
     volumes: list[_Volume] = Field(default_factory=list, description="a list of SOURCE:TARGET or SOURCE:TARGET:ro")
     restart: _Restart = Field(None, description=RESTART)
     health: Any = Field(None, description="how Docker finds out whether what is in a container works")
+    limits: Any = Field(None, description="what a container may take of its node at most")
+
+
+class LimitsPart(Part):
+    """What a container may take of its node at most; what is left out is not limited."""
+
+    pids: int = Field(0, ge=1, le=100_000, description="a whole number of processes and threads from 1 to 100000")
+    cpu: float = Field(0.0, ge=0.01, le=1024, description="a number of processors from 0.01 to 1024, such as 0.5")
+    memory: int = Field(0, ge=6, le=1 << 24, description="a whole number of MiB from 6, the least that Docker takes")
+    io: int = Field(0, ge=10, le=1000, description="a weight from 10 to 1000 among those who want the same disk; without one it is 500")
 
 
 class HealthPart(Part):

@@ -201,7 +201,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "an image that nodes cannot have": (
         "  - {do: app.update, with: {app: web, image: wep}}\n",
-        ["s.yaml:7:46: an image 'wep'; expected one of counter, redis, slow, web in ", "; did you mean 'web'?"],
+        ["s.yaml:7:46: an image 'wep'; expected one of counter, noisy, redis, slow, web in ", "; did you mean 'web'?"],
     ),
     "what no app can be given": (
         "  - {do: app.update, with: {app: web, image: '-v', environment: {1A: x, WHALEFALL_HOST: x, B: \"a\\nb\"}}}\n",

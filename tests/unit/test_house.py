@@ -141,6 +141,8 @@ WORDS = {
     "checkers/quorum.py": ({"writes"}, "its own parameter"),
     "cli/doctor.py": ({"register"}, "the register of clusters"),
     "core/values.py": ({"command", "http", "probe", "redis", "register"}, "the words that a history has for what calls are of"),
+    "disk/client.py": ({"latency"}, "what is added to a disk's operations, as its daemon tells it"),
+    "disk/control.py": ({"latency"}, "the same"),
     "faults/common.py": ({"command"}, "a function"),
     "faults/own_fault.py": ({"command"}, "the name of a fault"),
     "history/events.py": ({"awaited"}, "a kind of event"),
@@ -160,6 +162,7 @@ WORDS = {
     "steps/acting.py": ({"checks"}, _KEYS),
     "testing/report_contract.py": ({"checks"}, _KEYS),
     "undo/reaper.py": ({"command", "register"}, "what is counted; the register of clusters"),
+    "testing/memory_provider.py": ({"latency"}, "what is added to a disk's operations"),
 }
 """Where such a name is a word for something else."""
 

@@ -66,7 +66,17 @@ STRANGE: list[Any] = ["3", "", ["web"], {"a": 1}, None, True, -1, math.nan, 10**
 """Values that a scenario in Python may give in place of what is expected."""
 
 
-USUAL: dict[str, Any] = {"app": "web", "instances": 2, "to": 2, "within": 9.0, "service": "etcd", "run": "true", "share": 0.5, "gap": 9.0}
+USUAL: dict[str, Any] = {
+    "app": "web",
+    "instances": 2,
+    "to": 2,
+    "within": 9.0,
+    "service": "etcd",
+    "run": "true",
+    "share": 0.5,
+    "gap": 9.0,
+    "p99": 9.0,
+}
 USUAL |= {"breaking": "true", "mending": "true", "asking": "true", "called": "queue", "on": "n1", "command": "true"}
 """Good values of parameters that have no default."""
 

@@ -41,7 +41,7 @@ promises:
 """
 SERVED = "availability: {app: web, share: 50%, gap: 10s"
 ABLE = (
-    "expected a promise that can be about a part of a run: availability, bystanders, command, conflicts, elections, fdatasync, "
+    "expected a promise that can be about a part of a run: availability, bystanders, command, conflicts, elections, fdatasync, latency, "
     "probe, quorum, single"
 )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.core.protocols import Node
-    from harness.core.values import Health, Json
+    from harness.core.values import ContainerLimits, Health, Json
     from harness.modes.ansible.assigning import Assigned
 
 APP_LABEL, INSTANCE_LABEL = "whalefall.app", "whalefall.instance"
@@ -88,7 +88,16 @@ def _container(app: App, instance: str, host: str) -> dict[str, Json]:
         found["command"] = [Unsafe(each) for each in app.command]
     if app.health:
         found["health"] = _healthy(app.health, app.inner)
+    if app.limits:
+        found |= _limited(app.limits)
     return found
+
+
+def _limited(limits: ContainerLimits) -> dict[str, Json]:
+    """Return what a container may take, as community.docker has it."""
+    memory = f"{limits.memory}m" if limits.memory else ""
+    given: dict[str, Json] = {"pids": limits.pids, "cpus": limits.cpu, "memory": memory, "blkio": limits.io}
+    return {name: value for name, value in given.items() if value}
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, Json]:

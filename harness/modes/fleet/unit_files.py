@@ -19,7 +19,7 @@ from harness.modes.fleet import docker_run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from harness.core.values import App, Health
+    from harness.core.values import App, ContainerLimits, Health
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _IMAGE = re.compile(origins.CALLED)
@@ -305,6 +305,14 @@ def _healthy(health: Health, port: int) -> str:
     return said + (f" --health-retries {health.retries}" if health.retries else "")
 
 
+def _limited(limits: ContainerLimits) -> str:
+    """Return the options by which Docker limits a container."""
+    said = f" --pids-limit {limits.pids}" if limits.pids else ""
+    said += f" --cpus {limits.cpu}" if limits.cpu else ""
+    said += f" --memory {limits.memory}m --memory-swap {limits.memory}m" if limits.memory else ""
+    return said + (f" --blkio-weight {limits.io}" if limits.io else "")
+
+
 _OBEYED: Final = re.compile(
     r"LD_|GLIBC_|GO(?:DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK)$|(?:HOME|PATH)$"
     r"|DOCKER_(?:API|CERT|CLI|CONFIG|CONTENT|CONTEXT|CUSTOM|DEFAULT|HOST|TLS)"
@@ -323,11 +331,12 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
     labels = "".join(f" --label {_quoted(f'{name}={value}')}" for name, value in app.labels)
     kept = "".join(f" --volume {_quoted(str(each))}" for each in app.volumes)
     healthy = _healthy(app.health, app.inner) if app.health else ""
+    limited = _limited(app.limits) if app.limits else ""
     words = "".join(f" {_quoted(word)}" for word in app.command)
     ports = f"{app.port_of(instance)}:{app.inner}"
     run = (
         f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
-        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {ports}{kept}{healthy} {app.image}{words}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {ports}{kept}{healthy}{limited} {app.image}{words}"
     )
     options = [
         Option("Unit", "Description", f"whalefall app {instance}"),

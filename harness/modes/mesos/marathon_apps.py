@@ -14,7 +14,7 @@ from harness.host import untrusted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.core.values import App, Health, Json
+    from harness.core.values import App, ContainerLimits, Health, Json
 
 RUN_LABEL: Final = "whalefall.run"
 """Label of an app that a run has made: its id."""
@@ -22,6 +22,8 @@ STOP_SECONDS: Final = 2
 """How long a container may take to stop by itself."""
 _CPUS, _MEMORY = 0.1, 64
 """What our own apps are given: a share of a processor, and MiB. The apps of scenarios need next to nothing, and thirty of them must find room."""
+_PERIOD: Final = 100_000
+"""Docker's own --cpu-period, in microseconds, of which a quota is so many."""
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SMALL: Final = 10_000
 """Parts of one in which a share of instances is told, rounded down: rounded up it could ask for an instance more."""
@@ -53,8 +55,8 @@ def definition(app: App, run_id: str) -> dict[str, Json]:
     return {
         "id": path(app),
         "instances": app.instances,
-        "cpus": _CPUS,
-        "mem": _MEMORY,
+        "cpus": (app.limits and app.limits.cpu) or _CPUS,
+        "mem": (app.limits and app.limits.memory) or _MEMORY,
         **({"args": [*app.command]} if app.command else {}),
         "env": dict(app.environment),
         "labels": labels,
@@ -95,9 +97,17 @@ def _parameters(app: App) -> Iterator[Json]:
     labels = {"whalefall.app": app.name, **dict(app.labels)}
     for name, value in labels.items():
         yield {"key": "label", "value": f"{name}={value}"}
+    for option, most in (_limited(app.limits) if app.limits else {}).items():
+        yield {"key": option, "value": str(most)}
     for each in app.volumes:
         if not each.of_node:
             yield {"key": "volume", "value": str(each)}
+
+
+def _limited(limits: ContainerLimits) -> dict[str, int]:
+    """Return what Mesos has no resource for; memory it gives Docker itself, and of processors only a share."""
+    given = {"pids-limit": limits.pids, "cpu-quota": round(limits.cpu * _PERIOD), "blkio-weight": limits.io}
+    return {name: value for name, value in given.items() if value}
 
 
 def _healthy(health: Health) -> dict[str, Json]:

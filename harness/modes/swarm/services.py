@@ -12,7 +12,7 @@ from harness.modes.swarm.swarm_api import NANO
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from harness.core.values import App, Health, Json, Volume
+    from harness.core.values import App, ContainerLimits, Health, Json, Volume
 
 STOP_SECONDS = 2
 """How long a container may take to stop by itself."""
@@ -55,6 +55,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
             },
             "RestartPolicy": {"Condition": _CONDITIONS[app.restart], "Delay": round(restart_delay * NANO), "MaxAttempts": 0},
             "Placement": placement,
+            **({"Resources": {"Limits": _limited(app.limits)}} if app.limits else {}),
         },
         "Mode": {"Replicated": {"Replicas": app.instances}},
         "EndpointSpec": {
@@ -76,6 +77,12 @@ def _healthy(health: Health, port: int) -> dict[str, Json]:
     return {**({"Test": test} if test else {}), **said, **({"Retries": health.retries} if health.retries else {})}
 
 
+def _limited(limits: ContainerLimits) -> dict[str, Json]:
+    """Return what a task may take, as Docker's API has it from version 1.41 on."""
+    given = {"NanoCPUs": round(limits.cpu * NANO), "MemoryBytes": limits.memory << 20, "Pids": limits.pids}
+    return {name: value for name, value in given.items() if value}
+
+
 def _mount(volume: Volume) -> dict[str, Json]:
     """Return a volume as Docker's API has it."""
     kind = "bind" if volume.of_node else "volume"
@@ -87,6 +94,8 @@ def refused(app: App) -> Iterator[tuple[str, str, str, str]]:
     if app.restart == NEVER:
         hint = "swarm goes by the same rule for a task that ended and one whose node is lost: nothing lost would ever come back"
         yield "restart", "no, with the swarm mode", f"{ON_FAILURE} or {ALWAYS}", hint
+    if app.limits is not None and app.limits.io:
+        yield "limits", "io, with the swarm mode", "pids, cpu and memory", "a service of swarm's has no limit on disks"
 
 
 def called(app: App) -> str:
