@@ -104,7 +104,7 @@ def make(count: int) -> Iterator[Registry]:
         servers += [first, *(Server(lambda _: ServerTrouble.CLOSE, address, first.port) for address in addresses[1:])]
         clock = FakeClock(moves_itself=True)
         mode = Fleet(port=first.port)
-        fleet = Registry(Cluster(RUN, nodes, provider, mode, clock), mode)
+        fleet = Registry(Cluster(RUN, nodes, provider, mode, clock, apps=(App("web", 3, "web"),)), mode)
         fleet.machines = [
             {"id": f"id{number}", "primaryIP": address, "metadata": {"name": name}}
             for number, (name, address) in enumerate(zip(names, addresses, strict=True), 1)
@@ -262,6 +262,13 @@ def test_a_machine_that_was_listed_once_keeps_its_name(fleet: Registry) -> None:
     view = fleet.view()
     assert view.nodes == ("n2", "n3")
     assert view.placements == (Placement("web@1", "n1", "active", running=True),)
+
+
+def test_units_of_others_are_not_told(fleet: Registry) -> None:
+    """What is no app of the run's has no container that anybody follows, so that it would seem to run nowhere."""
+    fleet.units = [unit("web@1.service", 1), unit("pong.service", 1), unit("web.service", 2), unit("db@1.service", None, "inactive")]
+    fleet.states = [state("web@1.service", 1), state("pong.service", 1), state("everywhere.service", 2), state("db@2.service", 3)]
+    assert fleet.view().placements == (Placement("web@1", "n1", "active", running=True),)
 
 
 def test_a_global_unit_is_not_without_a_home(fleet: Registry) -> None:

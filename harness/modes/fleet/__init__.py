@@ -510,7 +510,8 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Sequence[State], apps: Sequence[App]) -> tuple[Placement, ...]:
-    """Put units and unit states together; see `Fleet.view`."""
+    """Put units and unit states together; see `Fleet.view`. Other people's units are none of ours: no container of theirs is followed, either."""
+    ours = {app.name for app in apps}
 
     def home(machine: str) -> str | None:
         return machines.get(machine, machine) or None
@@ -525,6 +526,7 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
         for unit in listed
         if (unit.name, unit.machine) not in told and not unit.everywhere
     ]
+    found = [each for each in found if each.instance.rpartition("@")[0] in ours]
     return tuple(sorted(found, key=lambda each: (each.instance, each.node or "")))
 
 
