@@ -209,7 +209,7 @@ class Shelf(Generic[K]):
                 removed.append(Gone(name, whole[name].size if name in whole else size(doomed)))
                 remove(doomed)
             for each in [*self.folder.iterdir()]:
-                if each.suffix == _LOG and not (self.folder / each.stem).exists():
+                if each.suffix == _LOG and _KEY.fullmatch(each.stem) and not (self.folder / each.stem).exists():
                     each.unlink()
         return removed
 

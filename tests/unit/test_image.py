@@ -691,9 +691,13 @@ def test_prune_removes_what_is_not_whole_and_nothing_of_others(cache: Path, tmp_
     for each in (torn, used):
         (each.path.parent / "image.json").write_text("")
     (cache / "images" / "theirs").mkdir()
+    logs = [cache / "images" / f"{name}.log" for name in (used.key, "theirs", torn.key)]
+    for log in logs:
+        log.touch()
     record(tmp_path, "run-1", json.dumps({"image": str(used.path)}))
     assert [each.key for each in image.prune()] == [torn.key]
     assert entries(cache) == {used.key, "theirs"}
+    assert [each.exists() for each in logs] == [True, True, False]
 
 
 def test_prune_removes_what_dead_builds_left(cache: Path) -> None:
