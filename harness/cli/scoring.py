@@ -130,17 +130,17 @@ def _kept(what: Sequence[Path], results: Path, problems: list[Problem]) -> tuple
 
     A folder of runs stands for those in it, and for those that scorecards have in folders of their own in it.
     """
-    from harness.cli import campaign  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-
     found: list[Path] = []
     left: list[Left] = []
+    strange: list[str] = []
     for each in what or (results,):
         try:
-            # What scorecards have run lies in folders of their own, beside what was run by itself.
-            cards = [] if (each / "plan.json").is_file() else [each, *(one for one in inside(each) if untrusted.there(one / campaign.FILE))]
-            made = [folder for card in cards for folder in folders(card)]
+            a_run = (each / "plan.json").is_file()
+            of_cards, reasons, wrong = ([], [], []) if a_run else _of_cards(each)
+            made = [*([] if a_run else folders(each)), *of_cards]
             found += made or [find(results, str(each))]
-            left += [one for card in cards if made and (said := campaign.noted(card)) is not None for one in said.left]
+            left += [*(_reasons(each) if made else []), *reasons]
+            strange += wrong
         except UnknownRun as error:
             expected = "a run, or a folder of runs"
             problems.append(Problem(str(each), 0, 0, "a folder without runs" if each.is_dir() else str(error), expected))
@@ -151,7 +151,32 @@ def _kept(what: Sequence[Path], results: Path, problems: list[Problem]) -> tuple
     if problems:
         raise BadInput(problems)
     runs, unread = _read({folder.resolve(): folder for folder in found}.values())
-    return runs, list(dict.fromkeys(left)), unread
+    return runs, list(dict.fromkeys(left)), [*unread, *strange]
+
+
+def _of_cards(results: Path) -> tuple[list[Path], list[Left], list[str]]:
+    """Return what scorecards have run in folders of their own in a folder of runs, what scenarios are not for, and what cannot be read of that."""
+    from harness.cli import campaign  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    runs: list[Path] = []
+    left: list[Left] = []
+    wrong: list[str] = []
+    for card in inside(results):
+        try:
+            if untrusted.there(card / campaign.FILE):
+                runs += folders(card)
+                left += _reasons(card)
+        except BadInput as error:
+            wrong += map(str, error.problems)
+    return runs, left, wrong
+
+
+def _reasons(folder: Path) -> tuple[Left, ...]:
+    """Return for which modes the scenarios of a scorecard's folder are not; nothing of another one. Raises `BadInput`."""
+    from harness.cli import campaign  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    said = campaign.noted(folder)
+    return () if said is None else said.left
 
 
 def _read(every: Iterable[Path]) -> tuple[list[RunFigures], list[str]]:

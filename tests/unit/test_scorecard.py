@@ -433,6 +433,16 @@ def test_a_run_that_cannot_be_read_is_named_beside_those_that_can(call: Callable
     assert "unexpectedly" not in result.output
 
 
+def test_a_scorecard_whose_notes_cannot_be_read_hides_no_other_run(call: Callable[..., Result]) -> None:
+    """Nor the runs that are in its folder."""
+    saved(Path("results"), node_kill())
+    saved(Path("results/scorecard-1"), node_kill(), run="node-kill-2")
+    os.mkfifo("results/scorecard-1/campaign.json")
+    result = call("scorecard", "--from")
+    assert result.exit_code == 4, result.output
+    assert all(each in result.output for each in ("node-kill-1", "node-kill-2", "campaign.json: a pipe"))
+
+
 @pytest.mark.parametrize("body", ["[]", "{}", '{"format": "whalefall-campaign", "version": 1, "seed": "x", "not_for": []}', "x"])
 def test_what_a_folder_of_runs_says_of_itself_is_checked(call: Callable[..., Result], body: str) -> None:
     """It may be anybody's, too."""
