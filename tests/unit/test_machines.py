@@ -76,9 +76,9 @@ def test_an_image_is_built_and_pruned(call: Callable[..., Result], monkeypatch: 
     assert images.asked == [*every.values()]
     lines = call("image", "build", "swarm", "--box").output.splitlines()
     assert lines[1:] == ["image for swarm abc: 600 MB in /cache/images", "installing a kernel", "box for swarm def: 1400 MB in /cache/def"]
-    assert images.asked == [*every.values(), None]
+    assert images.asked == [*every.values(), every["swarm"]]
     wrong = call("image", "build", "swam")
-    assert (wrong.exit_code, images.asked) == (2, [*every.values(), None])
+    assert (wrong.exit_code, images.asked) == (2, [*every.values(), every["swarm"]])
     assert f"an unknown mode 'swam'; expected one of {', '.join(registry.known().modes)}; did you mean 'swarm'?" in wrong.output
     assert call("image", "prune").output == "nothing to remove\n"
     assert call("image", "prune", "--all").output == "removed abc (600 MB)\n"
