@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.core import pace, stops
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, Unsupported, brief, gist
 from harness.core.traits import daemon
 from harness.core.values import View
 from harness.host import untrusted
@@ -117,12 +117,13 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
 
     The image is there, or is built from the node's own folder of images, or pulled.
 
-    Raises `Unreachable`, or `HarnessError` that names the image and says what Docker said.
+    Raises `Unreachable`, `Unsupported` where Docker would not keep the app's limits there, or `HarnessError` that names the image and says what
+    Docker said.
     """
     if folders := [each.source for each in app.volumes if each.of_node]:
         script(node, 'mkdir -p -- "$@"', *folders, deadline=deadline)
     if app.limits is not None and (lacks := _unlimited(node, app.limits, deadline)):
-        raise HarnessError(
+        raise Unsupported(
             f"{node.name}: Docker cannot limit {' and '.join(lacks)} there, as {app.name} asks for: its kernel gives it no such control groups; "
             "run it on a host that has version 2 alone, or on virtual machines (--provider vagrant)"
         )

@@ -9,7 +9,7 @@ import pytest
 
 from harness.conductor import spelling
 from harness.core.clock import Deadline, SystemClock
-from harness.core.errors import BadInput, HarnessError, Unreachable
+from harness.core.errors import BadInput, Unreachable, Unsupported
 from harness.core.values import App, ContainerLimits, Result
 from harness.modes import on_nodes
 from harness.modes.ansible import static_inventory
@@ -160,7 +160,7 @@ def test_a_docker_that_would_not_keep_a_limit_is_told(said: bytes, lacks: str) -
     if not lacks:
         on_nodes.image(node, APP, Deadline(SystemClock(), 5.0))
         return
-    with pytest.raises(HarnessError, match=f"n1: Docker cannot limit {lacks} there, as web asks for"):
+    with pytest.raises(Unsupported, match=f"n1: Docker cannot limit {lacks} there, as web asks for"):
         on_nodes.image(node, APP, Deadline(SystemClock(), 5.0))
     on_nodes.image(node, App("web", 1), Deadline(SystemClock(), 5.0))
 
