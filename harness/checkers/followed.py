@@ -134,7 +134,11 @@ def _followings(history: History, members: frozenset[str], voters: Voters) -> It
     away = {node: [*off[node], *(each.interval for each in unable if each.node == node)] for node in off}
     dead = {node: [*off[node], *(each.interval for each in unable if each.node == node and not each.cut)] for node in off}
     restarted = silenced(history, fault_bands(history), voters.daemon)
-    doubtful = {node: [*away[node], *(each.interval for each in restarted if each.node == node)] for node in off}
+    # And who was away may know nothing of its term until it is heard again: others still name it by what they remember.
+    doubtful = {
+        node: [_until_heard(each, known[node]) for each in (*away[node], *(one.interval for one in restarted if one.node == node))]
+        for node in off
+    }
     every = [*(each.time for pieces in known.values() for each in pieces), *(each for pieces in doubtful.values() for each in pieces)]
     edges = sorted({0.0, history.end, *(edge for each in every for edge in (each.start, each.end) if 0.0 <= edge <= history.end)})
     starts = {node: [each.time.start for each in pieces] for node, pieces in known.items()}
@@ -153,6 +157,11 @@ def _followings(history: History, members: frozenset[str], voters: Voters) -> It
             most + len(unheard) < majority,
             unheard if len(unheard) >= majority else (),
         )
+
+
+def _until_heard(away: Interval, said: Sequence[Mind]) -> Interval:
+    """Return a time in which a member was away, and that until its next word."""
+    return Interval(away.start, max(away.end, min((each.time.start for each in said if each.time.end > away.end), default=math.inf)))
 
 
 def _at(pieces: Sequence[Mind], starts: Sequence[float], time: float) -> frozenset[Word]:

@@ -273,6 +273,24 @@ def test_a_machine_that_is_off_follows_nobody() -> None:
     assert (finding.verdict, "nobody led for 1.8 s from 30.2 s" in finding.summary) == (BROKEN, True), finding.summary
 
 
+@pytest.mark.parametrize(
+    ("knows", "verdict", "words"), [("n1", HELD, "21.5 s at most"), (None, UNKNOWN, "surely for 20.5 s, and perhaps for 26.0 s")]
+)
+def test_a_leader_that_was_away_leads_nobody_for_sure_until_it_is_heard(knows: str | None, verdict: Verdict, words: str) -> None:
+    """The others name it by what they remember; started anew, it may know of no leader, and they elect."""
+    story = _story(beats="")
+    for node in NODES:
+        story.watched(29.5, node).no_member(31, node).watched(89, node, start=50.5)
+    story.fault(
+        "process.kill", "n1 n2 n3", decided=30, in_force=30, healing=50, healed=50, parameters={"process": "etcd", "restart": False}
+    )
+    story.members(50.5, "n2 n3", 2, "n1").member(51.5, "n1", 2, knows)
+    if knows is None:
+        story.members(53.0, "n2 n3", 2, None).members(56.0, "n1 n2 n3", 3, "n2")
+    finding = _judged(story, Elections(longest=22.5))
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
 def test_an_election_between_the_decision_and_the_bite_is_nobodys_for_sure() -> None:
     """A fault that takes a while to be seen may have bitten before that."""
     story = _moved(_story(), 26.0, 27.0, 3, "n2", nodes="n1 n2 n3")
