@@ -28,16 +28,19 @@ from harness.checkers import (
     LoadServed,
     Manual,
     Probed,
+    Prompt,
     QuorumSurvived,
     Rescheduled,
     Scaled,
     Settled,
     Single,
+    Synced,
     Writes,
     troubles,
 )
 from harness.checkers.expected import Expected
 from harness.core import parameters
+from harness.core.syncs import DiskFigures, SyncTimes
 from harness.core.values import Call, Effect, Endurance, Finding, Outcome, Patience, Phase, Verdict
 from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
 from harness.history.interfaces import Checker
@@ -124,6 +127,13 @@ def _stored(last: str | None) -> History:
     return story.history()
 
 
+@later
+def _measured(p99: float) -> History:
+    """Return the good run, with a disk that was measured while n2 was off."""
+    figures = SyncTimes(500, p99 / 2, p99, p99)
+    return node_kill().endures(recovery=16.5).action(20.0, 23.0, "disk.measure", detail=DiskFigures(figures, figures).words("n1")).history()
+
+
 @dataclass(frozen=True)
 class Row:
     """What a checker is judged by, made when it is."""
@@ -146,6 +156,7 @@ DOUBLE = _but(
     )
 )
 REFUSED = change(between(20.0, 40.0, of(Answered, workload="http")), _failing)
+SLOWED = change(between(53.0, 69.0, of(Answered, workload="http")), _failing)
 GONE = change(between(30.0, 33.0, of(NodeSeen, node="n1")), lambda e: replace(cast("NodeSeen", e), containers=()))
 
 ROWS: dict[str, Row] = {
@@ -207,6 +218,9 @@ ROWS: dict[str, Row] = {
     ),
     "single": Row(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
     "single, during a fault": Row(Single("web", 0.0, NAMED, ("loss",)), _recorded("node-kill"), _recorded("partition-heal")),
+    "latency": Row(Prompt("web", 2.0, NAMED, outside=("loss",)), GOOD, _but(SLOWED)),
+    "fdatasync": Row(Synced(most=0.01), _measured(0.004), _measured(0.2)),
+    "fdatasync, not slow enough": Row(Synced(least=0.1), _measured(0.2), _measured(0.004)),
     "durable": Row(Durable("cache"), _stored("v0"), _stored(None)),
     "writes": Row(Writes(), _recorded("node-kill"), _recorded("lost-write")),
 }

@@ -124,6 +124,7 @@ def _board(run: Run) -> str:
 
 ROWS: dict[str, Shown] = {
     # the function's name, with more where it is shown in several ways
+    "verdict_table.asked": Shown(lambda run: str([verdict_table.asked(run.plan, step, "web@1", {"web"}) for step in verdict_table.SPLIT])),
     "verdict_table.report": Shown(lambda run: _drawn(verdict_table.report(run)), says=True),
     "verdict_table.report, narrow": Shown(lambda run: _drawn(verdict_table.report(run), 20)),
     "verdict_table.report, after its first line": Shown(lambda run: _drawn(verdict_table.report(run, opened=True))),

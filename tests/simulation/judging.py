@@ -41,6 +41,9 @@ ALWAYS_CLEAR = ("writes", "checks", "clean", "conflicts", "assumptions")
 UNASKED: Mapping[str, str] = {
     "manual": "every simulated cluster has a failure detector; tests/unit/test_checkers_manual.py makes up losses that nobody notices",
     "command": "what a program of the user's own tells of its calls is part of no simulated cluster; tests/unit/test_own_load.py makes up such calls",
+    "durable": "no app of a simulated cluster keeps anything; it is judged as `writes` is, which is asked",
+    "fdatasync": "no disk of a simulated cluster is measured; tests/unit/test_disk_measured.py makes up such measurements",
+    "latency": "a simulated call is answered at once or not at all; tests/unit/test_latency.py makes up slow ones",
     "probe": "what a question of the user's own asks is part of no simulated cluster; it is judged by the fold of `availability`, which is asked",
 }
 """Registered checkers that are asked nothing about simulated runs, each with the reason."""

@@ -78,6 +78,7 @@ PLAN = Plan(
     slower=Term("slow hosts", 5.0, "whalefall_slower"),
     observers={"host": ("n1", "n2", "n3")},
     made=("node.kill",),
+    images={"marathon": "registry.test/marathon:1"},
 )  # fmt: skip
 ENVIRONMENT = {
     "driver": "nspawn",

@@ -79,8 +79,8 @@ def test_a_list_that_is_too_short_is_told_as_one() -> None:
 
 def test_native_is_told_among_the_keys_of_an_app() -> None:
     """And a slip in it is told as one."""
-    assert "health, native; did you mean 'native'?" in said(apps=[{"name": "web", "nativ": "web@.service", "instances": 2}])
-    assert "health, native" in said(apps=[5])
+    assert "health, limits, native; did you mean 'native'?" in said(apps=[{"name": "web", "nativ": "web@.service", "instances": 2}])
+    assert "limits, native" in said(apps=[5])
 
 
 SEVERAL: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -65,7 +65,7 @@ class Swarm:
 
     name: ClassVar[str] = "swarm"
     PORTS: ClassVar[Mapping[int, str]] = {PORT: "swarm", _GOSSIP: "swarm"}
-    LAYER: ClassVar[Path | None] = Path(__file__).parent / "node"
+    LAYER: ClassVar[Path | None] = None  # Docker is all it needs
     remarks: tuple[str, ...] = ()  # `adopt` finds out all there is to know: every manager tells it
     TASKS: ClassVar[TaskNames | None] = TaskNames(
         "com.docker.swarm.task.name", r"(?P<app>.+)\.(?P<number>[0-9]+)\.[^.]*"
