@@ -57,7 +57,7 @@ P = ParamSpec("P")
 
 def later(make: Callable[P, History]) -> Callable[P, Callable[[], History]]:
     """Have a history made once it is judged, and not when it is named: every worker reads this module, and few judge much of it."""
-    once = functools.cache(make)
+    once = cast("Callable[P, History]", functools.cache(make))
     return lambda *args, **named: functools.partial(once, *args, **named)
 
 
