@@ -57,6 +57,7 @@ class Upstream:
     status: int = 0
     operated: list[tuple[str, str]] = field(default_factory=list)
     drained: dict[str, str] = field(default_factory=dict)
+    queue: Any = field(default_factory=lambda: {"queue": []})
 
     def answer(self, node: str, request: Request) -> Behaviour:
         """Answer as the daemons of that node, all of which share a port here."""
@@ -68,6 +69,7 @@ class Upstream:
         if path == "/master/slaves" and node != self.leader:
             return Response(307, b"", f"Location: //{self.leader}:5050/master/slaves\r\n")
         told = {
+            "/v2/queue": self.queue,
             "/v2/tasks": {"tasks": self.tasks},
             "/master/slaves": {"slaves": [self._agent(each) for each in self.agents], "recovered_slaves": []},
             "/metrics/snapshot": {"master/elected": 1.0 if node == self.leader else 0.0},
@@ -358,6 +360,27 @@ def test_an_app_is_deployed_once_all_of_it_answers(upstream: Upstream) -> None:
     assert upstream.mode.port(upstream.cluster, app, "web@1", upstream.cluster.nodes[1]) is None
     upstream.mode.deploy(upstream.cluster, app)
     assert upstream.changes == [("POST", "/v2/apps")] * 2
+
+
+def test_what_keeps_an_app_from_being_launched_is_told_in_marathons_words(upstream: Upstream) -> None:
+    """Why it took no offer, and how a task ended; of this app alone. That it does not say it makes nothing worse."""
+    declined = [
+        {"reason": reason, "declined": count, "processed": 3} for reason, count in (("UnfulfilledRole", 0), ("InsufficientCpus", 3))
+    ]
+    items = [{"app": {"id": name}, "processedOffersSummary": {"rejectSummaryLastOffers": declined}} for name in ("/web", "/other")]
+    upstream.queue = {"queue": items}
+    failure = {"host": "n2", "state": "TASK_FAILED", "message": "Docker knows no image nosuch"}
+    upstream.mode._deploy_seconds = 2.0  # each look asks real servers
+    with pytest.raises(Expired) as error:
+        upstream.mode.deploy(upstream.cluster, App("web", 2))
+    assert error.value.saw == "Marathon lists no task of it\nMarathon took none of 3 offers: InsufficientCpus"
+    upstream.apps["/web"]["lastTaskFailure"] = failure
+    upstream.queue = {"queue": []}
+    with pytest.raises(Expired, match="a task on n2 ended as TASK_FAILED: Docker knows no image nosuch"):
+        upstream.mode.deploy(upstream.cluster, App("web", 2))
+    upstream.queue = []
+    with pytest.raises(Expired, match=r"(?s)Marathon lists no task of it.*an answer of another shape"):
+        upstream.mode.deploy(upstream.cluster, App("web", 2))
 
 
 def test_an_app_of_another_run_is_left_alone(upstream: Upstream) -> None:

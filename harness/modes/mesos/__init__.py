@@ -175,7 +175,7 @@ class Mesos:
                 look=lambda: self._look(cluster, app),
                 port=lambda each, name: self._asked_port(cluster, app, each.instance, name),
                 nothing="Marathon lists no task of it",
-                why=lambda _: "",
+                why=lambda _: self._hindrances(cluster, app),
             )
 
     def view(self, cluster: Cluster, node: Node) -> View:
@@ -500,6 +500,14 @@ class Mesos:
             task.state,
             task.state == marathon_api.RUNNING,
         )
+
+    def _hindrances(self, cluster: Cluster, app: App) -> str:
+        """Say what keeps an app from being launched. Never raises: it only makes an error better."""
+        try:
+            said = self._at_any(cluster, lambda rest: rest.hindrances(marathon_apps.path(app)))
+        except HarnessError as e:
+            return f"\n{e}"
+        return "".join(f"\n{each}" for each in said)
 
     def _look(self, cluster: Cluster, app: App) -> View | str:
         """Return the view of the first node that has one, or why none has. `app` may be none of the cluster's yet."""

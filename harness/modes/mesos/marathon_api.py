@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from harness.core.clock import Deadline, SystemClock
-from harness.core.errors import HarnessError, Unreachable
+from harness.core.errors import HarnessError, Unreachable, clipped
+from harness.core.units import counted
 from harness.host import untrusted
 from harness.web import Connections, NoAnswer, WebTrouble
 
@@ -113,6 +114,25 @@ class Rest:
         if answer.status == _ABSENT:
             return None
         return self._read(answer, "GET", where, lambda body: _app(body["app"]))
+
+    def hindrances(self, path: str) -> tuple[str, ...]:
+        """Return what keeps an app from being launched, in Marathon's own words: why it took none of the last offers, and how a task ended last.
+
+        Raises `Unreachable`.
+        """
+        queued = self._parsed(
+            self.marathon,
+            "/v2/queue",
+            lambda body: [
+                f"Marathon took none of {counted(int(step['declined']), 'offer')}: {_text(step['reason'])}"
+                for each in body["queue"]
+                if each["app"]["id"] == path
+                for step in each["processedOffersSummary"]["rejectSummaryLastOffers"]
+                if step["declined"]
+            ],
+        )
+        failed = self._parsed(self.marathon, f"/v2/apps{quote(path)}", lambda body: _failure(body["app"].get("lastTaskFailure")))
+        return (*queued, *failed)
 
     def create(self, definition: Mapping[str, Json]) -> None:
         """Give Marathon an app.
@@ -261,6 +281,13 @@ def _task(row: Any) -> MarathonTask:
 def _agent(row: Any) -> MesosAgent:
     drain = (row.get("drain_info") or {}).get("state") or ""
     return MesosAgent(_text(row["id"]), bool(row.get("deactivated")), _text(drain))
+
+
+def _failure(said: Any) -> tuple[str, ...]:
+    """Return how a task of an app ended last, where one did."""
+    if not said:
+        return ()
+    return (f"a task on {_text(said['host'])} ended as {_text(said['state'])}: {clipped(_text(said['message'])) or 'it said nothing'}",)
 
 
 def _app(row: Any) -> MarathonApp:
