@@ -124,7 +124,7 @@ class Rest:
             self.marathon,
             "/v2/queue",
             lambda body: [
-                f"Marathon took none of {counted(int(step['declined']), 'offer')}: {_text(step['reason'])}"
+                f"Marathon took none of {counted(int(step['declined']), 'offer')}: {clipped(_text(step['reason']))}"
                 for each in body["queue"]
                 if each["app"]["id"] == path
                 for step in each["processedOffersSummary"]["rejectSummaryLastOffers"]
