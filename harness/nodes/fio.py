@@ -41,6 +41,7 @@ _SCRIPT: Final = rf"""
 command -v fio >/dev/null || exit {_NO_FIO}
 [ -d "$1" ] || exit {_NO_FOLDER}
 [ "$(($(stat -f -c '%a * %S' -- "$1") >> 20))" -ge "$((2 * $2))" ] || exit {_NO_ROOM}
+find "$1" -maxdepth 1 -name '.whalefall-fio.*' -mmin +60 -exec rm -rf {{}} + 2>/dev/null  # of one that was killed
 umask 077
 where=$(mktemp -d -- "$1/.whalefall-fio.XXXXXX") || exit
 trap 'rm -rf -- "$where"' EXIT

@@ -127,3 +127,13 @@ def test_what_is_published_is_what_the_command_prints() -> None:
     assert re.findall(r"^#.*", told, flags=re.MULTILINE) == re.findall(r"^#.*", empty, flags=re.MULTILINE)
     rows = [row.split(" | ")[0].removeprefix("| ") for row in told.splitlines() if row.startswith("| ")]
     assert {row for row in rows if row != "scenario"} <= set(SCENARIOS)
+
+
+def test_where_runs_showed_something_else_that_is_said() -> None:
+    """Below what was measured, also where no run of it is kept."""
+    text = markdown(
+        [run_of("neighbour-unbound", Finding("latency", Verdict.BROKEN, "so much"), control=Control(Verdict.BROKEN, "latency"))]
+    )
+    said = section(text, 8)
+    assert said.index("so much") < said.index("A thousand processes that end as soon as they are forked")
+    assert "10 ms for the 99th percentile" in section(text, 9)
