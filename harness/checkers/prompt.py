@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Report, answers_missing, broken, conclude, doubted, plural, unknown
-from harness.checkers.outages import judged_time, under_way_in
+from harness.checkers.outages import judged_time, under_way_in, unmade_of
 from harness.checkers.slowness import slowness
 from harness.checkers.troubles import BUSY, WORTH_A_LINE, blind
 from harness.checkers.usual import FEWEST, calm
@@ -66,8 +66,8 @@ class Prompt:
 
     What was too slow before anything was broken, or may have been (fewer than 20 calls), convicts nobody. On a machine with too much to do nobody
     knows whose doing it was, but for what was well before a fault, and was well again after it: then it was that fault's, which may be that load
-    itself. Calls that were under way while the harness stood still do not count, and where the answers of so many are missing that they could turn
-    it, it is unknown; so it is with fewer than 20.
+    itself. Calls that were under way while the harness stood still do not count, and where the answers of so many are missing, or so many that
+    were due were never made, that they could turn it, it is unknown; so it is with fewer than 20.
     """
 
     name: ClassVar[str] = "latency"
@@ -104,8 +104,11 @@ class Prompt:
                 [unknown(f"only {plural(took.calls, 'call')} to {self.app} {window.when}; {FEWEST} are needed to judge")], details=told
             )
         if took.p99 <= self.p99:
-            doubt = Took.of(_within(calls, window.pieces), lines).p99 > self.p99
-            points = [unknown(f"{text}; but {answers_missing(lines)}")] if doubt else []
+            of = {name: [op for op in every if op.call.key == name] for name in {op.call.key for op in every}}
+            unmade = math.ceil(sum(unmade_of(of, piece) for piece in window.pieces))
+            doubt = Took.of(_within(calls, window.pieces), lines + unmade).p99 > self.p99
+            why = answers_missing(lines) if lines else f"{plural(unmade, 'call')} that were due then were never made"
+            points = [unknown(f"{text}; but {why}")] if doubt else []
             return Report(points, f"{text} (promised {quick(self.p99)})", told)
         slow = [op for op in _within(calls, window.pieces) if not op.ok or (op.latency or 0.0) > self.p99]
         point = broken(f"{text}; {quick(self.p99)} were promised", *(op.entry for op in slow))

@@ -22,7 +22,7 @@ def _story(before: float = 0.02, meanwhile: float = 0.02, after: float = 0.02, *
     for node in ("n1", "n2", "n3"):
         story.node(0, node, *(["web@1"] if node == "n1" else []))
     story.watched(69, "n1 n2 n3").fault("command", "n1", decided=29.9, in_force=30, healing=50, healed=50.2)
-    for number in range(20, 680):
+    for number in range(20, 699):
         time = number / 10.0 + 0.03
         took = before if time < 29.9 else meanwhile if time < 50.2 else after
         fails = 31 <= time < 31 + bad / 10.0
@@ -104,6 +104,18 @@ def test_answers_that_are_missing_acquit_nobody() -> None:
     for number in range(5):
         story.call(40 + number, "http", Call("get", "web@1"), None)
     assert _judged(story).verdict is UNKNOWN
+
+
+def test_calls_that_were_due_and_never_made_acquit_nobody() -> None:
+    """Whoever waits for a slow answer makes none meanwhile: those that were made are the quick ones."""
+    story = Story().phase(0.5, Phase.STEADY).whole(1, "before").phase(29, Phase.FAULTS).phase(50.3, Phase.SETTLING).node(0, "n1", "web@1")
+    story.watched(69, "n1").fault("command", "n1", decided=29.9, in_force=30, healing=50, healed=50.2)
+    for number in range(20, 699):
+        if not 330 < number < 400:
+            story.call(number / 10.0, "http", Call("get", "web@1"), took=0.02, by="n1")
+    found = _judged(story)
+    assert found.verdict is UNKNOWN
+    assert "were never made" in found.summary
 
 
 @pytest.mark.parametrize(
