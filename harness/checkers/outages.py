@@ -43,15 +43,16 @@ def judge_share(
     usual: Usual = NONE_BEFORE,
     app: str = "",
     unsure: str = "",
+    promised: str = "",
 ) -> list[Point]:
     """Judge the share, of an app or of none: by the calls that were told of, and only where those that were due and are missing could not turn it.
 
-    The `bad` ones are its evidence. Nor may the `early` ones turn it, made while nobody knows whether a fault had bitten (`before_the_bite`), from
-    whichever of them on they count; nor as many bad ones as were `usual` before.
+    What was `promised` is told in its words, or else as a share. The `bad` ones are its evidence. Nor may the `early` ones turn it, made while nobody
+    knows whether a fault had bitten (`before_the_bite`), from whichever of them on they count; nor as many bad ones as were `usual` before.
     """
     good, made, unmade, missing = counts
-    promised = f"{figures}, {figure(share)} were promised"
-    text = f"{promised}{done_in(history, window.pieces, app)}"
+    said = f"{figures}, {promised or figure(share)} were promised"
+    text = f"{said}{done_in(history, window.pieces, app)}"
     # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
     more = unmade + missing
     counted = [(good, made, window.start)]
@@ -71,7 +72,7 @@ def judge_share(
         return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]
     worse = min(counted, key=lambda each: each[0] / each[1])
     if worse[0] < share * worse[1]:
-        return [unknown(f"{promised}; but {_had_it_bitten(worse, window, share)}")]
+        return [unknown(f"{said}; but {_had_it_bitten(worse, window, share)}")]
     return []
 
 

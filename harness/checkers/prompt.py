@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Report, answers_missing, broken, conclude, doubted, plural, unknown
-from harness.checkers.outages import judged_time, under_way_in, unmade_of
+from harness.checkers.judging import Report, conclude, doubted, plural, unknown
+from harness.checkers.outages import before_the_bite, judge_share, judged_time, under_way_in, unmade_of
 from harness.checkers.slowness import slowness
 from harness.checkers.troubles import BUSY, WORTH_A_LINE, blind
-from harness.checkers.usual import FEWEST, calm
+from harness.checkers.usual import FEWEST, calm, usually
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import quick
 from harness.core.units import Duration, Names
-from harness.core.values import About, CallStream
+from harness.core.values import About, CallStream, Loss, Outcome
 from harness.history.bands import fault_bands
 from harness.history.calls import ops, untold
-from harness.history.intervals import Interval, app_of, neat
+from harness.history.deeds import Wanted, deeds
+from harness.history.intervals import Interval, app_of, common, neat, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,10 +66,11 @@ class Prompt:
     One that was not answered well took longer than any. With `during` it is about the time of a fault alone, and with `outside` about what is left
     without one (`harness.checkers.windows`). What is told beside it is how long calls took before anything was broken, and after.
 
-    What was too slow before anything was broken, or may have been (fewer than 20 calls), convicts nobody. On a machine with too much to do nobody
-    knows whose doing it was, but for what was well before a fault, and was well again after it: then it was that fault's, which may be that load
-    itself. Calls that were under way while the harness stood still do not count, and where the answers of so many are missing, or so many that
-    were due were never made, that they could turn it, it is unknown; so it is with fewer than 20.
+    What was too slow before anything was broken, or may have been (fewer than 20 calls), convicts nobody; nor does what was as slow before
+    for as long. On a machine with too much to do nobody knows whose doing it was, but for what was well before a fault that takes nothing away,
+    and was well again after it: then it was that fault's, which may be that load itself. Calls that were under way while the harness stood still, and
+    those to an instance that was not to run, do not count. Where so many answers are missing, or calls were not made, or were made before it is known
+    that the fault had bitten, that they could turn it, it is unknown; so it is with fewer than 20.
     """
 
     name: ClassVar[str] = "latency"
@@ -80,12 +83,21 @@ class Prompt:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold how long calls took before, meanwhile and after."""
+        return either_way(history, self._check, self.expected.voters)
+
+    def _check(self, history: History) -> Finding:
         windows = Windows.of(history, self.during, self.outside, self.expected.numbers, judged_time(history))
         return conclude(self.name, history, *windows.judged(lambda window: self._judged(history, window), since_decided=False))
 
     def _judged(self, history: History, window: Window) -> Report:
         unseen = [*blind(history), *window.apart]
-        every = [op for op in ops(history, CallStream.APP) if app_of(op.call.key) == self.app and not op.ours]
+        wanted = Wanted.of(deeds(history))
+        of: dict[str, list[Op]] = {}
+        for op in ops(history, CallStream.APP):
+            if app_of(op.call.key) == self.app and not op.ours:
+                of.setdefault(op.call.key, []).append(op)
+        due = {name: wanted.due(name, history.end) for name in of}  # None: all along
+        every = [op for name, each in of.items() for op in each if op.begun < window.start or _was_to_run(due[name], op.begun)]
         missing = {each.op: each for each in untold(history, CallStream.APP) if each.key is None or app_of(each.key) == self.app}
         calls = [op for op in every if op.op not in missing and not under_way_in(op, unseen)]
         lines = sum(window.holds(each.interval.start) for each in missing.values())
@@ -93,7 +105,8 @@ class Prompt:
         before = _within(calls, [Interval(usual.start, min(usual.end, window.start))])
         last = max((band.life(history.end).end for band in fault_bands(history)), default=window.end)
         after = _within(calls, [Interval(max(last, window.end), max(last, window.end, history.observed))])
-        took = Took.of(_within(calls, window.pieces))
+        during = _within(calls, window.pieces)
+        took = Took.of(during)
         text = f"99 in 100 calls to {self.app} {window.when} were answered well within {took.words}"
         beside = [f"{Took.of(each).words} {when}" for each, when in ((before, "before"), (after, "after")) if each]
         told: dict[str, Json] = {"from": neat(window.start), "to": neat(window.end), "meanwhile": took.json()}
@@ -103,26 +116,48 @@ class Prompt:
             return Report(
                 [unknown(f"only {plural(took.calls, 'call')} to {self.app} {window.when}; {FEWEST} are needed to judge")], details=told
             )
-        if took.p99 <= self.p99:
-            of = {name: [op for op in every if op.call.key == name] for name in {op.call.key for op in every}}
-            unmade = math.ceil(sum(unmade_of(of, piece) for piece in window.pieces))
-            doubt = Took.of(_within(calls, window.pieces), lines + unmade).p99 > self.p99
-            why = answers_missing(lines) if lines else f"{plural(unmade, 'call')} that were due then were never made"
-            points = [unknown(f"{text}; but {why}")] if doubt else []
-            return Report(points, f"{text} (promised {quick(self.p99)})", told)
-        slow = [op for op in _within(calls, window.pieces) if not op.ok or (op.latency or 0.0) > self.p99]
-        point = broken(f"{text}; {quick(self.p99)} were promised", *(op.entry for op in slow))
-        return Report([doubted(point, self._doubt(history, window, before, after))], details=told)
+        unmade = sum(
+            unmade_of({name: of[name]}, part)
+            for name, times in due.items()
+            for part in without(window.pieces if times is None else common(window.pieces, times), unseen)
+        )
+        late = [self._as_promised(op) for op in during]
+        points = judge_share(
+            history,
+            PART,
+            text,
+            (sum(op.ok for op in late), len(late), unmade, lines),
+            window,
+            bad=[op for op in late if not op.ok],
+            early=[self._as_promised(op) for op in _within(calls, before_the_bite(history, window).pieces)],
+            usual=usually(history, map(self._as_promised, calls), late, window.length, self.app),
+            app=self.app,
+            promised=quick(self.p99),
+        )
+        own = self._own_load(history, window, after)
+        points = [doubted(replace(each, by=math.inf) if own else each, self._doubt(history, window, before, own=own)) for each in points]
+        return Report(points, f"{text} (promised {quick(self.p99)})", told)
 
-    def _doubt(self, history: History, window: Window, before: Sequence[Op], after: Sequence[Op]) -> str:
+    def _as_promised(self, op: Op) -> Op:
+        """Return a call as one that went badly where it took longer than was promised."""
+        return replace(op, outcome=Outcome.FAIL) if op.ok and (op.latency or 0.0) > self.p99 else op
+
+    def _own_load(self, history: History, window: Window, after: Sequence[Op]) -> bool:
+        """Whether a load would be the doing of what was in force: that takes nothing away, and all was well again once it was over."""
+        lives = [each.life(history.end) for each in fault_bands(history) if each.in_force is not None and each.traits.loses is Loss.NOTHING]
+        return bool(common(lives, window.pieces)) and len(after) >= FEWEST and Took.of(after).p99 <= self.p99
+
+    def _doubt(self, history: History, window: Window, before: Sequence[Op], *, own: bool) -> str:
         """Say why what was too slow may be no fault's doing; nothing where nothing says so."""
         if len(before) < FEWEST:
             return f"before anything was broken only {plural(len(before), 'call')} were made, so nobody knows how it was"
         if Took.of(before).p99 > self.p99:
             return "so it was before anything was broken"
-        well = len(after) >= FEWEST and Took.of(after).p99 <= self.p99
-        busy = slowness(history, list(window.pieces)).factor >= WORTH_A_LINE
-        return BUSY if busy and not well else ""
+        return BUSY if not own and slowness(history, list(window.pieces)).factor >= WORTH_A_LINE else ""
+
+
+def _was_to_run(due: Sequence[Interval] | None, time: float) -> bool:
+    return due is None or any(each.holds(time) for each in due)
 
 
 def _within(calls: Iterable[Op], pieces: Sequence[Interval]) -> list[Op]:

@@ -9,19 +9,20 @@ import pytest
 from harness.checkers import Prompt
 from harness.checkers.expected import Expected
 from harness.core.errors import BadInput
-from harness.core.values import Call, Outcome, Phase, Verdict
+from harness.core.values import Call, Effect, Loss, Outcome, Phase, Traits, Verdict
+from harness.history.events import Answered
 from harness.scenario import loads
 from harness.testing.histories import Story
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 
 
-def _story(before: float = 0.02, meanwhile: float = 0.02, after: float = 0.02, *, bad: int = 0) -> Story:
+def _story(before: float = 0.02, meanwhile: float = 0.02, after: float = 0.02, *, bad: int = 0, traits: Traits | None = None) -> Story:
     """Tell of calls to web, ten a second, that took so long before a fault from 30 s to 50 s, in it, and after it; so many of it ended badly."""
     story = Story().phase(0.5, Phase.STEADY).whole(1, "before").phase(29, Phase.FAULTS).phase(50.3, Phase.SETTLING)
     for node in ("n1", "n2", "n3"):
         story.node(0, node, *(["web@1"] if node == "n1" else []))
-    story.watched(69, "n1 n2 n3").fault("command", "n1", decided=29.9, in_force=30, healing=50, healed=50.2)
+    story.watched(69, "n1 n2 n3").fault("command", "n1", decided=29.9, in_force=30, healing=50, healed=50.2, traits=traits)
     for number in range(20, 699):
         time = number / 10.0 + 0.03
         took = before if time < 29.9 else meanwhile if time < 50.2 else after
@@ -67,7 +68,7 @@ def test_one_in_a_hundred_may_take_any_time() -> None:
 @pytest.mark.parametrize(
     ("story", "word"),
     [
-        (_story(before=0.5, meanwhile=0.6), "so it was before anything was broken"),
+        (_story(before=0.5, meanwhile=0.6), "before the first fault was made, 0.0% went well"),
         (_story(meanwhile=0.5).stalled(29, 51), "only 0 calls"),
     ],
     ids=["slow before", "we stood still"],
@@ -85,6 +86,71 @@ def test_a_busy_machine_convicts_only_by_what_was_well_before_and_after() -> Non
     assert _judged(_story(0.01, 0.5, 0.5).pressed(2, 68, 30)).verdict is UNKNOWN
     assert _judged(_story(0.01, 0.5, 0.5)).verdict is BROKEN
     assert _judged(_story(0.01, 0.1, 0.01).pressed(2, 68, 30)).verdict is HELD
+
+
+def test_what_machines_did_by_themselves_convicts_nobody() -> None:
+    """One that was off, or stood still, though no fault took it; and a load that is not the doing of a fault that takes something away."""
+    bad = _story(bad=40)
+    assert _judged(bad).verdict is BROKEN
+    assert _judged(bad.copy().off(31, "n1").node(36, "n1", "web@1")).verdict is UNKNOWN
+    assert _judged(bad.copy().endures(beats="n1 n2 n3").stalled(31, 35, "n2")).verdict is UNKNOWN
+    lost = _story(meanwhile=0.5, traits=Traits(Loss.LINK))
+    assert _judged(lost).verdict is BROKEN
+    assert _judged(lost.copy().pressed(30, 50, 30)).verdict is UNKNOWN
+    assert _judged(_story(meanwhile=0.5).pressed(30, 50, 30)).verdict is BROKEN
+
+
+def test_what_is_not_told_convicts_nobody() -> None:
+    """Answers that are missing may have been quick, and so may those after the end of a history that was cut off."""
+    story = _story(bad=2)
+    assert _judged(story).verdict is HELD
+    quick = [(time, event) for time, event in story._told if isinstance(event, Answered) and 33 < time < 48]
+    mute = story.copy()
+    mute._told = [each for each in story._told if each not in quick]
+    assert _judged(mute).verdict is UNKNOWN
+    short = story.copy()
+    short._told = [each for each in story._told if each[0] < 40]
+    expected = Expected(("n1", "n2", "n3"), named=(("storm", (1,)),))
+    assert Prompt("web", 0.2, expected=expected, during=("storm",)).check(short.history()).verdict is UNKNOWN
+    assert Prompt("web", 0.2, expected=expected).check(short.history()).verdict is UNKNOWN
+
+
+def test_what_was_as_slow_for_as_long_before_convicts_nobody() -> None:
+    """A moment now and then that is one in a hundred of all the time before is more than that of a shorter one; a longer moment is the fault's."""
+    assert _judged(_pausing(4)).verdict is UNKNOWN
+    assert _judged(_pausing(12)).verdict is BROKEN
+
+
+def _pausing(calls: int) -> Story:
+    """Tell of calls of which four are slow before a fault, and so many in it."""
+    story = Story().phase(0.5, Phase.STEADY).whole(1, "before").phase(49, Phase.FAULTS).phase(60.3, Phase.SETTLING).node(0, "n1", "web@1")
+    story.watched(69, "n1").fault("command", "n1", decided=49.9, in_force=50, healing=60, healed=60.2)
+    for number in range(20, 690):
+        slow = 100 <= number < 104 or 520 <= number < 520 + calls
+        story.call(number / 10.0 + 0.03, "http", Call("get", "web@1"), took=0.5 if slow else 0.01, by="n1")
+    return story
+
+
+def test_what_may_have_been_the_faults_acquits_nobody() -> None:
+    """What was slow from its decision on, though it is known to have bitten only later."""
+    story = Story().phase(0.5, Phase.STEADY).whole(1, "before").phase(29, Phase.FAULTS).phase(50.3, Phase.SETTLING).node(0, "n1", "web@1")
+    story.watched(69, "n1").fault("command", "n1", decided=29.9, in_force=33, healing=50, healed=50.2)
+    for number in range(20, 690):
+        story.call(number / 10.0 + 0.03, "http", Call("get", "web@1"), took=0.5 if 299 <= number < 330 else 0.01, by="n1")
+    found = _judged(story)
+    assert found.verdict is UNKNOWN
+    assert "nobody knows whether the fault had bitten before 33.0 s" in found.summary
+
+
+def test_calls_to_what_was_not_to_run_do_not_count() -> None:
+    """While its app was scaled away; for what else an action did to it there is a name in the verdict."""
+    story = _story(bad=40)
+    gone = story.copy().action(31, 31.1, "app.scale", effect=Effect(runs={"web": 0}), was={"web": 1})
+    back = gone.action(34.9, 35, "app.scale", effect=Effect(runs={"web": 1}), was={"web": 0}, number=2)
+    assert _judged(back).verdict is HELD
+    anew = _judged(story.copy().action(31, 35, "app.restart", effect=Effect(renews=("web",))))
+    assert anew.verdict is BROKEN
+    assert "action app.restart was done from 31.0 s on" in anew.summary
 
 
 def test_without_a_time_before_nobody_knows_how_it_was() -> None:
