@@ -10,6 +10,7 @@ from pydantic import Field
 
 from harness.core import parameters
 from harness.core.protocols import Cluster, Node
+from harness.core.syncs import MEASURE
 from harness.core.units import Duration
 from harness.core.values import Effect
 from harness.nodes import fio
@@ -28,7 +29,7 @@ class Measure:
     folder: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]{0,999}$", description="the whole path of a folder on its disk")] = fio.FOLDER
     seconds: _Within = fio.SECONDS
 
-    name: ClassVar[str] = "disk.measure"
+    name: ClassVar[str] = MEASURE
     aims: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ()
 

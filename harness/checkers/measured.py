@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Report, broken, conclude, doubted, unknown
+from harness.checkers.judging import Report, broken, conclude, doubted, missed, unknown
 from harness.checkers.troubles import not_let_run
 from harness.checkers.windows import Window, Windows
-from harness.core.figures import at, given, quick
-from harness.core.syncs import read
+from harness.core.figures import at, exact, given, quick
+from harness.core.syncs import MEASURE, read
 from harness.core.units import Duration, Names
 from harness.core.values import Outcome
 from harness.history.deeds import deeds
@@ -60,12 +60,13 @@ class Synced:
         for deed in deeds(history):
             over = Interval(deed.begun, deed.over(history.end))
             inside = any(each.start <= over.start and over.end <= each.end for each in window.pieces)
-            for node, (p99, writes) in read(deed.detail).items() if deed.outcome is Outcome.OK and inside else ():
-                text = f"the p99 of fdatasync on {node} was {quick(p99)} ({writes} writes) at {at(over.start)}"
+            measured = deed.name == MEASURE and deed.outcome is Outcome.OK
+            for node, (p99, writes) in read(deed.detail).items() if measured and inside else ():
+                text = f"the p99 of fdatasync on {node} was {exact(p99)} ({writes} writes) at {at(over.start)}"
                 told.append({"node": node, "at": neat(over.start), "p99": p99, "count": writes})
                 said.append(text)
                 if self.most is not None and p99 > self.most:
-                    slower = broken(f"{text}, and {quick(self.most)} were promised at most", *deed.entries)
+                    slower = missed(f"{text}, and {quick(self.most)} were promised at most", *deed.entries, over=[over])
                     points.append(doubted(slower, not_let_run(history, over)))
                 if self.least is not None and p99 < self.least:
                     points.append(broken(f"{text}, and {quick(self.least)} were promised at least", *deed.entries))

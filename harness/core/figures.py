@@ -55,3 +55,8 @@ def share(part: float, promised: float | None = None) -> str:
 def quick(seconds: float) -> str:
     """Say how long something took that takes milliseconds, such as an answer: ``12 ms``, ``0.4 ms``."""
     return f"{seconds * 1000:.3g} ms" if seconds < _WHOLE else lasted(seconds)
+
+
+def exact(seconds: float) -> str:
+    """Say a time that is read back and compared with a limit: rounded as `quick` does it may be on the other side of that. ``11.9931 ms``."""
+    return f"{seconds * 1000:.6g} ms" if seconds < 1.0 else f"{seconds:.6g} s"

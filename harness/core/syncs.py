@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.core.figures import given, quick
+from harness.core.figures import exact, given, quick
 from harness.core.values import Verdict
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FEWEST = 100
 """Writes of which one in a hundred is a write: of fewer there is no 99th percentile, and the longest stands for it."""
+MEASURE = "disk.measure"
+"""The action that measures a disk: no other action's words say anything of one."""
 BEATS = 10
 """Heartbeats in an election timeout, as etcd's tuning guide has it."""
 
@@ -30,7 +32,7 @@ class SyncTimes:
     @property
     def told(self) -> str:
         """The 99th percentile, and of what, in words that `read` reads."""
-        return f"{quick(self.p99)} ({self.writes} writes, longest {quick(self.longest)})"
+        return f"{exact(self.p99)} ({self.writes} writes, longest {quick(self.longest)})"
 
     def json(self) -> dict[str, Json]:
         """Return all of it."""
@@ -61,7 +63,7 @@ def read(text: str) -> dict[str, tuple[float, int]]:
 
 def _seconds(number: str, unit: str) -> float:
     try:
-        return float(number) / (1000.0 if unit == "ms" else 1.0)
+        return round(float(number) / (1000.0 if unit == "ms" else 1.0), 12)  # 10.049 ms are 0.010049 s, and no less
     except ValueError:
         return 0.0
 
