@@ -43,8 +43,11 @@ class Writes:
         return read_back(self.name, history, ops(history, CallStream.QUORUM))
 
 
-def read_back(checker: str, history: History, every: Sequence[Op]) -> Finding:
-    """Judge whether each acknowledged write of these calls was read back, as `Writes` says it; for a checker of this name."""
+def read_back(checker: str, history: History, every: Sequence[Op], doubt: str = "") -> Finding:
+    """Judge whether each acknowledged write of these calls was read back, as `Writes` says it; for a checker of this name.
+
+    Where there is a `doubt` whose answers they were, none of them convicts.
+    """
     final = history.phase(Phase.FINAL)
     acked: dict[str, Op] = {}
     fine: dict[str, set[str | None]] = {}
@@ -90,7 +93,7 @@ def read_back(checker: str, history: History, every: Sequence[Op]) -> Finding:
     if not acked:
         points.append(unknown("no write was ever acknowledged"))
     text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
-    return conclude(checker, history, points, text, details)
+    return conclude(checker, history, [doubted(point, doubt) for point in points], text, details)
 
 
 def _first(op: Op) -> float:

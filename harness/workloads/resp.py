@@ -1,7 +1,7 @@
 """Redis as a client sees it: SET, GET and MGET over its protocol (RESP 2), on one connection to one server.
 
 Every request has a bound on the whole of it, and nothing is tried again. What went wrong is one of two kinds, because a checker must know whether
-an unanswered write may be there: `NotDone` (no connection, so that nothing was sent, or Redis refused it) or `InDoubt`.
+an unanswered write may be there: `NotDone` (no connection, so that nothing was sent, or Redis refused it: `_REFUSALS`) or `InDoubt`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 LARGEST: Final = 1024 * 1024
 """Bytes of an answer at most: what is read back was written here, and is short."""
 _END: Final = b"\r\n"
+_REFUSALS: Final = frozenset(
+    "BUSY CLUSTERDOWN DENIED LOADING MASTERDOWN MISCONF MOVED NOAUTH NOPERM NOREPLICAS OOM READONLY WRONGTYPE".split()  # noqa: SIM905
+)
+"""What Redis says before it does anything. Any other error may be of somebody before it, such as a proxy that waited in vain (-ERR, and others)."""
 
 Said: TypeAlias = "bytes | int | None | list[Said] | _Refusal"
 
@@ -93,8 +97,7 @@ class RedisConnection:
             self.close()
             raise
         if isinstance(said, _Refusal):
-            # Redis looks before it does anything (-LOADING, -MISCONF, -OOM, -READONLY, -NOAUTH …): what it refuses is not done.
-            raise NotDone(f"{self._where}: {gist(said)}")
+            raise (NotDone if said.partition(" ")[0] in _REFUSALS else InDoubt)(f"{self._where}: {gist(said)}")
         return said
 
     def _text(self, said: Said) -> str | None:

@@ -69,6 +69,14 @@ def test_what_redis_refuses_is_not_done(one: tuple[RedisServer, RedisClient], re
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("error", [b"-ERR Connection timed out\r\n", b"-upstream failure\r\n", b"-\r\n"])
+def test_an_error_that_may_be_somebody_elses_leaves_a_write_open(one: tuple[RedisServer, RedisClient], error: bytes) -> None:
+    """A proxy says it of what it has passed on; a read of it is a fail all the same."""
+    server, client = one
+    server.trouble = error
+    assert [client.invoke(each).outcome for each in (WRITE, READ)] == [Outcome.UNKNOWN, Outcome.FAIL]
+
+
 def test_a_redis_that_nobody_runs_is_a_fail() -> None:
     """Of a write as well: there was nobody to take it."""
     with served(loopback()) as ((server,), cluster):
@@ -109,6 +117,18 @@ def test_durable_is_about_its_app_and_no_other_and_writes_about_neither() -> Non
     assert lost.verdict is Verdict.BROKEN
     assert lost.summary.startswith("1 acknowledged write lost, the first other@1/0 (op 2")
     assert Writes().check(history).summary == "no write was ever acknowledged"
+
+
+def test_durable_convicts_nobody_by_what_another_instance_may_have_answered() -> None:
+    """Two instances are two Redis, each with values of its own, and a port that both have on their nodes tells nobody which it is."""
+    story = Story().node(0, "n1", "cache@1").node(0, "n2").call(1.0, "redis", Call("write", "cache@1/0", "v"), by="n1")
+    story.done(10).call(9.1, "redis", Call("read", "cache@1/0"), by="n2")
+    assert Durable("cache").check(story.copy().history()).verdict is Verdict.BROKEN
+    found = Durable("cache").check(story.copy().node(2, "n2", "cache@2").history())
+    assert found.verdict is Verdict.UNKNOWN
+    assert "cache@2 ran, too" in found.summary
+    good = story.copy().node(2, "n2", "cache@2").call(9.2, "redis", Call("read", "cache@1/0"), value="v", by="n1")
+    assert Durable("cache").check(good.history()).verdict is Verdict.UNKNOWN
 
 
 def test_durable_without_an_acknowledged_write_is_unknown() -> None:
