@@ -14,6 +14,7 @@ from harness.checkers.judging import Point, broken, conclude, doubted, missed, u
 from harness.checkers.troubles import watched
 from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
+from harness.core.syncs import MEASURE
 from harness.core.units import ABOVE, Duration
 from harness.core.values import Outcome
 from harness.history.deeds import Wanted, deeds
@@ -42,7 +43,7 @@ class Manual:
     the playbook played again. By node truth, on whatever node. Broken where it ran again before anybody had begun anything, where nobody did anything
     at all, and where it did not run in time once it was done. Unknown where it stops so by itself (`harness.checkers.usual`), where no fault took
     anything of the app, where what it took ran on out of reach, where it is not known whether the action was done, or which of several was to bring
-    it back, where all that was done was to stop something, where the fault was mended meanwhile and it came back there, where an action took it away
+    it back, where all that was done was to stop something or to send work away, where the fault was mended meanwhile and it came back there, where an action took it away
     for good before it was back, and where a node could not be asked that may have run it meanwhile.
     """
 
@@ -124,11 +125,15 @@ class Manual:
         until = end if came is None else came
         first, last = done[0], done[-1]
         if came is not None and came <= first.over(end) + self.within:
-            brought = next((each for each in done if not each.effect.only_stops), None)
+            brought = next((each for each in done if not each.effect.only_takes), None)
             by = first if brought is None else brought
             down = f"{one.instance} was down for {lasted(by.begun - since)} until {by.name} was begun"
             text = f"{down}, and ran again {lasted(came - by.begun)} after that"
-            return text if brought is not None else unknown(f"{text}; but all that did was stop something", *one.entries, *by.entries)
+            return (
+                text
+                if brought is not None
+                else unknown(f"{text}; but all that did was stop something, or send it away", *one.entries, *by.entries)
+            )
         over = Interval(last.over(end), last.over(end) + self.within)
         down = f"{one.instance} was down for {lasted(last.begun - since)} until {last.name} was begun"
         text = f"{down}, and did not run within {given(self.within)} of its end at {at(over.start)}"
@@ -149,7 +154,8 @@ class Manual:
 def _brings(deed: Deed, app: str) -> bool:
     """Whether an action may bring back what a fault took of an app."""
     effect = deed.effect
-    return effect.upsets or effect.opens or app in effect.renews or effect.runs.get(app, 0) > 0
+    # Whoever measures a disk upsets who needs it, and starts nothing.
+    return deed.name != MEASURE and (effect.upsets or effect.opens or app in effect.renews or effect.runs.get(app, 0) > 0)
 
 
 def _needed(history: History, instance: str, since: float) -> float:

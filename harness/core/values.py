@@ -114,9 +114,9 @@ class Effect:
         return bool(self.stops or self.starts or self.moves or self.disturbs)
 
     @property
-    def only_stops(self) -> bool:
-        """Whether it stops daemons, and does nothing else: that brings no work back."""
-        return bool(self.stops) and self == Effect(stops=self.stops)
+    def only_takes(self) -> bool:
+        """Whether it stops daemons, or sends work away from its targets, and does nothing else: that brings nothing back that was lost before."""
+        return bool(self.stops or self.moves) and self == Effect(stops=self.stops, moves=self.moves)
 
     @property
     def of_targets(self) -> bool:

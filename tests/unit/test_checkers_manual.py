@@ -107,14 +107,32 @@ def test_an_action_that_was_not_to_bring_anything_back_breaks_nothing_where_a_la
 
 @pytest.mark.parametrize(
     ("effect", "verdict"),
-    [(REPLAY, Verdict.HELD), (ALL, Verdict.HELD), (Effect(renews=("web",)), Verdict.HELD), (STOPS, Verdict.UNKNOWN)],
-    ids=["command", "scale", "restart", "stop"],
+    [
+        (REPLAY, Verdict.HELD),
+        (ALL, Verdict.HELD),
+        (Effect(renews=("web",)), Verdict.HELD),
+        (STOPS, Verdict.UNKNOWN),
+        (Effect(moves=True), Verdict.UNKNOWN),
+    ],
+    ids=["command", "scale", "restart", "stop", "drain"],
 )
-def test_what_comes_back_after_an_action_was_brought_by_that_unless_all_it_did_was_stop_something(effect: Effect, verdict: Verdict) -> None:
+def test_what_comes_back_after_an_action_was_brought_by_that_unless_all_it_did_was_take_something(effect: Effect, verdict: Verdict) -> None:
     """A daemon that stops starts no work: then it came back by itself, or somebody else did something."""
     story = told(back=24.0).action(20, 21, "acme.done", effect=effect, was=WAS).action(40, 45, "ansible.replay", effect=REPLAY, number=2)
     finding = Manual("web", 10.0).check(story.history())
     assert (finding.verdict, "until acme.done was begun, and ran again 4.0 s after that" in finding.summary) == (verdict, True)
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(24.0, Verdict.BROKEN), (44.0, Verdict.HELD)])
+def test_whoever_measures_a_disk_brings_nothing_back(back: float, verdict: Verdict) -> None:
+    """Nor does anybody count on it: what comes back after it came by itself, and what comes after the replay by that."""
+    story = (
+        told(back=back)
+        .action(20, 22, "disk.measure", "n2", effect=Effect(disturbs=True))
+        .action(40, 45, "ansible.replay", effect=REPLAY, number=2)
+    )
+    finding = Manual("web", 10.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
 
 
 @pytest.mark.parametrize(
