@@ -43,8 +43,8 @@ class Manual:
     the playbook played again. By node truth, on whatever node. Broken where it ran again before anybody had begun anything, where nobody did anything
     at all, and where it did not run in time once it was done. Unknown where it stops so by itself (`harness.checkers.usual`), where no fault took
     anything of the app, where what it took ran on out of reach, where it is not known whether the action was done, or which of several was to bring
-    it back, where all that was done was to stop something or to send work away, where the fault was mended meanwhile and it came back there, where an action took it away
-    for good before it was back, and where a node could not be asked that may have run it meanwhile.
+    it back, where all that was done was to stop something or to send work away, where the fault was mended meanwhile and it came back there, where an
+    action took it away for good before it was back, and where a node could not be asked that may have run it meanwhile.
     """
 
     name: ClassVar[str] = "manual"
