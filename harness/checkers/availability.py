@@ -139,7 +139,7 @@ class Availability:
         unmade = sum(unmade_of({name: begun[name]}, piece) for name in of for part in parts[name] for piece in common(steps, [part])) + len(
             planned - set(of)
         ) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
-        lines = sum(window.holds(each.interval.start) and (each.key is None or each.key in parts) for each in missing.values())
+        lines = sum(each.begun_in(window.pieces) and (each.key is None or each.key in parts) for each in missing.values())
         early = before_the_bite(history, window)
         before = {name: united(_due(wanted, name, early)) for name in of}
         first = [op for name in of for op in of[name] for part in before[name] if part.start <= op.begun < part.end]

@@ -408,7 +408,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], al
     usual = median(before) if before else None
     least = median([*during, *pending]) if during or pending else None
     # So may those have of which lines are missing.
-    missing = sum(held.holds(each.interval.start) for each in untold(history, CallStream.QUORUM))
+    missing = sum(each.begun_in([held]) for each in untold(history, CallStream.QUORUM))
     most = median([*during, *itertools.repeat(math.inf, len(pending) + missing)]) if during or pending else None
     details: dict[str, Json] = {
         "from": neat(held.start),

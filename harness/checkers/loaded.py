@@ -142,7 +142,7 @@ class LoadServed:
         edges = sum((each.tally for each in pieces), Tally()) - counts
         details |= {"ok": counts.ok, "failed": counts.failed, "share": round(counts.ok / calls, 4) if calls else None}
         points = []
-        missing = sum(each.key in {None, self.called} and window.holds(each.interval.start) for each in untold(history, CallStream.COMMAND))
+        missing = sum(each.key in {None, self.called} and each.begun_in(window.pieces) for each in untold(history, CallStream.COMMAND))
         if missing:
             points.append(unknown(f"of {who} {answers_missing(missing)}"))
         said = []

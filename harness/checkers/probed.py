@@ -106,7 +106,7 @@ class Probed:
         figures = f"{figure(good / len(during), self.share)} of {count} were yes" if during else silent
         if mute:
             figures += f" (not counted: {plural(mute, 'question')} that could not be asked)"
-        lines = sum(window.holds(each.interval.start) for each in missing.values())
+        lines = sum(each.begun_in(window.pieces) for each in missing.values())
         unasked = sum(unmade_of({self.called: asked}, piece) for piece in window.pieces)
         if void := self._before(history, asked, answered, whole if window.decided is None else window):
             return Report(void, details=details)

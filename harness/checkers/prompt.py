@@ -100,7 +100,7 @@ class Prompt:
         every = [op for name, each in of.items() for op in each if op.begun < window.start or _was_to_run(due[name], op.begun)]
         missing = {each.op: each for each in untold(history, CallStream.APP) if each.key is None or app_of(each.key) == self.app}
         calls = [op for op in every if op.op not in missing and not under_way_in(op, unseen)]
-        lines = sum(window.holds(each.interval.start) for each in missing.values())
+        lines = sum(each.begun_in(window.pieces) for each in missing.values())
         usual = calm(history, self.app)
         before = _within(calls, [Interval(usual.start, min(usual.end, window.start))])
         last = max((band.life(history.end).end for band in fault_bands(history)), default=window.end)

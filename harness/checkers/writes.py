@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import FEWEST
-from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
+from harness.checkers.judging import SHOWN, Point, answers_missing, broken, conclude, doubted, plural, unknown
 from harness.checkers.troubles import FEWEST_PACES, blind, pace, unasked
 from harness.core.figures import at, lasted
 from harness.core.values import About, CallStream, Outcome, Phase
@@ -89,6 +89,7 @@ def read_back(checker: str, history: History, every: Sequence[Op], doubt: str = 
         *_gone(vanished),
         *_read_strange(history, strange, every),
         *_unread(unread, last, final),
+        *_untold(every, acked, last),
     ]
     if not acked:
         points.append(unknown("no write was ever acknowledged"))
@@ -244,6 +245,14 @@ def _unread(unread: Sequence[Op], last: Mapping[str, Sequence[Op]], final: float
     if any(read.ok for read in last.get(first.call.key, [])):
         why = f"the last read had begun before it was acknowledged, for {first.call.key} first (at {at(first.ended or 0.0)})"
     return [unknown(f"{plural(len(unread), 'acknowledged write')} not read back: {why}", unread[0].entry)]
+
+
+def _untold(every: Sequence[Op], acked: Mapping[str, Op], last: Mapping[str, Sequence[Op]]) -> list[Point]:
+    """Doubt that nothing is lost where a write is absent at the end whose answer nobody told of: each has one, and it may have been good."""
+    mute = [op for op in every if op.call.function == "write" and op.ended is None and op.call.key not in acked]
+    gone = [op for op in mute if any(read.ok and read.value is None and op.begun < read.begun for read in last.get(op.call.key, ()))]
+    text = f"{answers_missing(len(gone))}, and what they wrote is not there, {gone[0].call.key} first" if gone else ""
+    return [unknown(text, gone[0].entry)] if gone else []
 
 
 def _json(write: Op, read: Op) -> Json:

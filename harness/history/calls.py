@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from harness.core.values import Call, CallStream, Outcome
 from harness.history.events import Answered, History, Invoked
-from harness.history.intervals import Interval, united
+from harness.history.intervals import Interval, common, united
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from harness.core.protocols import Performing, Workload
 
@@ -112,6 +112,10 @@ class Untold:
     op: int
     key: str | None
     interval: Interval
+
+    def begun_in(self, times: Sequence[Interval]) -> bool:
+        """Whether it may have been begun in some time: one of which nobody tells anything, at any moment between the calls around it."""
+        return bool(common([self.interval], times)) if self.key is None else any(each.holds(self.interval.start) for each in times)
 
 
 def untold(history: History, of: str) -> tuple[Untold, ...]:

@@ -261,3 +261,14 @@ def test_a_write_that_is_acknowledged_only_after_its_last_read_had_begun_is_not_
     story, verdict, text = LATE[case]
     finding = judged(story)
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(
+    ("outcome", "found", "verdict"),
+    [(None, None, Verdict.UNKNOWN), (None, "v", Verdict.HELD), (Outcome.UNKNOWN, None, Verdict.HELD), (Outcome.FAIL, None, Verdict.HELD)],
+    ids=["absent", "there", "in doubt", "refused"],
+)
+def test_a_write_whose_answer_is_missing_may_have_been_acknowledged(outcome: Outcome | None, found: str | None, verdict: Verdict) -> None:
+    """Each call has an end: without a line of it nobody knows whether what is not there was promised to be."""
+    story = Story().write(1, "a", "x").write(2, "b", "v", outcome).done(10).read(9.1, "a", "x").read(9.2, "b", found)
+    assert Writes().check(story.history()).verdict is verdict

@@ -10,7 +10,7 @@ from harness.checkers import Prompt
 from harness.checkers.expected import Expected
 from harness.core.errors import BadInput
 from harness.core.values import Call, Effect, Loss, Outcome, Phase, Traits, Verdict
-from harness.history.events import Answered
+from harness.history.events import Answered, Invoked
 from harness.scenario import loads
 from harness.testing.histories import Story
 
@@ -113,6 +113,21 @@ def test_what_is_not_told_convicts_nobody() -> None:
     expected = Expected(("n1", "n2", "n3"), named=(("storm", (1,)),))
     assert Prompt("web", 0.2, expected=expected, during=("storm",)).check(short.history()).verdict is UNKNOWN
     assert Prompt("web", 0.2, expected=expected).check(short.history()).verdict is UNKNOWN
+
+
+def test_calls_of_which_nobody_tells_may_have_been_made_in_the_time_that_is_judged() -> None:
+    """Also where the last one that is told of was before it."""
+    story = _story()
+    story._told = [_slow(time, event) for time, event in story._told]
+    gone = {event.op for time, event in story._told if isinstance(event, Invoked) and 29.5 < time < 38}
+    assert len(gone) < 100
+    story._told = [each for each in story._told if getattr(each[1], "op", None) not in gone]
+    assert _judged(story).verdict is not BROKEN
+
+
+def _slow(time: float, event: Any) -> tuple[float, Any]:
+    """Have two answers of the fault's time come late."""
+    return (time + 0.5, event) if isinstance(event, Answered) and 44.0 < time < 44.2 else (time, event)
 
 
 def test_what_was_as_slow_for_as_long_before_convicts_nobody() -> None:
