@@ -271,6 +271,14 @@ def test_units_of_others_are_not_told(fleet: Registry) -> None:
     assert fleet.view().placements == (Placement("web@1", "n1", "active", running=True),)
 
 
+def test_units_that_were_made_for_an_app_are_told_whatever_apps_the_cluster_has(fleet: Registry) -> None:
+    """One that is put there, or taken away, beside those of the run: whoever waits for that looks for its units."""
+    run = {"section": "Service", "name": "ExecStart", "value": "/usr/bin/docker run --name spare-1 --label whalefall.app=spare image"}
+    fleet.units = [unit("web@1.service", 1), {**unit("spare@1.service", 2), "options": [run]}, unit("pong@1.service", 3)]
+    fleet.states = [state("spare@1.service", 2), state("pong@1.service", 3)]
+    assert [each.instance for each in fleet.view().placements] == ["spare@1", "web@1"]
+
+
 def test_a_global_unit_is_not_without_a_home(fleet: Registry) -> None:
     """It never has one, and runs by its state rows."""
     fleet.units = [{"name": "log.service", "options": [{"section": "X-Fleet", "name": "Global", "value": "true"}]}]

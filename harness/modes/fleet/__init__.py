@@ -510,8 +510,12 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Sequence[State], apps: Sequence[App]) -> tuple[Placement, ...]:
-    """Put units and unit states together; see `Fleet.view`. Other people's units are none of ours: no container of theirs is followed, either."""
-    ours = {app.name for app in apps}
+    """Put units and unit states together; see `Fleet.view`.
+
+    Other people's units are none of ours: no container of theirs is followed, either. Those of an app are, and those that were made for one which is
+    no app of the cluster's any more, or not yet.
+    """
+    ours = {app.name for app in apps} | {unit_files.instance_name(unit.name, apps).rpartition("@")[0] for unit in listed if unit.ours}
 
     def home(machine: str) -> str | None:
         return machines.get(machine, machine) or None

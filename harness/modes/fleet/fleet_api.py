@@ -50,6 +50,7 @@ class Unit:
     current: str  # same; by the agent's heartbeat, not by systemd
     machine: str  # id; empty while it has no home, and for global units
     everywhere: bool  # a global unit: has no home by nature
+    ours: bool = False  # its container gets the labels by which we follow those of apps
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class State:
 
 
 _CONNECTIONS = Connections()
+_LABEL = "--label whalefall.app="
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def _unit(row: Any) -> Unit:
         _text(row.get("currentState", "")),
         _text(row.get("machineID", "")),
         everywhere,
+        any(_LABEL in str(each.get("value")) for each in options),
     )
 
 
