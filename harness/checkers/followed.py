@@ -170,11 +170,11 @@ def _at(pieces: Sequence[Mind], starts: Sequence[float], time: float) -> frozens
 
 
 def _led(may: Mapping[str, frozenset[Word]], away: Collection[str], majority: int) -> tuple[int, str] | None:
-    """Return the term and the leader that a majority surely follows; None where it may not have been so, or where that one was away, or denies it."""
+    """Return the term and the leader that a majority surely follows; None where it may not have been so, or that one was away, or may deny it."""
     sure = {node: next(iter(words)) for node, words in may.items() if len(words) == 1 and node not in away}
     votes = Counter((term, leader) for term, leader in sure.values() if leader is not None)
     led = max((each for each, count in votes.items() if count >= majority), default=None)
-    if led is None or led[1] not in may or led[1] in away or sure.get(led[1], led) != led:
+    if led is None or led[1] not in may or led[1] in away or may[led[1]] - {led}:
         return None
     return led
 

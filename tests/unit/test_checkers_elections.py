@@ -291,6 +291,16 @@ def test_a_leader_that_was_away_leads_nobody_for_sure_until_it_is_heard(knows: s
     assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.parametrize(("asked", "verdict"), [(30.2, HELD), (30.0, UNKNOWN)])
+def test_a_leader_that_may_have_stepped_down_since_it_was_asked_leads_nobody_for_sure(asked: float, verdict: Verdict) -> None:
+    """Killed and back between two questions: the others name it as they did, and when it forgot that it led nobody knows."""
+    story = _story().watched(asked, "n1", start=asked)
+    story.fault("process.kill", "n1", decided=30, in_force=30.3, healing=40, healed=40, parameters={"process": "etcd", "restart": True})
+    story.member(31.0, "n1", 2, None).members(32.0, "n2 n3", 2, None).members(36.0, "n1 n2 n3", 3, "n2")
+    finding = _judged(story, Elections(longest=5.9))
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_an_election_between_the_decision_and_the_bite_is_nobodys_for_sure() -> None:
     """A fault that takes a while to be seen may have bitten before that."""
     story = _moved(_story(), 26.0, 27.0, 3, "n2", nodes="n1 n2 n3")
