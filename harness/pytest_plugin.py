@@ -408,9 +408,15 @@ class ScenarioItem(pytest.Item):
                 for _ in range(self.config.getoption("--wf-again")):
                     if not tested.could_not_tell(self._run):
                         break
+                    before = f"{self.plan.scenario}: {tested.wrong(self._run)}"
+                    _say(self.config, f"{before}; once more (kept in {_near(self._run.folder)})")
+                    try:
+                        again = conduct(self.plan, options)
+                    except Unsupported as error:  # what could not be said before is no skip
+                        _say(self.config, f"{self.plan.scenario}: not once more: {error}")
+                        break
                     _keep(self, [(tested.BEFORE, self._run.run_id)])
-                    _say(self.config, f"{self.plan.scenario}: {tested.wrong(self._run)}; once more (kept in {_near(self._run.folder)})")
-                    self._run = conduct(self.plan, options)
+                    self._run = again
             except KeyboardInterrupt:
                 options.stop.set()
                 raise

@@ -67,10 +67,13 @@ def wrong(run: Run) -> str:
 
 
 def could_not_tell(run: Run) -> bool:
-    """Whether nothing can be said of a run that should have come out otherwise, and this machine had too much to do in it."""
-    from harness.reports.verdict_table import slow  # noqa: PLC0415 - same
+    """Whether nothing can be said of a run that should have come out otherwise, and this machine had too much to do in it.
 
-    return run.verdict is Verdict.UNKNOWN and bool(slow(run)) and bool(wrong(run))
+    Enough is said of a control that the checker which was to convict it acquitted, in a run that was one: whatever another checker does not know.
+    """
+    from harness.reports.verdict_table import acquitted, slow  # noqa: PLC0415 - same
+
+    return run.verdict is Verdict.UNKNOWN and not acquitted(run) and bool(slow(run)) and bool(wrong(run))
 
 
 def text(run: Run, *, opened: bool = True) -> str:

@@ -82,6 +82,14 @@ def conviction(run: Run) -> Conviction | None:
     return Conviction(right=False, text=f"control {wrong}")
 
 
+def acquitted(run: Run) -> bool:
+    """Whether the checker that was to convict a control says that all was kept, and the run was what was planned."""
+    control = run.plan.control
+    said = [] if control is None else run.found_by(control.because)[:1]
+    whole = all(each.verdict is Verdict.HELD for each in run.found_by(briefing.PREMISE))
+    return whole and control is not None and any(each.verdict is Verdict.HELD is not control.verdict for each in said)
+
+
 def title(plan: Plan) -> str:
     """Name a plan in one line: scenario, mode, provider, seed, and the profile of timers."""
     return in_line(f"{plan.scenario}, {plan.orchestrator} on {plan.provider}, seed {plan.seed}, {plan.profile} timers")

@@ -83,6 +83,11 @@ FINDINGS = {
         Finding("assumptions", Verdict.HELD, "3 nodes steady", details={"troubles": ["this machine was overloaded for 90 s"]}),
         Finding("availability", Verdict.UNKNOWN, "too busy to blame the cluster"),
     ),
+    "acquitted": (
+        Finding("assumptions", Verdict.HELD, "3 nodes steady", details={"troubles": ["this machine was overloaded for 90 s"]}),
+        Finding("availability", Verdict.UNKNOWN, "too busy to blame the cluster"),
+        Finding("conflicts", Verdict.HELD, "never two on one node"),
+    ),
     "late": (
         Finding("assumptions", Verdict.HELD, "3 nodes steady", details={"troubles": ["this machine was overloaded for 90 s"]}),
         Finding("conflicts", Verdict.BROKEN, "two instances on n1"),
@@ -120,8 +125,10 @@ class Conductor:
             options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
         if kind in TROUBLE:
             raise TROUBLE[kind]
-        if kind == "overloaded" and "once" in plan.scenario and sum(each.scenario == plan.scenario for each, _ in self.conducted) > 1:
-            kind = "held"
+        if kind == "overloaded" and sum(each.scenario == plan.scenario for each, _ in self.conducted) > 1:
+            if "cannot" in plan.scenario:
+                raise TROUBLE["cannot"]
+            kind = "held" if "once" in plan.scenario else kind
         return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], RECOVERY)
 
     def note(self, event: Any) -> None:
@@ -470,6 +477,19 @@ def test_only_what_could_not_be_said_on_a_busy_machine_is_run_again(bench: Bench
     bench.conductor.conducted.clear()
     bench.run("scenarios/overloaded-once.yaml").assert_outcomes(failed=1)
     assert len(bench.conductor.conducted) == 1
+
+
+def test_no_run_that_is_done_again_hides_what_was_said_before(bench: Bench) -> None:
+    """A control that was acquitted is not tried until it is convicted, and what cannot be done once more is no skip."""
+    bench.scenario("acquitted", more=CONTROL)
+    bench.scenario("overloaded-control", more=CONTROL)
+    bench.scenario("overloaded-cannot")
+    result = bench.run("--wf-again", "1")
+    result.assert_outcomes(failed=3)
+    plans = [plan.scenario for plan, _ in bench.conductor.conducted]
+    assert {name: plans.count(name) for name in plans} == {"acquitted": 1, "overloaded-control": 2, "overloaded-cannot": 2}
+    result.stdout.fnmatch_lines(["whalefall: overloaded-cannot: not once more: disk.slow cannot be made on n1: *"])
+    result.stdout.fnmatch_lines(["*UNKNOWN availability: too busy *"])
 
 
 @pytest.mark.parametrize("option", ["--setup-plan", "--setup-only"])
