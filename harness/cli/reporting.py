@@ -93,20 +93,24 @@ def _loaded(results: Path, names: Sequence[str]) -> list[Run]:
 
 def _text(report: type[RunReport[Run]], runs: Sequence[Run]) -> str:
     """Return what a report makes of runs. Raises `HarnessError` where it fails, in whatever way: its code may be somebody else's."""
-    made: list[Any] = []
+    made: list[str] = []
     failed: list[str] = []
 
     def work() -> None:
         try:
-            made.append(report().text(runs))
+            text: object = report().text(runs)
+            if isinstance(text, str):
+                made.append(text)
+            else:
+                failed.append(f"it gave no text, but {text!r:.60}")
         except BaseException as error:  # noqa: BLE001 - whatever its code does, it is told
             failed.append(in_words(error))
 
     thread = CertainThread(target=work, name=f"report-{report.name}")
     thread.start()
     thread.wait(REPORT_SECONDS)
-    if made and isinstance(made[0], str):
+    if made:
         return made[0]
-    why = failed[0] if failed else f"it gave no text, but {made[0]!r:.60}" if made else f"it was not done after {given(REPORT_SECONDS)}"
+    why = failed[0] if failed else f"it was not done after {given(REPORT_SECONDS)}"
     source = _source(report.name)
     raise HarnessError(in_line(f"the report {report.name}{f' of {source}' if source else ''} failed: {why}; nothing was written"))

@@ -159,6 +159,10 @@ def failing(error: BaseException) -> Any:
         (failing(RuntimeError("boom\n\x1b[2J")), r"RuntimeError: boom\n\x1b[2J"),
         (failing(SystemExit(0)), "SystemExit: 0"),
         (type("Typed", (), {"name": "acme.failing", "text": lambda _self, _runs: b"\x1b[2J"}), "it gave no text, but b'\\x1b[2J'"),
+        (
+            type("Unsaid", (), {"name": "acme.failing", "text": lambda self, _: self, "__repr__": lambda _: float("x")}),
+            "ValueError: could not convert string to float: 'x'",
+        ),
     ],
 )
 def test_a_report_that_fails_is_one_line_and_writes_nothing(
