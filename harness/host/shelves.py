@@ -62,7 +62,7 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 _LEFT = re.compile(rf"\.(?:build|dead)-({_KEY.pattern})(?:-|$)")
 """The name of what is being made, or was put aside, with its key: left there where its builder died."""
 _LOG = ".log"
-_TO_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_TO_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 K = TypeVar("K", bound=Kept)
 
 

@@ -721,6 +721,18 @@ def test_prune_removes_a_link_to_an_image_and_leaves_what_it_leads_to(cache: Pat
     assert [*elsewhere.iterdir()] != []
 
 
+@pytest.mark.parametrize("of", ["", "key"])
+def test_no_lock_is_made_where_a_link_leads(cache: Path, tmp_path: Path, builder: Builder, of: str) -> None:
+    """Whoever could write to the cache before it was closed may have put one there."""
+    name = f".lock-{layers.recipes()[0].key}" if of else ".lock"
+    (cache / "images").mkdir(parents=True)
+    (cache / "images" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HarnessError, match=r"cannot write the image cache at .*\.lock"):
+        image.ensure(print)
+    assert not (tmp_path / "elsewhere").exists()
+    assert builder.builds == 0
+
+
 def test_root_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is touched."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
