@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -32,6 +33,9 @@ HARNESS_FAILED = 4
 INTERRUPTED = 128 + signal.SIGINT
 WORST_FIRST = (BAD_INPUT, HARNESS_FAILED, EXIT[Verdict.BROKEN], EXIT[Verdict.UNKNOWN], EXIT[Verdict.HELD])
 """Of several runs the worst counts, in this order."""
+
+MOST_LINKS = 40
+"""Links that lead to each other are followed so far, as the kernel does."""
 
 LOG_WIDTH = 100
 """Columns where there is no terminal that has a width."""
@@ -64,16 +68,17 @@ def output_problems(output: Path | None) -> list[Problem]:
         return []
     expected = "a file that may be written"
     try:
-        if stat.S_ISREG((kind := output.stat()).st_mode):
+        real = _followed(output)
+        if stat.S_ISREG((kind := real.stat()).st_mode):
             return []
-        hint = "" if stat.S_ISDIR(kind.st_mode) else "without --output it goes to standard output"
-        what = "the folder" if stat.S_ISDIR(kind.st_mode) else "what is no ordinary file,"
-        return [Problem("--output", 0, 0, f"{what} {str(output)!r}", expected, hint)]
     except (FileNotFoundError, NotADirectoryError):
-        there = _followed(output).parent.is_dir()
+        there = Path(os.path.realpath(output)).parent.is_dir()
         return [] if there else [Problem("--output", 0, 0, f"{str(output)!r}, whose folder is not there", "a file in a folder that is")]
     except OSError as error:
         return [Problem("--output", 0, 0, f"{str(output)[:80]!r}, which cannot be written ({error.strerror})", expected)]
+    hint = "" if stat.S_ISDIR(kind.st_mode) else "without --output it goes to standard output"
+    what = "the folder" if stat.S_ISDIR(kind.st_mode) else "what is no ordinary file,"
+    return [Problem("--output", 0, 0, f"{what} {str(output)!r}", expected, hint)]
 
 
 def write_output(output: Path, text: str) -> None:
@@ -87,8 +92,21 @@ def write_output(output: Path, text: str) -> None:
 
 
 def _followed(output: Path) -> Path:
-    """Return where a path leads: a link stays one when what it leads to is written."""
-    return Path(os.path.realpath(output))
+    """Return where a path leads: a link stays one when what it leads to is written. What has the name that is returned is not to be followed.
+
+    Raises `PermissionError` for a link that somebody else put into a folder for all, such as /tmp, as the kernel does where it is told to
+    (fs.protected_symlinks): root would write where they like. Other `OSError` where it leads nowhere.
+    """
+    for _ in range(MOST_LINKS):
+        real = Path(os.path.realpath(output.parent)) / output.name
+        if not real.is_symlink():
+            return real
+        link, folder = real.lstat(), real.parent.stat()
+        for_all = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+        if for_all and link.st_uid not in {os.geteuid(), folder.st_uid}:
+            raise PermissionError(errno.EACCES, f"user {link.st_uid} put a link there", str(output))
+        output = real.parent / real.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(output))
 
 
 def worst(statuses: Iterable[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import types
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import pytest
 
 from harness import registry
+from harness.cli import reporting
 from harness.core.clock import SystemClock
 from harness.core.values import Phase, Verdict
 from harness.history.events import PhaseBegan
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from click.testing import Result
+
+    from harness.core.errors import Problem
 
 MODULE = "whalefall_reports_of_others"
 
@@ -122,6 +126,37 @@ def test_a_name_that_is_none_is_told_with_those_that_are(call: Callable[..., Res
         "NAME: an unknown report 'acme.verdict'; expected one of claims, json, text, acme.verdicts; did you mean 'acme.verdicts'?"
         in wrong.output
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to somebody else")
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_no_link_of_somebody_elses_in_a_folder_for_all_is_followed(
+    when: str, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root would write where they like, also where the link comes after the first look. One of one's own stays, and is followed."""
+    a_run("a-run")
+    for_all = Path("for-all")
+    for_all.mkdir()
+    for_all.chmod(0o1777)
+    Path("secret").write_text("of root")
+    link, own = for_all / "page.txt", for_all / "own.txt"
+    own.symlink_to("../own-page.txt")
+    assert call("report", "text", "a-run", "--output", str(own)).exit_code == 0
+    assert own.is_symlink()
+    assert Path("own-page.txt").read_text()
+
+    def planted(*_: object) -> list[Problem]:
+        link.symlink_to("../secret")
+        os.lchown(link, 65534, 65534)
+        return []
+
+    if when == "before":
+        planted()
+    else:
+        monkeypatch.setattr(reporting, "output_problems", planted)
+    done = call("report", "text", "a-run", "--output", str(link))
+    assert (done.exit_code, "user 65534 put a link there" in done.output) == (2 if when == "before" else 4, True), done.output
+    assert Path("secret").read_text() == "of root"
 
 
 def test_what_is_wrong_with_every_run_is_told_at_once(call: Callable[..., Result]) -> None:
