@@ -142,6 +142,10 @@ def _followings(history: History, members: frozenset[str], voters: Voters) -> It
     every = [*(each.time for pieces in known.values() for each in pieces), *(each for pieces in doubtful.values() for each in pieces)]
     edges = sorted({0.0, history.end, *(edge for each in every for edge in (each.start, each.end) if 0.0 <= edge <= history.end)})
     starts = {node: [each.time.start for each in pieces] for node, pieces in known.items()}
+    # Until when each leader surely said so itself: those who follow one that is gone name it until they notice.
+    itself = {
+        each.word: each.time.end for node, pieces in known.items() for each in pieces if each.word is not None and each.word[1] == node
+    }
     for early, late in itertools.pairwise(edges):
         then = (early + late) / 2.0
         may = {node: _at(known[node], starts[node], then) for node in off}
@@ -151,9 +155,10 @@ def _followings(history: History, members: frozenset[str], voters: Voters) -> It
         # Of one that is said to be dead, and names itself, the word counts.
         followed = {leader for leader in votes if leader not in lost or any(leader == each for _, each in may.get(leader, ()))}
         most = max((votes[leader] for leader in followed), default=0)
+        led = _led(may, perhaps, majority)
         yield Following(
             Interval(early, late),
-            _led(may, perhaps, majority),
+            led if led is not None and then < itself.get(led, -math.inf) else None,
             most + len(unheard) < majority,
             unheard if len(unheard) >= majority else (),
         )

@@ -301,6 +301,15 @@ def test_a_leader_that_may_have_stepped_down_since_it_was_asked_leads_nobody_for
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("longest", "verdict"), [(5.0, UNKNOWN), (6.5, HELD)])
+def test_a_leader_that_is_not_heard_again_leads_nobody_for_sure(longest: float, verdict: Verdict) -> None:
+    """It ended by itself, and those who followed it name it until they notice."""
+    story = _story(beats="n2 n3").watched(40, "n1").no_member(41, "n1")
+    story.fault("process.kill", "n3", decided=30, in_force=30.1, healing=35, healed=35.1, parameters={"process": "docker", "restart": True})
+    finding = _judged(_moved(story, 43, 46, 3, "n2"), Elections(longest=longest))
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_an_election_between_the_decision_and_the_bite_is_nobodys_for_sure() -> None:
     """A fault that takes a while to be seen may have bitten before that."""
     story = _moved(_story(), 26.0, 27.0, 3, "n2", nodes="n1 n2 n3")
