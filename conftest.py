@@ -1,4 +1,4 @@
-"""What a full run of this repository takes of what needs real clusters: the main scenario in each mode, and a quarter of all else; others each time."""
+"""What a full run of this repository takes of what needs clusters: the main scenario in each mode, and a quarter of all else; others each time."""
 
 from __future__ import annotations
 
