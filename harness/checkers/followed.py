@@ -128,17 +128,16 @@ def followings(history: History, members: Collection[str], voters: Voters) -> Se
 
 def _followings(history: History, members: frozenset[str], voters: Voters) -> Iterator[Following]:
     known, majority = minds(history, members), len(members) // 2 + 1
-    unable = Absence.of(history, voters).unable
+    absence = Absence.of(history, voters)
+    unable = absence.unable
     off = {node: _off(history, node) for node in sorted(members)}
     # Who was lost to a fault in force has no majority, heard or not. One that a supervisor started again may have been away.
     away = {node: [*off[node], *(each.interval for each in unable if each.node == node)] for node in off}
     dead = {node: [*off[node], *(each.interval for each in unable if each.node == node and not each.cut)] for node in off}
     restarted = silenced(history, fault_bands(history), voters.daemon)
+    perhaps_away = {node: (*away[node], *absence.when(node), *(each.interval for each in restarted if each.node == node)) for node in off}
     # And who was away may know nothing of its term until it is heard again: others still name it by what they remember.
-    doubtful = {
-        node: [_until_heard(each, known[node]) for each in (*away[node], *(one.interval for one in restarted if one.node == node))]
-        for node in off
-    }
+    doubtful = {node: [_until_heard(each, known[node]) for each in pieces] for node, pieces in perhaps_away.items()}
     every = [*(each.time for pieces in known.values() for each in pieces), *(each for pieces in doubtful.values() for each in pieces)]
     edges = sorted({0.0, history.end, *(edge for each in every for edge in (each.start, each.end) if 0.0 <= edge <= history.end)})
     starts = {node: [each.time.start for each in pieces] for node, pieces in known.items()}

@@ -302,6 +302,15 @@ def test_a_leader_that_may_have_stepped_down_since_it_was_asked_leads_nobody_for
 
 
 @pytest.mark.parametrize(("longest", "verdict"), [(5.0, UNKNOWN), (6.5, HELD)])
+def test_a_leader_that_a_later_fault_may_have_taken_already_leads_nobody_for_sure(longest: float, verdict: Verdict) -> None:
+    """It says that it leads until it notices; whether it was cut off from the decision on, or only when that was asked, nobody knows."""
+    story = _story().fault("process.kill", "n3", decided=25, in_force=25.1, healing=26, healed=26.1, parameters={"process": "docker"})
+    story.fault("net.partition", "n1", decided=40, in_force=41.5, healing=50, healed=50.1, number=2, parameters={"shape": "halves"})
+    finding = _judged(_moved(story, 43, 46, 3, "n2").member(44, "n1", 2, None).member(51, "n1", 3, "n2"), Elections(longest=longest))
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("longest", "verdict"), [(5.0, UNKNOWN), (6.5, HELD)])
 def test_a_leader_that_is_not_heard_again_leads_nobody_for_sure(longest: float, verdict: Verdict) -> None:
     """It ended by itself, and those who followed it name it until they notice."""
     story = _story(beats="n2 n3").watched(40, "n1").no_member(41, "n1")
