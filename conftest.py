@@ -1,4 +1,4 @@
-"""What a full run of this repository takes of what needs clusters: the main scenario in each mode, and a quarter of all else; others each time."""
+"""What a full run of this repository takes of what needs clusters: the main scenario in each mode, and a sixth of all else; others each time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.pytest_plugin import run_seed
 
 MAIN = "node-kill"
 """The scenario that is run in each mode, whatever is drawn of the others."""
-SHARE = 4
+SHARE = 6
 """One of so many of the others is run."""
-SHARES = {"upstream": 25}
+SHARES = {"upstream": 30}
 """Folders of scenarios of which fewer are: there are many, each about one thing that happened once."""
 
 
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--drawn",
         metavar="MODES",
-        help=f"run {MAIN} in every mode, and of the other scenarios, each in one of MODES, and the tests of clusters a quarter, by the seed",
+        help=f"run {MAIN} in every mode, and of the other scenarios, each in one of MODES, and the tests of clusters a sixth, by the seed",
     )
 
 
@@ -45,7 +45,7 @@ def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> se
     """Return what is left of the tests: the same for a seed, in whatever order they come.
 
     All that need no cluster are, and the main scenario in every mode. A scenario is run in a mode that it is for, so none is skipped
-    here. Of the other scenarios in these modes, of the controls, and of the tests that share a cluster, a quarter of each,
+    here. Of the other scenarios in these modes, of the controls, and of the tests that share a cluster, a sixth of each,
     and of some folders fewer (`SHARES`).
     """
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated

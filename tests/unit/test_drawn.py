@@ -60,7 +60,7 @@ def _drawn(seed: int, shuffled: int = 1) -> set[str]:
     return {item.nodeid for item in module.drawn(items, seed, ["fleet", "swarm"])}
 
 
-def test_a_quarter_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
+def test_a_sixth_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
     """One that is for a single mode counts as one, and is not skipped in the others."""
     counts: list[tuple[int, int]] = []
     for seed in range(60):
@@ -72,14 +72,14 @@ def test_a_quarter_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_
         others = [name for name in kept if name not in controls and "node-kill" not in name]
         counts.append((len(controls), len(others)))
         assert len({name.split("::")[0] for name in [*controls, *others]}) == sum(counts[-1])
-    assert {each for each, _ in counts} == {each for _, each in counts} == {1}  # four of each
+    assert {each for each, _ in counts} == {each for _, each in counts} == {0, 1}  # four of each
 
 
-def test_a_quarter_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
+def test_a_sixth_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
     """From whatever file; noise has a run of its own, which takes all of it."""
     for seed in range(20):
         kept = _drawn(seed)
-        assert sum(name.startswith(("tests/one.py", "tests/two.py")) for name in kept) in {2, 3}
+        assert sum(name.startswith(("tests/one.py", "tests/two.py")) for name in kept) in {1, 2}
         assert sum(name.startswith(("tests/cheap.py", "tests/busy.py")) for name in kept) == 4
 
 
@@ -91,4 +91,4 @@ def test_a_seed_draws_the_same_in_every_worker() -> None:
 def test_nothing_is_left_out_for_ever() -> None:
     """Scenarios in either mode, controls, and a test that has a cluster to itself."""
     elsewhere = {item.nodeid for item in _all() if item.name == "mesos" and item.path.stem != "node-kill"} | {"scenarios/slow.yaml::swarm"}
-    assert set[str]().union(*(_drawn(seed) for seed in range(100))) == {item.nodeid for item in _all()} - elsewhere
+    assert set[str]().union(*(_drawn(seed) for seed in range(200))) == {item.nodeid for item in _all()} - elsewhere
