@@ -42,9 +42,9 @@ class Took:
     p99: float  # seconds; infinite where more than one in a hundred was not answered well
 
     @classmethod
-    def of(cls, calls: Sequence[Op], more: int = 0) -> Took:
-        """Return it of some calls, and of so many `more` that were not answered well."""
-        times = sorted([op.latency if op.ok and op.latency is not None else math.inf for op in calls] + [math.inf] * more)
+    def of(cls, calls: Sequence[Op]) -> Took:
+        """Return it of some calls."""
+        times = sorted(op.latency if op.ok and op.latency is not None else math.inf for op in calls)
         rank = math.ceil(PART * len(times)) - 1
         return cls(len(times), sum(math.isinf(each) for each in times), times[rank] if times else math.nan)
 
@@ -102,15 +102,15 @@ class Prompt:
         calls = [op for op in every if op.op not in missing and not under_way_in(op, unseen)]
         lines = sum(each.begun_in(window.pieces) for each in missing.values())
         usual = calm(history, self.app)
-        before = _within(calls, [Interval(usual.start, min(usual.end, window.start))])
+        before = Took.of(_within(calls, [Interval(usual.start, min(usual.end, window.start))]))
         last = max((band.life(history.end).end for band in fault_bands(history)), default=window.end)
-        after = _within(calls, [Interval(max(last, window.end), max(last, window.end, history.observed))])
+        after = Took.of(_within(calls, [Interval(max(last, window.end), max(last, window.end, history.observed))]))
         during = _within(calls, window.pieces)
         took = Took.of(during)
         text = f"99 in 100 calls to {self.app} {window.when} were answered well within {took.words}"
-        beside = [f"{Took.of(each).words} {when}" for each, when in ((before, "before"), (after, "after")) if each]
+        beside = [f"{each.words} {when}" for each, when in ((before, "before"), (after, "after")) if each.calls]
         told: dict[str, Json] = {"from": neat(window.start), "to": neat(window.end), "meanwhile": took.json()}
-        told |= {"before": Took.of(before).json(), "after": Took.of(after).json()}
+        told |= {"before": before.json(), "after": after.json()}
         text += f", {' and '.join(beside)}" if beside else ""
         if took.calls < FEWEST:
             return Report(
@@ -142,16 +142,16 @@ class Prompt:
         """Return a call as one that went badly where it took longer than was promised."""
         return replace(op, outcome=Outcome.FAIL) if op.ok and (op.latency or 0.0) > self.p99 else op
 
-    def _own_load(self, history: History, window: Window, after: Sequence[Op]) -> bool:
+    def _own_load(self, history: History, window: Window, after: Took) -> bool:
         """Whether a load would be the doing of what was in force: that takes nothing away, and all was well again once it was over."""
         lives = [each.life(history.end) for each in fault_bands(history) if each.in_force is not None and each.traits.loses is Loss.NOTHING]
-        return bool(common(lives, window.pieces)) and len(after) >= FEWEST and Took.of(after).p99 <= self.p99
+        return bool(common(lives, window.pieces)) and after.calls >= FEWEST and after.p99 <= self.p99
 
-    def _doubt(self, history: History, window: Window, before: Sequence[Op], *, own: bool) -> str:
+    def _doubt(self, history: History, window: Window, before: Took, *, own: bool) -> str:
         """Say why what was too slow may be no fault's doing; nothing where nothing says so."""
-        if len(before) < FEWEST:
-            return f"before anything was broken only {plural(len(before), 'call')} were made, so nobody knows how it was"
-        if Took.of(before).p99 > self.p99:
+        if before.calls < FEWEST:
+            return f"before anything was broken only {plural(before.calls, 'call')} were made, so nobody knows how it was"
+        if before.p99 > self.p99:
             return "so it was before anything was broken"
         return BUSY if not own and slowness(history, list(window.pieces)).factor >= WORTH_A_LINE else ""
 
