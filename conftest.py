@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -22,8 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that draws what is run."""
     parser.addoption(
         "--drawn",
-        metavar="MODES",
-        help=f"run {MAIN} in every mode, and of the other scenarios, each in one of MODES, and the tests of clusters a sixth, by the seed",
+        action="store_true",
+        help=f"run {MAIN} in every mode, and of the other scenarios, each in one mode, and of the tests of clusters a sixth, by the seed",
     )
 
 
@@ -33,26 +33,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     A scenario takes a minute or two, and half a minute of processor time; the tests of clusters take together as long as all scenarios. What modes,
     nodes and faults share, which is most, is tried by any of them, and the rest by the next run.
     """
-    modes = config.getoption("--drawn")
-    if not modes:
+    if not config.getoption("--drawn"):
         return
-    kept = drawn(items, run_seed(config), modes.split(","))
+    kept = drawn(items, run_seed(config))
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]
 
 
-def drawn(items: Sequence[pytest.Item], seed: int, modes: Collection[str]) -> set[pytest.Item]:
+def drawn(items: Sequence[pytest.Item], seed: int) -> set[pytest.Item]:
     """Return what is left of the tests: the same for a seed, in whatever order they come.
 
     All that need no cluster are, and the main scenario in every mode. A scenario is run in a mode that it is for, so none is skipped
-    here. Of the other scenarios in these modes, of the controls, and of the tests that share a cluster, a sixth of each,
+    here. Of the other scenarios, each in one of the modes that it is for, of the controls, and of the tests that share a cluster, a sixth of each,
     and of some folders fewer (`SHARES`).
     """
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated
     kept = {item for item in items if _lot(item) == "" and (_planned(item) or item.get_closest_marker("scenario") is None)}
     lots: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        if (lot := _lot(item)) and (not _planned(item) or getattr(item, "plan").mode in modes):  # noqa: B009 - only this project's own items have one
+        if lot := _lot(item):
             lots[lot][str(item.path) if _planned(item) else item.nodeid].append(item)
     for each, named in sorted(lots.items()):
         kept |= {rng.choice(sorted(named[name], key=lambda item: item.nodeid)) for name in _some(rng, named, SHARES.get(each, SHARE))}
