@@ -336,6 +336,23 @@ def test_what_is_not_installed_is_asked_for_by_name(monkeypatch: pytest.MonkeyPa
 # ---------------------------------------------------------------- the mode and its action
 
 
+class _Bare(MemoryNode):
+    """A host with the private half of its key alone, as machines that learn it from outside have it."""
+
+    def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:
+        """Do as ssh-keygen does, and find no other file."""
+        if argv == ("ssh-keygen", "-y", "-f", "/etc/ssh/ssh_host_ed25519_key"):
+            return Result(argv, 0, b"ssh-ed25519 CCCC root@n1\n", b"")
+        return Result(argv, 1, b"", b"no such file")
+
+
+def test_a_hosts_key_is_the_one_that_its_sshd_has(cluster: Cluster) -> None:
+    """Whether or not the public half lies beside it: virtual machines have none there."""
+    mode = Ansible()
+    mode._learn(mode._control(cluster), _Bare("n1", "10.77.0.11"))
+    assert mode._control(cluster).keys.hosts == {"10.77.0.11": "ssh-ed25519 CCCC"}
+
+
 def test_nothing_is_promised_and_nothing_can_be_set() -> None:
     """Whatever is lost: no budget, and no timer that could make one."""
     mode = Ansible.from_timers("fast", {})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.modes.ansible.recap import Recap
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
-_HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+_HOST_KEY = ("ssh-keygen", "-y", "-f", "/etc/ssh/ssh_host_ed25519_key")
 _SSH = 22
 _GREETING = b"SSH-"
 _GREETING_SECONDS = 2.0  # sshd greets at once, and so does one on a busy machine
@@ -313,11 +313,14 @@ class Ansible:
         on_nodes.on_each(strange, one, threading.Event())
 
     def _learn(self, control: _Control, node: Node) -> None:
-        """Note a host's public key, as it stands on the host itself. Raises `CommandFailed` where there is none."""
-        result = node.run("cat", _HOST_KEY)
+        """Note a host's public key, of the private one that its sshd has. Raises `CommandFailed` where there is none.
+
+        Not of the file beside that: a host need not have it, and sshd does not read it.
+        """
+        result = node.run(*_HOST_KEY)
         line = " ".join(result.text.split()[:2])
         if not result.ok or not line.startswith("ssh-ed25519 "):
-            raise CommandFailed(node.name, ("cat", _HOST_KEY), result.exit, gist(result.err.decode(errors="replace")) or "no ed25519 key")
+            raise CommandFailed(node.name, _HOST_KEY, result.exit, gist(result.err.decode(errors="replace")) or "no ed25519 key")
         with self._lock:
             control.keys = dataclasses.replace(control.keys, hosts={**control.keys.hosts, node.address: line})
 
