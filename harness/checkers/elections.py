@@ -292,13 +292,14 @@ def _by_trouble(history: History, old: Reign | None, unled: Interval, gone: Sequ
 
 
 def _unheard(every: Sequence[Following], window: Window) -> Following | None:
-    """Return when members may have elected in a time and nobody would know: not where all is led in one term before and after that."""
+    """Return when members may have elected in a time and nobody would know: not where no term is left for that between those before and after it."""
     for number, each in enumerate(every):
         if not each.unheard or not any(each.time.start < piece.end and piece.start < each.time.end for piece in window.pieces):
             continue
         before = next((other.led for other in reversed(every[:number]) if other.led is not None), None)
         after = next((other.led for other in every[number:] if other.led is not None), None)
-        if before is None or after is None or before != after:
+        # The election of who leads in the next term is counted by itself.
+        if before is None or after is None or (before != after and after[0] != before[0] + 1):
             return each
     return None
 

@@ -251,6 +251,15 @@ def test_what_nobody_heard_is_not_held(silent: tuple[str, ...], then: int, verdi
     assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.parametrize(("term", "verdict", "words"), [(3, HELD, "1 election (n2 in term 3"), (4, UNKNOWN, "may have elected from")])
+def test_who_leads_in_the_next_term_is_the_only_one_elected(term: int, verdict: Verdict, words: str) -> None:
+    """Each election has a term of its own: where none is left, members that were not heard for a while elected nobody else."""
+    story = _cut(_story(), targets="n3").members(42.5, "n1 n2", term, "n2").member(51, "n3", term, "n2")
+    story = _unheard(_unheard(story, "n1", 33, 42), "n2", 33, 42)
+    finding = _judged(story, Elections(1))
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
 def test_members_that_were_never_heard_again_may_have_elected() -> None:
     """Two of three are not heard from some time on: of whom they follow then nobody knows."""
     story = _unheard(_unheard(_cut(_story(), targets="n3"), "n1", 60, 95), "n2", 60, 95)
