@@ -32,6 +32,7 @@ def often(run: Run, most: int, fault: Fault | None = None) -> Truth:
     ends = [*(late for (_, _), (late, _) in itertools.pairwise(run.led)), run.end]
     every = [(won, until) for (won, _), until in zip(run.led, ends, strict=True) if won > 0.0]
     clear = [won for won, until in every if surely + ASKED < won < end - ASKED and until - won > ASKED]
+    clear = [won for won in clear if not _set_off_before(run, won, start, surely)]
     perhaps = [won for won, _ in every if start - ASKED < won < end + ASKED]
     why = f"{len(clear)} to {len(perhaps)} elections from {start:.2f} s to {end:.2f} s, {most} allowed"
     found = {B} if len(clear) > most else {H} if len(perhaps) <= most else {H, B}
@@ -61,6 +62,14 @@ def _time(run: Run, fault: Fault | None) -> tuple[float, float, float] | None:
         return None
     first = min(made, key=lambda each: each.in_force)
     return min(each.bites for each in made), first.in_force, run.settled if fault is None else fault.healing
+
+
+def _set_off_before(run: Run, won: float, start: float, surely: float) -> bool:
+    """Whether an election may seem to have been set off before a time: who led before was lost then, or followed by nobody any more."""
+    lost = max((moment.time for moment in run.quorum if moment.led and moment.time < won), default=0.0)
+    taken = any(run.leader(lost) in fault.lost and abs(lost - fault.bites) < ASKED for fault in run.faults)
+    noticed = lost + run.cluster.habits.loyal if taken else lost  # one that is deposed says so at once
+    return lost < start - ASKED or noticed < surely + ASKED
 
 
 def _unled(run: Run, start: float, end: float) -> float:

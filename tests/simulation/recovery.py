@@ -239,10 +239,10 @@ def _missing(since: float, until: float, copies: Iterable[Stay]) -> float:
     return gone + max(0.0, until - position)
 
 
-def _no_home(run: Run, loss: _Loss, most: float) -> bool:
-    """Whether the rule of the app left no node that is there, when the time was over."""
+def _no_home(run: Run, loss: _Loss, over: float) -> bool:
+    """Whether the rule of the app left no node that is there, when the time was over, or the fault was healed."""
     fault = loss.fault
-    then = fault.bites + min(most, fault.held)
+    then = min(over, fault.bites + fault.held)
     left = [
         node
         for node in run.cluster.nodes
@@ -269,7 +269,7 @@ def _alone_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, most
     took = math.inf if back is None else back.start
     if math.isinf(least):
         return {U} if back is None else {U, H}
-    nobody, excused = _last_without_majority(run, loss, most), _no_home(run, loss, most)
+    nobody, excused = _last_without_majority(run, loss, most), _no_home(run, loss, fault.bites + most)
     late = took >= fault.in_force + most + SURE if back else fault.held >= most + 1 + (fault.in_force - fault.bites)
     if took - fault.bites <= least - SURE:
         found = {H}
@@ -295,7 +295,7 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     shaky = back is not None and _holds(run, back.node, took, but=fault, slack=0.1)
     if math.isinf(least):
         return {U} if back is None else {U, H}
-    nobody, excused = _last_without_majority(run, loss, most), _no_home(run, loss, most)
+    nobody = _last_without_majority(run, loss, most)
     over = min(took, fault.healing)
     # What is on nodes alone that this one holds anyway delays nothing.
     held = {*fault.lost} if fault.traits.loses in {Loss.LINK, Loss.NODE} else set()
@@ -312,6 +312,8 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
             since, [edges, edges] if nobody is None else [[*edges, each] for each in nobody], (-SURE, SURE), strict=True
         )
     )
+    # Others may have had all homes for a while, and given it time anew.
+    excused = all(_no_home(run, loss, each) for each in (fault.bites + most, latest))
     if took - fault.bites <= least - SURE:
         found = {H, U}
     elif excused:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from harness.core.values import App, Outcome
+from harness.core.values import App, Loss, Outcome
 from tests.simulation.deeds import anew, down, shut, upset
 from tests.simulation.run import Run
 from tests.simulation.truth import BLUR, SEEN, B, H, Truth, U, together, worst
@@ -105,15 +107,36 @@ def _no_majority(run: Run, time: float) -> bool:
 
 def single(run: Run, app: App, longest: float) -> Truth:
     """Say whether an instance of an app ran in two places at once, for longer than is allowed."""
-    names = run.names(app)
-    if not names:
+    if not run.names(app):
         return Truth.of(U)
-    every = [(shared, one, other) for one, other, shared in together(run.stays) if one.instance == other.instance and one.instance in names]
+    surely, perhaps = (twice(run, app, stays) for stays in (run.stays, as_seen(run)))
     limit = max(longest, NODE_TRUTH)
-    why = "; ".join(f"{one.instance} on {one.node} and {other.node} for {shared:.2f} s" for shared, one, other in every)
-    if any(shared > limit + SAMPLE for shared, *_ in every):
+    why = "; ".join(f"{one.instance} on {one.node} and {other.node} for {shared:.2f} s" for one, other, shared in perhaps)
+    seconds = max((shared for *_, shared in surely), default=-math.inf)
+    if seconds > limit + SAMPLE:
         return Truth.of(B, why=why)
     # Of what was so between two looks nobody knows for how long.
-    if any(shared > limit + SEEN for shared, *_ in every):
+    if seconds > limit + SEEN:
         return Truth.of(B, U, why=why)
-    return Truth.of(H, B, U, why=why) if any(shared > limit - SEEN for shared, *_ in every) else Truth.of(H)
+    if seconds > limit - SEEN:
+        return Truth.of(H, B, U, why=why)
+    return Truth.of(H, U, why=why) if any(shared > limit - SEEN for *_, shared in perhaps) else Truth.of(H)
+
+
+def twice(run: Run, app: App, stays: Sequence[Stay]) -> list[tuple[Stay, Stay, float]]:
+    """Return every two stays of one instance of an app that share time, with the seconds that they do."""
+    return [each for each in together(stays) if each[0].instance == each[1].instance and each[0].instance in run.names(app)]
+
+
+def as_seen(run: Run) -> list[Stay]:
+    """Return the stays as long as they may have been, as far as anybody could see: a machine that a fault switches off is seen to be off late."""
+    off = [(node, fault) for fault in run.faults if fault.traits.loses is Loss.NODE for node in fault.targets]
+    return [
+        replace(
+            stay,
+            end=max(
+                [stay.end, *(fault.in_force for node, fault in off if node == stay.node and fault.decided < stay.end < fault.in_force)]
+            ),
+        )
+        for stay in run.stays
+    ]

@@ -94,6 +94,23 @@ def test_checkers_tell_the_truth_of_what_is_rare(wishes: Wishes) -> None:
     assert not (wrong := tried(range(200, 200 + BLOCK // 2), wishes)), wrong
 
 
+@pytest.mark.parametrize(
+    ("seed", "wishes"),
+    [
+        pytest.param(612450, Wishes(), id="work ran again before a machine was seen to be off"),
+        pytest.param(20864043, Wishes(later=True), id="twice for less time than lies between two looks, under a fault"),
+        pytest.param(13134071, Wishes("row"), id="an election set off before a fault, and won under it"),
+        pytest.param(14006036, Wishes(deeds=True), id="a leader lost before its machine was seen to be off"),
+        pytest.param(13133010, Wishes("close"), id="no home for a while, and one when that was allowed for"),
+        pytest.param(14022034, Wishes(deeds=True), id="no majority by an action and a fault together"),
+        pytest.param(30006007, Wishes("overlap"), id="not heard between two terms that follow each other"),
+    ],
+)
+def test_checkers_tell_the_truth_of_what_is_near_an_edge(seed: int, wishes: Wishes) -> None:
+    """Where one of the two was once wrong: the checker, or what stands here as the truth."""
+    assert not (wrong := tried((seed,), wishes)), wrong
+
+
 def runs(seed: int, wishes: Wishes | None = None) -> Iterator[Run]:
     """Yield runs with a fault, from a seed on, of which all can be judged: no machine was off by itself."""
     while True:

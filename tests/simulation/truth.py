@@ -99,6 +99,8 @@ def _goes_on(run: Run, fault: Fault) -> Truth:
         found = {H, U, B}
     if fault.held <= election:
         found = found - {B} or {U}
+    if _may_lack_a_majority(run, fault):
+        found |= {U}
     return Truth.of(
         *found, why=f"fault {fault.number}: pause {surely:.2f} to {at_most:.2f} s, held {fault.held:.2f} s, beside others {beside}"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from random import Random
 
 from harness.checkers import Availability, Single
@@ -10,8 +12,9 @@ from harness.core.values import App, Loss
 from harness.history.interfaces import Checker
 from tests.simulation.faults import Fault
 from tests.simulation.run import Run
-from tests.simulation.staying import NODE_TRUTH
-from tests.simulation.truth import BLUR, SEEN, B, H, Truth, U, service, together
+from tests.simulation.staying import NODE_TRUTH, SAMPLE, as_seen, twice
+from tests.simulation.truth import BLUR, SEEN, B, H, Truth, U, service
+from tests.simulation.world import Stay
 
 FEW = 25
 """Calls in a fault's time below which its share may be unknown: twenty are needed, and a power switch is seen to have bitten sooner or later."""
@@ -38,23 +41,26 @@ def _single(run: Run, app: App, longest: float, fault: Fault) -> Truth:
     if fault.failed or not run.names(app):
         return Truth.of(U)
     limit = max(longest, NODE_TRUTH)
-    sure, most, unseen = [0.0], [0.0], False
+    every = twice(run, app, run.stays)
+    sure, most = _shared(every, fault.in_force, fault), _shared(every, fault.bites, fault)
+    perhaps = _shared(twice(run, app, as_seen(run)), fault.decided, fault)
     # What ran on a machine that a fault takes, or gives back, meanwhile may have stopped before that is seen.
     off = {node for each in run.faults if each.traits.loses is Loss.NODE for node in each.targets}
-    for one, other, _ in together(run.stays):
-        if one.instance == other.instance and one.instance in run.names(app):
-            start, end = max(one.start, other.start), min(one.end, other.end)
-            unseen = unseen or (bool({one.node, other.node} & off) and min(end, fault.healing) - max(start, fault.bites) > 0.0)
-            sure.append(min(end, fault.healing) - max(start, fault.in_force))
-            most.append(min(end, fault.healing) - max(start, fault.bites))
-    why = f"twice for {max(sure):.2f} to {max(most):.2f} s while {called(fault)} was in force"
-    if max(sure) > limit + SEEN:
-        return Truth.of(*([B, U] if unseen else [B]), why=why)
+    unseen = any({one.node, other.node} & off and _shared([(one, other, shared)], fault.bites, fault) > 0.0 for one, other, shared in every)
+    why = f"twice for {sure:.2f} to {most:.2f} s while {called(fault)} was in force, perhaps for {perhaps:.2f} s"
+    if sure > limit + SEEN:
+        # Of what was so between two looks nobody knows for how long.
+        return Truth.of(*([B, U] if unseen or sure <= limit + SAMPLE else [B]), why=why)
     there = any(each.instance in run.names(app) and each.start < fault.healing and each.end > fault.in_force for each in run.stays)
     # What went on to its end in a time that is no longer than what is allowed may have been longer.
-    short = fault.held <= limit + BLUR and max(most) > 0.0
-    found = {H, B, U} if max(most) > limit - SEEN else {H}  # of what was so between two looks nobody knows for how long
+    short = fault.held <= limit + BLUR and most > 0.0
+    found = {H, B, U} if most > limit - SEEN else {H, U} if perhaps > limit - SEEN else {H}
     return Truth.of(*found, *([U] if short or unseen or not there else []), why=why)
+
+
+def _shared(every: Sequence[tuple[Stay, Stay, float]], since: float, fault: Fault) -> float:
+    """Return for how long two shared a part of a fault's time, from some moment on, at most; less than nothing where they did not."""
+    return max((min(one.end, other.end, fault.healing) - max(one.start, other.start, since) for one, other, _ in every), default=-math.inf)
 
 
 def _availability(rng: Random, run: Run, app: App, fault: Fault) -> list[tuple[Checker, Truth]]:
