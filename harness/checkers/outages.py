@@ -287,7 +287,7 @@ class Outage:
     interval: Interval
     censored: bool  # it ran to the end of what was watched
     entry: int
-    over: str = " and was not back by the end"  # what is to be said of one that is censored
+    over: str = " and was not back by the end"  # what is to be said of one that is censored; nothing where no call found it gone
     within: Interval | None = None  # the whole of it, where `interval` is the part in which calls were made all along
 
     @property
@@ -305,7 +305,7 @@ class Outage:
             "from": neat(self.interval.start),
             "to": neat(self.interval.end),
             "length": neat(self.interval.length),
-            "censored": self.censored,
+            "censored": self.censored and bool(self.over),
         }
 
 
@@ -344,8 +344,16 @@ def outages(instance: str, calls: Sequence[Op], part: Interval, window: Window) 
         for (early, entry), (late, _) in itertools.pairwise(marks)
     ]
     last = Outage(calls[0].stream or calls[0].workload, instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1])
-    if window.named and any(each.end == part.end for each in window.pieces):
+    if not _felt(calls, last.interval):
+        last = replace(last, over="")
+    elif window.named and any(each.end == part.end for each in window.pieces):
         last = replace(last, over=" and was not back when that was over")
     elif part.end < window.end:
         last = replace(last, over=", until it was to run no more")
     return [*gaps, last]
+
+
+def _felt(calls: Sequence[Op], last: Interval) -> bool:
+    """Whether a time from the last good answer to the end of what was watched is an outage: a call in it was not answered well, or one is overdue."""
+    usual = max(SHORTEST_SILENCE, FEWEST_PACES * pace([op.begun for op in calls]))
+    return last.length > usual or any(not op.ok and last.holds(op.begun) for op in calls)

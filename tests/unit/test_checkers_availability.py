@@ -163,6 +163,18 @@ def test_a_gap_that_runs_to_the_end_counts() -> None:
     }
 
 
+@pytest.mark.parametrize(("last", "gone"), [(Outcome.OK, False), (Outcome.FAIL, True)])
+def test_who_answered_every_call_was_not_gone_at_the_end(last: Outcome, *, gone: bool) -> None:
+    """The longest gap runs to the end either way; with every call answered well it is a pause between two calls, and nobody had to come back."""
+    story = broken_from_ten().gets(0, 58.7, "web@1").call(58.75, "http", Call("get", "web@1"), last, took=0.01)
+    finding = judged(story, share=0.9)
+    assert finding.verdict is Verdict.HELD
+    assert ("was not back by the end" in finding.summary) is gone
+    assert isinstance(gaps := finding.details["gaps"], dict)
+    assert isinstance(gap := gaps["web@1"], dict)
+    assert gap["censored"] is gone
+
+
 def test_an_instance_that_never_answered_after_the_fault_is_gone_from_its_last_good_answer() -> None:
     """A gap lies between two good answers, wherever in it the fault bites; where none was good before, it begins when the fault bites."""
     finding = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 9, "web@2").gets(9, 59, "web@2", Outcome.FAIL))
