@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import pytest
 
 from harness.core import protocols
-from harness.core.protocols import Cluster, Node
+from harness.core.protocols import Cluster, Node, capabilities
 from harness.core.values import App, Effect, Traits
 from harness.faults.power import NodeKill
 from harness.registry import fitness
@@ -39,7 +39,9 @@ def _lacks(*names: str) -> str:
     return "; ".join(found for found, *_ in fitness.lacks("actions", "acme.act", _taking(*names)))
 
 
-PROTOCOLS = {name: each for name, each in vars(protocols).items() if isinstance(each, type) and each.__module__ == protocols.__name__}
+PROTOCOLS = {
+    name: each for name, each in vars(protocols).items() if isinstance(each, type) and each.__module__.startswith(protocols.__name__)
+}
 
 
 @pytest.mark.parametrize("name", sorted({*PROTOCOLS} - {*protocols.CAPABILITIES}))
@@ -70,7 +72,7 @@ def test_what_a_mode_lacks_for_an_action_is_told_at_planning(name: str) -> None:
 
 def test_a_plug_in_brings_a_capability_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the protocol that says what it is; no other may have its name."""
-    monkeypatch.setattr(protocols, "CAPABILITIES", known := dict(protocols.CAPABILITIES))
+    monkeypatch.setattr(capabilities, "CAPABILITIES", known := dict(protocols.CAPABILITIES))
     for module in (acting, fitness):
         monkeypatch.setattr(module, "CAPABILITIES", known)
 
@@ -93,5 +95,5 @@ def test_a_plug_in_brings_a_capability_of_its_own(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(ValueError, match="can be asked for"):
         protocols.of_modes(Scaling)
-    with pytest.raises(ValueError, match=r"harness\.core\.protocols has a capability named Scaling already"):
+    with pytest.raises(ValueError, match=r"harness\.core\.protocols\.mode_capabilities has a capability named Scaling already"):
         protocols.of_providers(runtime_checkable(Scaling))

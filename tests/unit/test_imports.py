@@ -262,7 +262,7 @@ def test_a_breach_is_found(module: str, source: str, wrong: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("core.protocols", "if TYPE_CHECKING:\n    from harness.core.topology import Grudge"),
+        ("core.protocols.provider", "if TYPE_CHECKING:\n    from harness.core.topology import Grudge"),
         ("checkers.quorum", "from harness.history.events import History\nfrom harness.checkers.judging import conclude\nimport math"),
         ("pytest_plugin", "import pytest\nfrom harness.conductor import conduct"),
         ("conductor", "from harness.faults.power import Kill\nfrom harness import __version__\nimport os"),

@@ -171,7 +171,7 @@ AS_THEY_STAND: Mapping[str, str] = {
     "host/building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
     "host/shelves.py: BUILD_SECONDS": "the same, for another process to build it",
     "conductor/until.py: seconds=STAYS_SECONDS": "how long something must be so; it fails nothing",
-    "core/protocols.py: timeout=30.0": "what is promised at least; each kind of node lengthens it",
+    "core/protocols/node.py: timeout=30.0": "what is promised at least; each kind of node lengthens it",
     "nodes/ssh/commands.py: seconds=GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "nodes/ssh/remote.py: connect_seconds=CONNECT_SECONDS": "an SshNode lengthens what it is given",
     "providers/vagrant/virsh.py: seconds=SECONDS": "Virsh.ask lengthens what it is given",

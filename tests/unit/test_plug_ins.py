@@ -579,7 +579,7 @@ MISSTATED: dict[str, tuple[dict[str, object], str]] = {
     "a layer that is not there": ({"LAYER": Path("/nowhere/node")}, "/nowhere/node: no such folder"),
     "half a quorum": (
         {"members": lambda *_: ()},
-        "found members without member, asking, election; expected all of harness.core.protocols.Quorum",
+        "found members without member, asking, election; expected all of harness.core.protocols.mode_capabilities.Quorum",
     ),
 }
 
