@@ -75,7 +75,9 @@ CLAIMS: Final = (
 
 def markdown(runs: Iterable[Run]) -> str:
     """Return each claim with the runs about it: verdict, and what was measured, in the words of the checkers. Other runs are left out."""
-    every = sorted(runs, key=lambda run: (run.plan.control is not None, run.plan.scenario, run.plan.mode, run.plan.seed, run.run_id))
+    every = sorted(
+        runs, key=lambda run: (run.plan.control is not None, run.plan.scenario, run.plan.mode, run.plan.provider, run.plan.seed, run.run_id)
+    )
     lines = ["# The guide's claims, and what runs have shown of them", ""]
     for claim in CLAIMS:
         lines += [f"## {claim.number}. {as_markdown(claim.text)}", "", *_rows([run for run in every if claim.about(run.plan.scenario)]), ""]
@@ -87,10 +89,12 @@ def _rows(runs: Sequence[Run]) -> Iterator[str]:
     if not runs:
         yield "No run of it is kept here."
         return
+    several = len({run.plan.provider for run in runs}) > 1  # then it counts what nodes are: whether they share a kernel
     yield "| scenario | mode | seed | verdict | what was measured |"
     yield "|---|---|---|---|---|"
     for run in runs:
-        cells = (run.plan.scenario, run.plan.orchestrator, str(run.plan.seed), _verdict(run))
+        mode = f"{run.plan.orchestrator} on {run.plan.provider}" if several else run.plan.orchestrator
+        cells = (run.plan.scenario, mode, str(run.plan.seed), _verdict(run))
         yield f"| {' | '.join(map(as_markdown, cells))} | {'<br>'.join(_measured(run))} |"
 
 

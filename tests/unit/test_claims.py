@@ -60,6 +60,16 @@ def test_a_run_is_told_under_the_claim_that_it_is_about() -> None:
     assert "none of ours" not in found
 
 
+def test_what_machines_were_is_told_where_runs_of_a_claim_differ_in_it() -> None:
+    """Nodes that share a kernel, and such as do not, are no two runs of the same."""
+    one = run_of("neighbour-unbound")
+    other = replace(one, plan=replace(one.plan, provider="vagrant"))
+    assert f"| neighbour-unbound | {one.plan.mode} | " in section(markdown([one]), 8)
+    both = section(markdown([one, other]), 8)
+    assert f"| {one.plan.mode} on {one.plan.provider} | " in both
+    assert f"| {one.plan.mode} on vagrant | " in both
+
+
 def test_why_nobody_can_tell_is_told_as_well() -> None:
     """Also where what says so is about the run and not about the claim."""
     found = markdown([run_of("07-docker-hangs-again", Finding("assumptions", Verdict.UNKNOWN, "a machine stood still"))])
