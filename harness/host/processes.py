@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 _STOPPED = {"T": "is stopped (state T)", "t": "is stopped by a debugger (state t)"}
+_OVER = frozenset({b"Z", b"X"})
+"""States of a process that has ended."""
+_LOOKS = 5
+"""How often a session that is killed is looked through for what was begun meanwhile."""
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
 MOST_HANDLES = 200_000
 """Open files of this machine that are looked at, at most: that takes some seconds."""
@@ -92,7 +96,7 @@ def run_tool(
 def start_time(pid: int) -> int | None:
     """Return a process's start in clock ticks since boot (field 22 of /proc/PID/stat), or None if it is gone or a zombie."""
     fields = _fields(pid)
-    return None if not fields or fields[0] in {b"Z", b"X"} else int(fields[19])
+    return None if not fields or fields[0] in _OVER else int(fields[19])
 
 
 def _fields(pid: int) -> list[bytes]:
@@ -233,6 +237,28 @@ def kill_all(processes: Iterable[Process], seconds: float, clock: Clock | None =
         process.kill()
     patience = Deadline(clock or SystemClock(), seconds)
     return all([process.wait(patience.left()) for process in every])  # noqa: C419 - look at each, also after one that hangs
+
+
+def signal_session(leader: int, number: signal.Signals) -> None:
+    """Send a signal to all processes of a session, in whatever group: `timeout`, and a shell with job control, make groups of their own.
+
+    `leader` must not have been collected yet: its number may be somebody else's by then. Where they are killed, so are those that begin meanwhile.
+    """
+    with suppress(OSError):  # first, since no process of a group escapes that
+        os.killpg(leader, number)
+    for _ in range(_LOOKS if number == signal.SIGKILL else 1):
+        found = [pid for pid in pids() if _is_beside(pid, leader)]
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, number)
+        if not found:
+            return
+
+
+def _is_beside(pid: int, leader: int) -> bool:
+    """Whether a process is in a session, but not in the group of the session's leader, and has not ended (fields 5, 6 and 9 of /proc/PID/stat)."""
+    fields = _fields(pid)
+    return bool(fields) and int(fields[3]) == leader != int(fields[2]) and fields[0] not in _OVER and not int(fields[6]) & _PF_EXITING
 
 
 _left: set[int] = set()

@@ -37,10 +37,9 @@ def end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal a child and its process group. One whose end was collected is left alone: its number may be somebody else's by now."""
+    """Signal a child and its session. One whose end was collected is left alone: its number may be somebody else's by now."""
     if child.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
+        processes.signal_session(child.pid, number)
 
 
 class ChildStream:

@@ -2,7 +2,8 @@
 
 Two jobs, one after the other, each with an end in bytes and in seconds. The first is the one that etcd's documents point to for its log: small writes
 (2300 bytes) at the end of a file, each followed by an fdatasync. The second writes 4 KiB anywhere in a file of the same size, each write durable.
-Both are in a folder of their own, which is removed whatever happens; nothing is written where the disk has not twice that room.
+Both are in a folder of their own, which is removed whatever happens, also where all of it is killed; nothing is written where the disk has not twice
+that room.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _WHY: Final = {
 }
 _NANO: Final = 1e9
 
-# $1 is the folder, $2 the MB and $3 the seconds of each job, $4 the seconds after which all of it is ended.
+# $1 is the folder, $2 the MB and $3 the seconds of each job, $4 the seconds after which all of it is ended. Whoever is killed clears nothing up: a
+# shell in a session of its own waits for the end of all others (fio has its pipe, too), says what fio said, and removes the folder. fio's jobs are
+# threads: as processes they would make sessions of their own.
 _SCRIPT: Final = rf"""
 command -v fio >/dev/null || exit {_NO_FIO}
 [ -d "$1" ] || exit {_NO_FOLDER}
@@ -44,11 +47,12 @@ command -v fio >/dev/null || exit {_NO_FIO}
 find "$1" -maxdepth 1 -name '.whalefall-fio.*' -mmin +60 -exec rm -rf {{}} + 2>/dev/null  # of one that was killed
 umask 077
 where=$(mktemp -d -- "$1/.whalefall-fio.XXXXXX") || exit
-trap 'rm -rf -- "$where"' EXIT
-trap 'exit 143' INT TERM HUP
-timeout --kill-after=5 "$4" fio --output-format=json --output="$where/said" --directory="$where" --ioengine=sync --size="$2m" --runtime="$3" \
-    --name=appended --rw=write --bs=2300 --fdatasync=1 --name=scattered --stonewall --rw=randwrite --bs=4k --sync=1 >&2 </dev/null || exit
-cat "$where/said"
+{{
+    timeout --kill-after=5 "$4" fio --output-format=json --output="$where/said" --directory="$where" --thread --ioengine=sync --size="$2m" \
+        --runtime="$3" --name=appended --rw=write --bs=2300 --fdatasync=1 \
+        --name=scattered --stonewall --rw=randwrite --bs=4k --sync=1 3>&1 >&2 </dev/null
+    echo $?
+}} | setsid /bin/sh -c 'read -r status; [ "$status" != 0 ] || cat "$1/said" || status=1; rm -rf -- "$1"; exit "${{status:-143}}"' sh "$where"
 """
 
 

@@ -19,7 +19,7 @@ from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import Result
 from harness.host import marks, surroundings
-from harness.host.processes import PROC, Process
+from harness.host.processes import PROC, Process, signal_session
 from harness.host.talk import TOO_MUCH, SaidTooMuch, heard
 from harness.nodes import children, peeking, programs
 from harness.nodes.programs import RUN_SECONDS
@@ -186,6 +186,6 @@ def reap(run_id: str) -> list[int]:
             words = (PROC / str(process.pid) / "cmdline").read_bytes().split(b"\0")
             leader = int(words[words.index(b"--target") + 1])
             if words[0] == b"nsenter" and os.getpgid(process.pid) == process.pid and process.alive:
-                os.killpg(process.pid, signal.SIGKILL)
+                signal_session(process.pid, signal.SIGKILL)
                 entered.append(leader)
     return entered

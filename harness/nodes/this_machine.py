@@ -1,8 +1,8 @@
 """This machine, as a place where commands of a scenario are run: ``here`` in a target expression.
 
 They are run as whoever runs the harness, which mostly is root; in the cluster's network, where it has one of its own; in the folder ``/``; and with
-nothing in their environment but what every node has, and what tells them whom they are about (`RUN`, `NODES`, `ADDRESSES`). A command's process
-group ends with it, by its deadline, and with the harness: a shell that carries the run's mark waits for the command, so that `reap` finds it.
+nothing in their environment but what every node has, and what tells them whom they are about (`RUN`, `NODES`, `ADDRESSES`). A command's session
+is ended by its deadline and with the harness: a shell that carries the run's mark waits for the command, so that `reap` finds it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import HERE, Result
 from harness.host import marks, surroundings
-from harness.host.processes import PROC
+from harness.host.processes import PROC, signal_session
 from harness.host.talk import TOO_MUCH, SaidTooMuch, heard
 from harness.nodes import children, programs
 from harness.nodes.namespaced import ENVIRON
@@ -131,13 +131,13 @@ def node_of(cluster: Cluster, name: str) -> Node:
 def reap(run_id: str) -> int:
     """End what harnesses that are gone had begun here for a run, and what still runs; return how many commands that were.
 
-    A command is ended with its process group. What it left behind in a session of its own, or when it had ended by itself, is not found.
+    A command is ended with its session. What it left behind in a session of its own, or when it had ended by itself, is not found.
     """
     ended = 0
     for process in marks.orphans(run_id):
         with suppress(OSError, IndexError):  # it has ended, or is none of these
             words = (PROC / str(process.pid) / "cmdline").read_bytes().split(b"\0")
             if words[3] == _WORD.encode() and os.getpgid(process.pid) == process.pid and process.alive:
-                os.killpg(process.pid, signal.SIGKILL)
+                signal_session(process.pid, signal.SIGKILL)
                 ended += 1
     return ended

@@ -178,8 +178,8 @@ def a_stream_gives_lines_as_they_come(node: Node) -> None:
 
 
 def a_stream_is_closed_by_another_thread(node: Node) -> None:
-    """Whoever reads comes to the end, the command and what it has in the background are gone, and closing twice is fine."""
-    stream = _streaming(node).stream("/bin/sh", "-c", "echo up; sleep 97.375 & sleep 97.375")
+    """Whoever reads comes to the end, the command, what it has in the background and in groups of their own are gone, and closing twice is fine."""
+    stream = _streaming(node).stream("/bin/sh", "-c", "echo up; sleep 97.375 & timeout 99 sleep 97.375")
     lines = stream.lines()
     same(next(lines), b"up", "the first line")
     rest = _read_on(lines)

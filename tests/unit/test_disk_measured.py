@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
+import threading
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -17,11 +20,15 @@ from harness import cli, registry
 from harness.actions.measuring import Measure
 from harness.checkers import Synced
 from harness.checkers.expected import Expected
+from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import BadInput, HarnessError, Unreachable
 from harness.core.protocols import Committing, Seen
+from harness.core.stops import Stopped, listening
 from harness.core.syncs import DiskFigures, SyncTimes, foretold, longer, read
 from harness.core.values import Committed, Outcome, Phase, Result, Unavailable, Verdict
+from harness.host.processes import Process
 from harness.nodes import fio
+from harness.nodes.this_machine import LocalMachine
 from harness.providers.inventory import InventoryProvider, formats
 from harness.scenario import loads
 from harness.testing.histories import Story
@@ -188,6 +195,39 @@ def test_a_fio_that_fails_leaves_nothing(tmp_path: Path, body: str, error: str) 
     with pytest.raises(HarnessError, match=error):
         fio.measure(_shell(tmp_path, body), str(disk), 1.0)
     assert list(disk.iterdir()) == []
+
+
+def test_a_fio_that_is_killed_with_all_that_began_it_leaves_nothing(tmp_path: Path) -> None:
+    """As where somebody stops a measurement: nobody of it is left to clear up, and fio does not go on."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    os.mkfifo(tmp_path / "told")
+    _shell(tmp_path, f"echo $$ >{tmp_path}/told; exec sleep 60")
+    node = LocalMachine("run-1")
+    script = f'PATH={tmp_path}/programs:$PATH; export PATH; exec "$@"'
+
+    class Beside:
+        """This machine, with that fio."""
+
+        name = "n1"
+
+        def run(self, *argv: str, timeout: float) -> Result:
+            return node.run("/bin/sh", "-c", script, "sh", *argv, timeout=timeout)
+
+    def measured() -> None:
+        with listening(lambda: Stopped("it was stopped") if began.is_set() else None), contextlib.suppress(Stopped):
+            fio.measure(cast("Any", Beside()), str(disk), 1.0)
+
+    began = threading.Event()
+    work = threading.Thread(target=measured)
+    work.start()
+    running = Process.of(int((tmp_path / "told").read_text()))
+    assert running is not None
+    assert [each.name[:14] for each in disk.iterdir()] == [".whalefall-fio"]
+    began.set()
+    work.join(20)
+    assert running.wait(20)
+    wait_until(lambda: not [*disk.iterdir()], awaited="nothing to be left", seconds=20, clock=SystemClock())
 
 
 def test_why_a_disk_cannot_be_measured(tmp_path: Path) -> None:

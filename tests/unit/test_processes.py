@@ -260,6 +260,23 @@ def test_a_tool_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         run_tool(["sleep", "30"])
 
 
+def test_a_session_is_ended_in_all_its_groups() -> None:
+    """`timeout` makes one of its own. What has left the session is left alone."""
+    script = "setsid sleep 60 & echo $!; timeout 60 sh -c 'echo $$; exec sleep 60'"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout is not None
+        away, beside = (Process.of(int(child.stdout.readline())) for _ in range(2))
+        assert away is not None
+        assert beside is not None
+        try:
+            wait_until(lambda: os.getsid(away.pid) == away.pid, awaited="it to leave", seconds=20, clock=SystemClock())
+            processes.signal_session(child.pid, signal.SIGKILL)
+            assert beside.wait(20)
+            assert away.alive
+        finally:
+            away.kill()
+
+
 # -- reapers
 
 

@@ -28,6 +28,7 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.protocols import DockerAccess, OwnClock, Streaming
 from harness.host import talk
+from harness.host.processes import Process
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, remote, wire, words
 from harness.nodes.ssh.connection import _knock
 from harness.nodes.ssh.keys import make_host_key, make_user_key
@@ -253,6 +254,19 @@ def test_the_guard_ends_what_it_is_told_to_and_what_is_left() -> None:
         for child in children:
             child.kill()
             child.wait()
+
+
+def test_the_guard_ends_what_is_in_a_group_of_its_own() -> None:
+    """As what `timeout` starts: it is of the same session."""
+    with subprocess.Popen(
+        ["sh", "-c", "timeout 60 sh -c 'echo $$; exec sleep 60'"], stdout=subprocess.PIPE, start_new_session=True
+    ) as child:
+        assert child.stdout is not None
+        beside = Process.of(int(child.stdout.readline()))
+        assert beside is not None
+        script = words.begun([child.pid]) + words.end([child.pid])
+        subprocess.run(["/bin/sh", "-c", words.guard(sudo=False)], input=script, check=False, timeout=BLOCKED)
+        assert beside.wait(BLOCKED)
 
 
 # -- not root

@@ -213,7 +213,7 @@ class RunningCommand:
             self._line.give()
 
     def kill(self, seconds: float = GONE_SECONDS) -> None:
-        """End a command that runs, all of its process group, and wait `seconds` at most for its end. Twice is fine, also from several threads.
+        """End a command that runs, all of its session, and wait `seconds` at most for its end. Twice is fine, also from several threads.
 
         One that was not started never is.
         """

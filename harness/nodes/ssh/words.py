@@ -29,14 +29,17 @@ _SETTING = "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 # only some signals by number. What the shell itself would say of that death goes nowhere.
 _LOUD = "exec 3>&2 2>/dev/null; (exec {} 2>&3 3>&-); exit $?"
 _QUIET = "exec 2>/dev/null; (exec {}); exit $?"
-# Kills process groups by the number of their leader: where that shell is no leader, nothing is hit. Forgets them when told that they ended.
+# Kills process groups by the number of their leader, and then what of its session (field 6 of /proc/PID/stat) is in other groups, as `timeout` is:
+# where that shell is no leader, nothing is hit. Forgets them when told that they ended.
 _GUARD = (
+    'end() { for p; do kill -s KILL -- "-$p"; done; these=" $* "; for f in /proc/[0-9]*/stat; do '
+    'l=; read -r l <"$f"; set -- ${l##*) }; case $these in *" ${4:-none} "*) kill -s KILL "${l%% *}";; esac; done; } 2>/dev/null; '
     "all=; while read -r what p q; do case $what in "
     f"hi) echo {_MARK} $$;; "
     '+) for p in $p $q; do all="$all $p "; done;; '
     '-) for p in $p $q; do case $all in *" $p "*) all="${all%%" $p "*}${all#*" $p "}";; esac; done;; '
-    "k) kill -s KILL -- -$p ${q:+-$q} 2>/dev/null;; "
-    "esac; done; for p in $all; do kill -s KILL -- -$p 2>/dev/null; done"
+    "k) end $p $q;; "
+    "esac; done; end $all"
 )
 
 
@@ -76,5 +79,5 @@ def ended(groups: Sequence[int]) -> bytes:
 
 
 def end(groups: Sequence[int]) -> bytes:
-    """Return what makes the guard kill a command and all of its process group."""
+    """Return what makes the guard kill a command and all of its session."""
     return b"k %s\n" % b" ".join(b"%d" % each for each in groups)
