@@ -97,6 +97,7 @@ class Session:
             writes=briefing.writing_pace(plan.workloads),
             deadlines=briefing.patience(plan.apps, plan.workloads),
             viewed=isinstance(cluster.mode, Viewing),
+            daemon=cluster.mode.member() if isinstance(cluster.mode, Quorum) else "",
         )
         self._observers: Sequence[Observer] = observers(cluster)
         self._stops = registry.stopped(cluster.mode)

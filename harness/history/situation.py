@@ -19,7 +19,7 @@ from harness.history.reigns import Leadership
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from harness.core.values import App, Container, View
+    from harness.core.values import App, Container, Traits, View
 
 FRESH = 1.5
 """Seconds for which the last good answer of a service speaks for now, once somebody has asked again; more where a call may take more."""
@@ -73,7 +73,7 @@ class Situation:
     `called` are the instances that workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
     apart at most; `writes` is the same for the writes to the quorum, None where there is none. `deadlines` says how many seconds a call
     of each may take (of a write: `WRITES`): who is slow, and answers well in time, is not silent. `viewed` says whether there is an API to tell what
-    is where.
+    is where. `daemon` is by what a node is a member (`harness.core.protocols.Quorum.member`); where it is empty any daemon that is lost may be that.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Situation:
         writes: float | None,
         deadlines: Mapping[str, float] | None = None,
         viewed: bool = True,
+        daemon: str = "",
     ) -> None:
         self._nodes = tuple(nodes)
         self._apps = tuple(apps)
@@ -93,6 +94,7 @@ class Situation:
         self._called = dict(called)
         self._writes = writes
         self._viewed = viewed
+        self._daemon = daemon
         self._patience = {name: max(FRESH, seconds) for name, seconds in (deadlines or {}).items()}
         self._seen: dict[str, NodeSeen] = {}
         self._known: dict[str, tuple[Container, ...]] = {}  # node → what ran there when it could be asked last
@@ -105,7 +107,9 @@ class Situation:
         self.refusals = 0  # calls that ended badly though what they called runs; of old ones see `Asking.bad`
         self._leadership = Leadership(members)
         self._lives: dict[int, Life] = {}
-        self._lost: dict[int, tuple[float, Loss, frozenset[str]]] = {}  # fault in force → since when, and what is lost to it where
+        self._lost: dict[
+            int, tuple[float, Loss, frozenset[str]]
+        ] = {}  # fault in force that may silence members → since when, and what is lost where
 
     def rescaled(self, apps: Sequence[App], called: Mapping[str, float], deadlines: Mapping[str, float]) -> None:
         """Go by other numbers of instances from now on: the apps, and who is called; see the class."""
@@ -165,10 +169,14 @@ class Situation:
         life = self._lives.setdefault(event.fault, Life(event.fault))
         life.hear(entry.index, entry.time, event)
         band = life.band()
-        if life.stage is Stage.IN_FORCE and band.in_force is not None:
+        if life.stage is Stage.IN_FORCE and band.in_force is not None and not self._takes_no_member(band.traits):
             self._lost[event.fault] = (band.in_force, band.traits.loses, band.away)
         elif event.stage in {Stage.HEALING, Stage.HEALED, Stage.FAILED}:
             self._lost.pop(event.fault, None)
+
+    def _takes_no_member(self, traits: Traits) -> bool:
+        """Whether a fault takes daemons alone, none of which is a member."""
+        return traits.loses is Loss.PROCESS and bool(traits.parts) and self._daemon not in {"", *traits.parts}
 
     def gone(self, node: str) -> bool:
         """Whether a machine is off by its own truth, or a fault that takes machines away is in force on it, which truth may tell later."""
@@ -176,7 +184,7 @@ class Situation:
         return off or any(loses is Loss.NODE and node in lost for _, loses, lost in self._lost.values())
 
     def _voiceless(self, node: str) -> bool:
-        """Whether a member has no voice in who leads: it is gone or cut off, or has lost a daemon and not spoken since."""
+        """Whether a member has no voice in who leads: it is gone or cut off, or has lost its daemon and not spoken since."""
         others = ((since, loses) for since, loses, lost in self._lost.values() if node in lost)
         return self.gone(node) or any(loses is Loss.LINK or self._heard.get(node, -math.inf) <= since for since, loses in others)
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.checkers.own_doing import in_doubt, only_about
 from harness.core.traits import daemon
-from harness.core.values import App, Call, Container, Effect, NodeState, Outcome, Placement, View
+from harness.core.values import App, Call, Container, Effect, Loss, NodeState, Outcome, Placement, Traits, View
 from harness.history import older
 from harness.history.events import ApiSeen, Entry, NodeSeen, Note
 from harness.history.situation import FRESH, WRITES, Situation
@@ -158,6 +158,20 @@ def test_who_takes_orders_is_the_first_whose_api_answers() -> None:
     for entry in Story().off(2, "n1").history(beats=False).entries:
         situation.hear(entry)
     assert situation.controller(("n1", "n2", "n3")) == "n2"
+
+
+@pytest.mark.parametrize(
+    ("hung", "leader"), [("etcd", None), ("docker", "n1"), ("docker containerd", "n1"), ("docker etcd", None), ("", None)]
+)
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_loses_another_daemon_than_its_member_leads_on(hung: str, leader: str | None, *, answers: bool) -> None:
+    """A member that says the same as before is told of only every few seconds, and may be slow to answer whatever hangs beside it."""
+    situation = Situation(NODES, (), ("n1", "n2", "n3"), called={}, writes=None, daemon="etcd")
+    traits = Traits(Loss.PROCESS, tuple(hung.split()))
+    story = Story().members(1, "n1 n2 n3", 4, "n1").fault("daemon.hang", "n1", decided=2, in_force=3, traits=traits, lost="n1")
+    for entry in (story if answers else story.no_member(4, "n1")).history(beats=False).entries:
+        situation.hear(entry)
+    assert situation.leader() == leader
 
 
 def test_half_of_the_members_are_no_majority() -> None:
