@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import tarfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -288,6 +289,18 @@ def test_every_unit_that_is_enabled_or_named_is_there() -> None:
     ours = {path.name for path in (RECIPE / "root/etc/systemd/system").glob("*.service")}
     assert ours == {"ssh.service", "whalefall-identity.service", "whalefall-data.service", "whalefall-processors.service"}
     assert set(enabled[1].split()) == ours | {"systemd-networkd.service"}
+
+
+def test_no_unit_of_the_recipe_waits_in_a_circle() -> None:
+    """Also where a mode's layer has a firewall, as ufw: after the local disks, and before the network. And a build looks whether any does."""
+    later = {"network-pre.target": {"local-fs.target"}, "systemd-networkd.service": {"network-pre.target"}}
+    for path in (RECIPE / "root/etc/systemd/system").glob("*.service"):
+        for key, value in re.findall(r"^(After|Before)=(.*)$", path.read_text(), re.MULTILINE):
+            for other in value.split():
+                first, last = (other, path.name) if key == "After" else (path.name, other)
+                later.setdefault(last, set()).add(first)
+    TopologicalSorter(later).prepare()  # raises for a circle
+    assert "systemd-analyze verify" in (RECIPE / "finish").read_text()
 
 
 def test_no_key_of_anybody_is_in_the_recipe() -> None:
