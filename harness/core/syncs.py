@@ -73,23 +73,28 @@ def foretold(asked: Committed, times: SyncTimes) -> tuple[Verdict, str]:
 
     Held where upstream's own figure is kept and no write was longer than followers wait; unknown where too few writes were made to tell.
     """
+    late_beats = times.p99 >= asked.heartbeat and not asked.speaks_on
     if times.longest >= asked.election:
+        took = f"a write took {quick(times.longest)}"
+        if asked.speaks_on:
+            return (
+                Verdict.BROKEN,
+                f"members are to be expected to drop out: {took}, and a leader gives up who needs {given(asked.election)}",
+            )
         return Verdict.BROKEN, (
-            f"elections are to be expected: a write took {quick(times.longest)}, and whoever hears nothing of its leader for "
-            f"{given(asked.election)} elects another"
+            f"elections are to be expected: {took}, and whoever hears nothing of its leader for {given(asked.election)} elects another"
         )
     if asked.most and times.p99 >= asked.most:
-        late = f"; heartbeats, one each {given(asked.heartbeat)}, come late by that" if times.p99 >= asked.heartbeat else ""
+        late = f"; heartbeats, one each {given(asked.heartbeat)}, come late by that" if late_beats else ""
         return Verdict.BROKEN, f"slower than {asked.store} asks for: a p99 of {quick(times.p99)}, and not below {quick(asked.most)}{late}"
     if times.writes < FEWEST:
         return Verdict.UNKNOWN, f"only {times.writes} writes were made in that time, too few for a 99th percentile: measure for longer"
-    if times.p99 >= asked.heartbeat:
+    if late_beats:
         return Verdict.BROKEN, f"heartbeats, one each {given(asked.heartbeat)}, come late: a p99 of {quick(times.p99)}"
-    below = f"below {quick(asked.most)}, and " if asked.most else ""
-    return (
-        Verdict.HELD,
-        f"no election is to be expected: a p99 of {quick(times.p99)} is {below}below a heartbeat ({given(asked.heartbeat)})",
-    )
+    below = [f"below {quick(asked.most)}"] if asked.most else []
+    below += [] if asked.speaks_on else [f"below a heartbeat ({given(asked.heartbeat)})"]
+    below += [f"no write took {given(asked.election)}"] if asked.speaks_on else []
+    return Verdict.HELD, f"no election is to be expected: a p99 of {quick(times.p99)} is {', and '.join(below)}"
 
 
 def longer(asked: Committed, times: SyncTimes) -> dict[str, float]:

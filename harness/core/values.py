@@ -508,6 +508,7 @@ class Committed:
     heartbeat: float  # how often a leader speaks
     election: float  # after how long without a word another one is elected, at the earliest
     timers: tuple[str, str] | tuple[()] = ()  # what these two are called under a scenario's `timers`; nothing where nobody can set them
+    speaks_on: bool = False  # whether a leader speaks, and is heard, whatever its disk does; it gives up who takes `election` for a write
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from harness.testing.histories import Story
 
 ETCD = Committed("etcd", 0.01, "etcd's FAQ", 0.1, 1.0, ("beat", "election"))
 RAFT = Committed("raft", 0.0, "nobody says", 1.0, 10.0)
+ZOOKEEPER = Committed("ZooKeeper", 1.0, "its guide", 0.5, 2.5, speaks_on=True)
 GOOD = SyncTimes(2000, 0.001, 0.004, 0.02)
 SCATTERED = SyncTimes(100, 0.002, 0.01, 0.02)
 
@@ -80,12 +81,23 @@ def test_other_words_say_nothing_of_a_disk(text: str) -> None:
         (ETCD, SyncTimes(1, 4.0, 4.0, 4.0), Verdict.BROKEN, "elections are to be expected"),
         (RAFT, SyncTimes(200, 0.01, 0.3, 0.4), Verdict.HELD, "below a heartbeat (1 s)"),
         (RAFT, SyncTimes(200, 0.01, 1.5, 2.0), Verdict.BROKEN, "heartbeats, one each 1 s, come late: a p99 of 1.5 s"),
+        (ZOOKEEPER, SyncTimes(200, 0.01, 0.7, 0.8), Verdict.HELD, "a p99 of 700 ms is below 1.0 s, and no write took 2.5 s"),
+        (ZOOKEEPER, SyncTimes(200, 0.01, 1.5, 2.0), Verdict.BROKEN, "a p99 of 1.5 s, and not below 1.0 s"),
+        (ZOOKEEPER, SyncTimes(200, 0.01, 1.5, 3.0), Verdict.BROKEN, "members are to be expected to drop out: a write took 3.0 s"),
     ],
 )
 def test_what_a_disk_foretells(asked: Committed, times: SyncTimes, verdict: Verdict, word: str) -> None:
     """By what upstream asks for, and by the timers in force; too few writes acquit nobody, and a single one that is too long convicts."""
     found, said = foretold(asked, times)
     assert (found, word in said) == (verdict, True), said
+
+
+def test_nobody_is_said_to_speak_late_whose_words_wait_for_no_disk() -> None:
+    """ZooKeeper's leader is heard whatever its disk does: neither its heartbeats nor its place hang on that."""
+    for took in (0.1, 0.7, 1.5, 3.0):
+        said = foretold(ZOOKEEPER, SyncTimes(200, 0.01, took, took))[1]
+        assert "heartbeat" not in said
+        assert "elects another" not in said
 
 
 def test_timers_that_would_stand_it() -> None:

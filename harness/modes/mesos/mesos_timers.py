@@ -100,6 +100,7 @@ def commits(of: MesosTimers) -> Committed:
         "ZooKeeper's administrator's guide: fsync.warningthresholdms, from which on it warns of a sync, is 1000; it recommends no percentile",
         of.zk_tick,
         SYNC_TICKS * of.zk_tick,
+        speaks_on=True,  # pings have threads of their own; a follower that takes syncLimit for a proposal is given up
     )
 
 
