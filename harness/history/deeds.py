@@ -19,10 +19,10 @@ K = TypeVar("K")
 
 STARTING = ("docker", "containerd")
 """The daemons that run where a container of ours starts."""
-TAKING = "fleetd"
-"""The daemon that runs where one starts that the orchestrator gave to that node: one that was there before another may have started anew."""
-MEMBER = "etcd"
-"""The daemon that runs where a member follows somebody."""
+TAKING = ("fleetd", "mesos-agent")
+"""The daemons that run where one starts that the orchestrator gave to that node: one that was there before another may have started anew."""
+MEMBERS = ("etcd", "zookeeper")
+"""The daemons that run where a member follows somebody."""
 
 OLD = 3.0
 """Seconds that a word may be old when it is told: an answer takes 2 s at most, and is then written down."""
@@ -96,7 +96,7 @@ def _deeds(history: History) -> tuple[Deed, ...]:
 def _again(history: History, stop: Acted, ended: float | None) -> dict[tuple[str, str], float]:
     """Return when daemons that an action stopped were seen to run again, which somebody else may have started.
 
-    By what they alone do (`STARTING`, `TAKING`, `MEMBER`); and a machine that was off starts all of them anew. What may still be from before the end
+    By what they alone do (`STARTING`, `TAKING`, `MEMBERS`); and a machine that was off starts all of them anew. What may still be from before the end
     of the action says nothing.
     """
     places = [(node, part) for node in stop.targets for part in stop.effect.stops]
@@ -112,20 +112,23 @@ def _signs(history: History) -> dict[tuple[str, str], list[Interval]]:
     found: dict[tuple[str, str], list[Interval]] = {}
     ran: dict[str, set[str]] = {}
     given = _given(history)
+    every = {part for _, action in history.each(Acted) for part in action.effect.stops}
     for entry, seen in history.each(NodeSeen):
         new = [each for each in seen.containers if each.instance and each.id not in ran.get(seen.node, set())]
         if seen.state is NodeState.OFF:
-            for part in (*STARTING, TAKING, MEMBER):
+            for part in every:
                 found.setdefault((seen.node, part), []).append(Interval(entry.time, entry.time))
         elif new and seen.node in ran:
             for part in STARTING:
                 found.setdefault((seen.node, part), []).append(Interval(entry.time - OLD, entry.time))
             shown = [each.start for one in new for each in given.get((one.instance, seen.node), ()) if each.holds(entry.time)]
-            found.setdefault((seen.node, TAKING), []).extend(Interval(since - OLD, entry.time) for since in shown)
+            for part in TAKING:
+                found.setdefault((seen.node, part), []).extend(Interval(since - OLD, entry.time) for since in shown)
         ran.setdefault(seen.node, set()).update(each.id for each in new)
     for entry, word in history.each(MemberSeen):
         if word.leader is not None and not word.error:
-            found.setdefault((word.node, MEMBER), []).append(Interval(entry.time - OLD, entry.time))
+            for part in MEMBERS:
+                found.setdefault((word.node, part), []).append(Interval(entry.time - OLD, entry.time))
     return found
 
 

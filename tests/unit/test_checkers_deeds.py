@@ -1159,7 +1159,7 @@ def test_what_machines_did_when_an_await_was_too_late_already_excuses_nothing(st
     assert finding.verdict is verdict, finding.summary
 
 
-_ALL = ("docker", "fleetd", "etcd")
+_ALL = ("docker", "fleetd", "etcd", "mesos-agent", "zookeeper", "marathon")
 
 
 @pytest.mark.parametrize(
@@ -1169,13 +1169,13 @@ _ALL = ("docker", "fleetd", "etcd")
         (lambda story: story.node(30, "n2", "web@1", "web@2"), {"docker": 30.0}),
         (
             lambda story: story.api(29, "n1", "n1 n2", {"web@2": "n2"}).node(30, "n2", "web@1", "web@2"),
-            {"docker": 30.0, "fleetd": 30.0},
+            {"docker": 30.0, "fleetd": 30.0, "mesos-agent": 30.0},
         ),
         (lambda story: story.api(15, "n1", "n1 n2", {"web@2": "n2"}).node(30, "n2", "web@1", "web@2"), {"docker": 30.0}),
         (lambda story: story.api(29, "n1", "n1 n2", {"web@2": "n1"}).node(30, "n2", "web@1", "web@2"), {"docker": 30.0}),
         (lambda story: story.node(30, "n2"), {}),
         (lambda story: story.node(23, "n2", "web@1", "web@2"), {}),
-        (lambda story: story.member(30, "n2", 2, "n1"), {"etcd": 30.0}),
+        (lambda story: story.member(30, "n2", 2, "n1"), {"etcd": 30.0, "zookeeper": 30.0}),
         (lambda story: story.member(30, "n2", 2, None).no_member(31, "n2").member(23, "n2", 2, "n1"), {}),
         (lambda story: story.off(22, "n2").node(40, "n2"), dict.fromkeys(_ALL, 22.0)),
         (lambda story: story.action(50, 51, "service.start", "n2", effect=Effect(starts=_ALL), number=2), dict.fromkeys(_ALL, 51.0)),
