@@ -221,15 +221,12 @@ class Rescheduled:
     def _taken_before(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
         """Doubt that work was back in time which a fault that was there before may have taken already; nothing where none may have.
 
-        Beyond its own time that one had taken nothing: the work was still there.
+        Beyond its own time that one had taken nothing: the work was still there. Where cuts took its node, it runs on there whatever they took.
         """
         for band in one.before:
-            sooner = one.at - biting(band, known.spans).end
-            if (
-                one.running is not None
-                and 0.0 < sooner < self._meanwhile(band, Who.LEADER) < one.running + sooner
-                and math.isfinite(limit.sure)
-            ):
+            sooner, due = one.at - biting(band, known.spans).end, self._meanwhile(band, Who.LEADER)
+            may_have = sooner > 0.0 and (sooner < due or band.traits.loses is Loss.LINK)
+            if one.running is not None and may_have and due < one.running + sooner and math.isfinite(limit.sure):
                 text = (
                     f"{one.key} {one.ran} {_when(one, known.history)} ({limit}), but {band.name} had hit {one.home} {lasted(sooner)} before"
                 )

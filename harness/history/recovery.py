@@ -82,7 +82,11 @@ def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]
             until = losses[number + 1].until if number + 1 < len(losses) else math.inf
             needed = math.inf if due is None else max(each.end for each in due if each.start <= band.begins)
             # From `needed` on it need not run.
-            before = [each for each in bands if home.node in each.away and covers(each, band, history.end)]
+            there = [each for each in bands if covers(each, band, history.end)]
+            # Several cuts together may have left it without a majority, and none of them alone: from when the last that it took for that was there.
+            lost = min((each.start for each in absence.when(home.node) if each.start < band.begins <= each.end), default=math.inf)
+            before = [each for each in there if home.node in each.away]
+            before = before or [each for each in there if each.traits.loses is Loss.LINK and lost <= each.begins]
             one = Displaced(
                 instance,
                 band,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.core.values import App, Loss, Outcome, Verdict
 from tests.simulation.deeds import Span, anew, shut, upset
-from tests.simulation.faults import Fault
+from tests.simulation.faults import Fault, without_majority
 from tests.simulation.run import Run
 from tests.simulation.truth import ANY, B, H, Truth, U, worst
 from tests.simulation.world import Stay
@@ -44,20 +44,30 @@ def rescheduled(run: Run, app: App) -> Truth:
             ):
                 truths.append(Truth(ANY, (f"fault {fault.number}: what stops on a node that it slows, others take",)))
             continue
-        if any(each.meets(fault.decided - A_SAMPLE, fault.in_force + A_SAMPLE) for each in anew(run.deeds, app.name, run.end)):
-            truths.append(Truth(ANY, (f"fault {fault.number}: it hit what was just being stopped and started",)))
-            continue
-        started = [
-            stay for stay in run.stays if stay.node in fault.lost and fault.bites - A_SAMPLE < stay.start <= fault.in_force + A_MOMENT
-        ]
-        if fault.traits.loses is Loss.LINK and any(stay.instance in run.names(app) for stay in started):
-            truths.append(Truth(ANY, (f"fault {fault.number}: it bit while something was just being started there",)))
+        if why := _taken_by_others(run, fault, app):
+            truths.append(Truth(ANY, (f"fault {fault.number}: {why}",)))
             continue
         losses = (_loss(run, fault, instance) for instance in sorted({*app.names, *run.names(app)}))
         truths += [_beside_deeds(run, each, _judge(run, each)) for each in losses if each is not None]
     # Of an app that comes later it is not known that it was to run, where nobody knows whether it was deployed.
     vague = not app.instances and any(deed.effect.runs.get(app.name) and deed.outcome is Outcome.UNKNOWN for deed in run.deeds)
     return Truth(worst(truths).verdicts | {U}, worst(truths).why) if vague else worst(truths)
+
+
+def _taken_by_others(run: Run, fault: Fault, app: App) -> str:
+    """Say why nobody knows what a fault took of an app; nothing where that is known."""
+    bites = (fault.decided - A_SAMPLE, fault.in_force + A_SAMPLE)
+    if any(each.meets(*bites) for each in anew(run.deeds, app.name, run.end)):
+        return "it hit what was just being stopped and started"
+    stays = [stay for stay in run.stays if stay.instance in run.names(app) and stay.node in fault.lost]
+    moving = {each.node for each in shut(run.deeds, run.end) if each.meets(*bites)}
+    if any(stay.node in moving and bites[0] < stay.end < bites[1] for stay in stays):
+        return "it hit what was just being moved away"
+    together = _lost_together(run, fault)
+    if any(stay.node in together and stay.start < fault.bites for stay in stays):
+        return "what it hit several others may have taken together before"
+    started = any(fault.bites - A_SAMPLE < stay.start <= fault.in_force + A_MOMENT for stay in stays)
+    return "it bit while something was just being started there" if fault.traits.loses is Loss.LINK and started else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,14 @@ class _Loss:
 def _on(run: Run, fault: Fault, nodes: Iterable[str]) -> list[Fault]:
     """Return the other faults that touch any of these nodes."""
     return [each for each in run.faults if each is not fault and each.touched & {*nodes}]
+
+
+def _lost_together(run: Run, fault: Fault) -> set[str]:
+    """Return who is lost to a fault that several cuts before it had left without a majority together, and none of them alone."""
+    cuts = [each for each in run.faults if each is not fault and each.drops and each.acts(fault.bites)]
+    drops = {node: frozenset[str]().union(*(each.drops.get(node, ()) for each in cuts)) for node in run.cluster.nodes}
+    together = without_majority(run.cluster.nodes, run.cluster.members, drops)
+    return {*together} & {*fault.lost} - {node for each in cuts for node in each.lost}
 
 
 def _disturbed(run: Run, app: str) -> list[Span]:

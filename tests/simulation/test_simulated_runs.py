@@ -104,6 +104,8 @@ def test_checkers_tell_the_truth_of_what_is_rare(wishes: Wishes) -> None:
         pytest.param(13133010, Wishes("close"), id="no home for a while, and one when that was allowed for"),
         pytest.param(14022034, Wishes(deeds=True), id="no majority by an action and a fault together"),
         pytest.param(30006007, Wishes("overlap"), id="not heard between two terms that follow each other"),
+        pytest.param(30013019, Wishes("three", later=True), id="cut off by two cuts together, and then by a third"),
+        pytest.param(30012044, Wishes("row", deeds=True), id="moved by an action when a fault hits its node"),
     ],
 )
 def test_checkers_tell_the_truth_of_what_is_near_an_edge(seed: int, wishes: Wishes) -> None:

@@ -237,6 +237,23 @@ def test_of_two_copies_the_one_is_lost_that_no_fault_had(second: str) -> None:
     assert (found.verdict, list(_instances(found))) == (HELD, ["web@1", "web@1 (fault 2)"]), found.summary
 
 
+@pytest.mark.parametrize(
+    ("middles", "third", "verdict"),
+    [(("n3", "n1"), 40.0, UNKNOWN), (("n3", "n1"), 18.0, HELD), (("n3", "n3"), 40.0, HELD)],
+    ids=["long ago", "just before", "not at all"],
+)
+def test_what_several_cuts_took_together_is_not_back_in_time_by_the_next_one(
+    middles: tuple[str, str], third: float, verdict: Verdict
+) -> None:
+    """Two bridges with two middles leave the third node alone from 12 s on; its work moves 1 s after it is cut off by a fault of its own."""
+    story = _cluster(3).node(0, "n2", "web@2")
+    for number, middle in enumerate(middles, 1):
+        _cut(story, middle, 8 + 2 * number, 80, number, {"shape": "bridge"}, lost="")
+    found = Rescheduled("web", within=17).check(_cut(story, "n2", third, 80, 3).node(third + 1, "n1", "web@2").done(95).history())
+    assert found.verdict is verdict, found.summary
+    assert ("net.partition had hit n2 28.0 s before, and may have taken it" in found.summary) is (verdict is UNKNOWN)
+
+
 @pytest.mark.parametrize(("second", "verdict"), [(20.0, UNKNOWN), (40.0, HELD)])
 def test_who_may_have_taken_it_before_is_told(second: float, verdict: Verdict) -> None:
     """n2's etcd is dead from 10 s on, which may take 17 s to show: where the next fault comes in that time, nobody knows who took the work."""
