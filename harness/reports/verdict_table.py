@@ -343,7 +343,7 @@ def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
     return [
         *vague.values(),
         *(
-            f"{name} ran on where it was for {lasted(more)} after that, and is judged from then on{_since_its_end(rows[name], more)}"
+            f"{name} ran on where it was for {lasted(more)} after that, and {_since_its_end(rows[name], more)}"
             for name in names
             if isinstance(more := rows[name].get("ran_on"), int | float)
         ),
@@ -361,9 +361,13 @@ def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
 
 
 def _since_its_end(split: Mapping[str, Json], ran_on: float) -> str:
-    """Say how long work took that ran on where it was for a while, from when it stopped there; nothing where it is not back."""
+    """Say how long work took that ran on where it was for a while, from when it stopped there; nothing of that where it is not back."""
     running = split.get("running")
-    return f": running again took {lasted(max(0.0, running - ran_on))}" if isinstance(running, int | float) else ""
+    if not isinstance(running, int | float):
+        return "is judged from then on"
+    if running <= ran_on:
+        return "was never gone"
+    return f"is judged from then on: running again took {lasted(running - ran_on)}"
 
 
 def _not_measured(name: str, split: Mapping[str, Json]) -> str:

@@ -328,6 +328,17 @@ def test_work_that_ran_on_after_its_daemon_was_lost_says_from_when_it_is_judged(
     assert ("ran on where it was" in told) is bool(words)
 
 
+def test_work_that_ran_elsewhere_before_it_stopped_was_never_gone() -> None:
+    """It came back before it was away: nothing took 0 s."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(20, "n3", "web@2").node(30, "n2")
+    story.fault("daemon.hang", "n2", decided=9.9, in_force=10, healing=31, healed=32, traits=daemon("docker", in_place=False), lost="n2")
+    history = story.done(70).history()
+    run = replace(a_run([Rescheduled("web", within=15).check(history)], recovery=recovery_of(history)), history=history)
+    told = " ".join(" ".join(shown(report(run), 400)).split())
+    assert "web@2 ran on where it was for 20.0 s after that, and was never gone" in told
+    assert "running again took" not in told
+
+
 def test_a_control_that_is_broken_for_another_reason_too_is_not_as_it_should_be() -> None:
     """A control that must be unknown, and came out broken, is wrong even if its checker said unknown."""
     findings = [Finding("assumptions", Verdict.UNKNOWN, "no fault was in force"), Finding("quorum", Verdict.BROKEN, "two leaders")]
