@@ -258,7 +258,7 @@ def _beside(app: App, others: Sequence[App], names: Sequence[str]) -> list[Probl
     """Return what keeps an app from being beside those before it, on nodes of these names."""
     place = f"the app {app.name}"
     if any(other.name == app.name for other in others):
-        return [Problem("the apps", 0, 0, *a_second(app))]
+        return [Problem("the apps", 0, 0, *a_second(app.name))]
     return [Problem(place, 0, 0, *said) for said in (*wrong_ports(app, others), to_nowhere(app, names)) if said]
 
 

@@ -133,6 +133,10 @@ def wanted(image: str, file: str) -> AskedImage | None:
         return AskedImage(image, Source(context, contexts.hashed(context)))
     if image.endswith("/"):
         raise BadInput([Problem(str(path), 0, 0, "no such folder", f"one with a {contexts.RECIPE}")])
+    if not untrusted.there(path) and not path.suffix:
+        raise BadInput(
+            [Problem(str(path), 0, 0, "no such folder, and no such file", f"a folder with a {contexts.RECIPE}, or {archives.EXPECTED}")]
+        )
     return AskedImage(image, Saved(path, archives.look(path)))
 
 

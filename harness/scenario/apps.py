@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 def read_apps(reading: Draft, body: dict[str, Json]) -> None:
     """Read all apps into the reading."""
     places: dict[str, Place] = {}
+    named: dict[str, Place] = {}  # also those of which something else cannot be read
     for item, place in reading.listed(body, "apps"):
         app = read_own(reading, item, place) if isinstance(item, dict) and "native" in item else _app(reading, item, place)
-        if app is None:
-            name = item.get("name") if isinstance(item, dict) else None
-            if isinstance(name, str) and _NAMED.fullmatch(name):
-                reading.unread.append(name)
-            else:
-                reading.apps_read = False
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and name in named:
+            reading.add((*place, "name"), *a_second(name), f"the first is in line {reading.doc.values[named[name]].line}")
             continue
-        if app.name in places:
-            line = reading.doc.values[places[app.name]].line
-            reading.add((*place, "name"), *a_second(app), f"the first is in line {line}")
+        if isinstance(name, str) and _NAMED.fullmatch(name):
+            named[name] = place
+            if app is None:
+                reading.unread.append(name)
+        elif app is None:
+            reading.apps_read = False
+        if app is None:
             continue
         places[app.name] = place
         # What a definition says itself is told where the file names that.
@@ -113,9 +115,9 @@ def _note_rest(reading: Draft, item: Json, place: Place) -> None:
         note_labels(reading, {name: value for name, value in labels.items() if isinstance(value, str)}, (*place, "labels"))
 
 
-def a_second(app: App) -> tuple[str, str]:
+def a_second(name: str) -> tuple[str, str]:
     """Say what is wrong with an app of a name that another one has: what was found, and what is expected."""
-    return f"a second app named {app.name!r}", "a name of its own for each app"
+    return f"a second app named {name!r}", "a name of its own for each app"
 
 
 def to_nowhere(app: App, names: Sequence[str]) -> tuple[str, str, str] | None:

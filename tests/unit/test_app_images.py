@@ -435,6 +435,7 @@ def test_what_keeps_nodes_from_having_an_image_is_told_for_each_kind(tmp_path: P
         assert problems(asked, tmp_path) == ""
     assert "an image for windows/" in problems("./windows.tar", tmp_path)
     assert "no such file" in problems("./no.tar", tmp_path)
+    assert "a folder with a Dockerfile, or a docker archive" in problems("./nowhere", tmp_path)
     assert "did you mean 'web'?" in problems("wbe", tmp_path)
     assert "by its digest" in problems(f"nginx@{DIGEST}", tmp_path, native=True)
     assert problems("nginx:1", tmp_path, native=True) == ""

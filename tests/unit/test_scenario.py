@@ -314,6 +314,15 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         changed("    instances: 2\n", "    instances: 2\n  - name: web\n    instances: 1\n"),
         [["s.yaml:13:11: a second app named 'web'", "the first is in line 11"]],
     ),
+    "duplicate app of which the first cannot be read": (
+        changed("    instances: 2\n", "    instances: two\n  - name: web\n    instances: some\n  - name: web\n    instances: 1\n"),
+        [
+            ["s.yaml:12:16: 'two'"],
+            ["s.yaml:13:11: a second app named 'web'", "the first is in line 11"],
+            ["s.yaml:14:16: 'some'"],
+            ["s.yaml:15:11: a second app named 'web'", "the first is in line 11"],
+        ],
+    ),
     "ports that overlap": (
         changed("    instances: 2\n", "    instances: 2\n  - name: api\n    instances: 1\n"),
         [["port 8001 for api", "web has 8001 to 8002"]],
