@@ -46,7 +46,7 @@ CLAIMS: Final = (
         "Mesos and Marathon: once running, bulletproof, holiday spikes without manual intervention",
         (
             *("spike", "agent-bounce", "agent-kill", "marathon-leader-kill", "master-leader-kill"),
-            *("zookeeper-leader-kill", "zookeeper-majority-lost", "scale-beyond-room"),
+            *("zookeeper-leader-kill", "zookeeper-majority-lost", "scale-beyond-room", "no-master-no-work"),
         ),
     ),
     GuideClaim(6, "hostPort: 0 needs service discovery (HAProxy) to find where containers landed", ("haproxy-lag", "haproxy-left-behind")),
