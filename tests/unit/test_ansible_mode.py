@@ -193,6 +193,29 @@ def test_a_part_that_was_done_is_told_from_nothing() -> None:
     assert recap.read(f"{strangers}n1 : ok=1    changed=1    unreachable=0    failed=0\n").strangers.endswith("called n9")
 
 
+@pytest.mark.parametrize(
+    ("said", "half"),
+    [
+        ("", False),
+        ("changed: [n1] => (item=web-1)\n", True),
+        ("ok: [n1]\n", True),
+        ("ok: [n2]\n", False),
+        ("Shared connection to 10.77.0.11 closed.", True),
+        ("Timeout, server 10.77.0.11 not responding.", True),
+        ("ubuntu@10.77.0.11: Permission denied (publickey).", False),
+    ],
+    ids=["never reached", "an item before", "a task before", "another host", "it went off", "it was cut off", "no key of ours"],
+)
+def test_a_host_that_is_lost_in_the_middle_of_a_task_may_have_done_it(said: str, *, half: bool) -> None:
+    """Ansible calls it unreachable, and nothing changed, as one that it never had a session on."""
+    words = "Task failed: ssh: connect to host 10.77.0.11 port 22: No route to host"
+    lost = "\n".join(line for line in SAID.splitlines() if not line.startswith(("n2", "n3", "failed", "changed")))
+    lost = f"{said}{lost}" if said.endswith("\n") else lost.replace(words, said or words)
+    with pytest.raises(HarnessError, match="the replay failed on n1: n1: unreachable") as caught:
+        _well(recap.read(lost), "the replay")
+    assert (isinstance(caught.value, HalfDone), recap.read(lost).touched) == (half, half)
+
+
 # ---------------------------------------------------------------- how it is run
 
 

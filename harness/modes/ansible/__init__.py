@@ -475,7 +475,7 @@ def _well(told: Recap, what: str) -> Recap:
         raise HarnessError(f"{what} was not begun: {told}")
     words = f"{what} failed on {', '.join(each.name for each in told.bad)}: {'; '.join(map(str, told.bad))}"
     others = [each for each in told.hosts if each.well]
-    if others or any(not each.unreachable or each.changed for each in told.bad):
+    if others or any(each.touched for each in told.bad):
         fine = f"; it went well on {', '.join(each.name for each in others)}" if others else ""
         raise HalfDone(f"{words}{fine}")
     raise HarnessError(words)

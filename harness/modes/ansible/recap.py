@@ -10,7 +10,7 @@ from harness.core.errors import clipped
 from harness.host import untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from harness.core.values import Json
 
@@ -20,6 +20,12 @@ _HOST: Final = re.compile(
     re.MULTILINE,
 )
 _FAILED: Final = re.compile(r"^(?:fatal|failed): \[(?P<name>[^\]\s]+)(?: -> [^\]]*)?\][^\n]*? => (?P<what>\{.*\})$", re.MULTILINE)
+_DONE: Final = re.compile(r"^(?:changed|ok): \[(?P<name>[^\]\s]+)(?: -> [^\]]*)?\]", re.MULTILINE)
+_NO_WAY: Final = re.compile(
+    r"\bssh: (?:connect to host|Could not resolve hostname) |\bPermission denied \(|\bHost key verification failed\b"
+    r"|\bbanner exchange\b|\bkex_exchange_"
+)
+"""What SSH says where it never had a session on the host. Whatever else it says may be the end of one, in which something was done."""
 _TASK: Final = re.compile(r"^TASK \[(?P<name>.*)\] \*+$", re.MULTILINE)
 _ERROR: Final = re.compile(r"^\[ERROR\]: (?P<what>.*)$\n?(?:^Origin: (?P<at>.*)$)?", re.MULTILINE)
 _UNMATCHED: Final = re.compile(r"^\[WARNING\]: Could not match supplied host pattern, ignoring: (?P<name>\S+)$", re.MULTILINE)
@@ -35,6 +41,7 @@ class HostRecap:
     unreachable: bool
     failed: bool
     why: str = ""  # of a host on which it did not go well
+    touched: bool = True  # something was done there, or may have been: not where SSH never had a session
 
     @property
     def well(self) -> bool:
@@ -68,7 +75,7 @@ class Recap:
     @property
     def touched(self) -> bool:
         """Whether something was done on any host, or may have been: not where none was reached."""
-        return self.begun or any(not each.unreachable or each.changed for each in self.hosts)
+        return self.begun or any(each.touched for each in self.hosts)
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -92,11 +99,16 @@ def read(said: str, hidden: Callable[[str], str] = str) -> Recap:
     if not head:
         return Recap((), errors, unmatched=unmatched, begun=_TASK.search(said) is not None)
     why = _reasons(said[: head[-1].start()], hidden)
-    hosts = tuple(
-        HostRecap(each["name"], int(each["changed"]), each["unreachable"] != "0", each["failed"] != "0", why.get(each["name"], ""))
-        for each in _HOST.finditer(said, head[-1].end())
-    )
+    done = {each["name"] for each in _DONE.finditer(said, 0, head[-1].start())}
+    hosts = tuple(_host(each, why.get(each["name"], ""), done) for each in _HOST.finditer(said, head[-1].end()))
     return Recap(hosts, errors, unmatched=unmatched)
+
+
+def _host(told: re.Match[str], why: str, done: Collection[str]) -> HostRecap:
+    """Read one host's line. One lost in the middle of a loop counts as unreachable, and nothing as changed: `done` are those that said more."""
+    name, changed, unreachable = told["name"], int(told["changed"]), told["unreachable"] != "0"
+    touched = not unreachable or changed > 0 or name in done or _NO_WAY.search(why) is None
+    return HostRecap(name, changed, unreachable, told["failed"] != "0", why, touched)
 
 
 def _with_place(error: re.Match[str]) -> str:
