@@ -10,8 +10,9 @@ from pydantic import Field
 
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, broken, conclude, doubted, missed, unknown
+from harness.checkers.judging import Point, broken, conclude, doubted, missed, unknown, whole
 from harness.checkers.troubles import watched
+from harness.checkers.unreached import ended_by_a_wait
 from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
 from harness.core.syncs import MEASURE
@@ -44,7 +45,8 @@ class Manual:
     at all, and where it did not run in time once it was done. Unknown where it stops so by itself (`harness.checkers.usual`), where no fault took
     anything of the app, where what it took ran on out of reach, where it is not known whether the action was done, or which of several was to bring
     it back, where all that was done was to stop something or to send work away, where the fault was mended meanwhile and it came back there, where an
-    action took it away for good before it was back, and where a node could not be asked that may have run it meanwhile.
+    action took it away for good before it was back, where one that was planned is not told of, or was still to come, and where a node could not be
+    asked that may have run it meanwhile.
     """
 
     name: ClassVar[str] = "manual"
@@ -93,7 +95,8 @@ class Manual:
         came = None if back is None else back.start
         if back is not None and back.start < begun:
             again = f"{one.instance} ran again on {back.node} {lasted(back.start - since)} after {one.home} was lost"
-            return came, broken(f"{again}, and nobody had done anything by then", back.entry, *one.entries)
+            early = broken(f"{again}, and nobody had done anything by then", back.entry, *one.entries)
+            return came, doubted(early, _unheard_of(history, self.expected))
         if silent := _silent(spans, Interval(since, begun)) | {*never_seen(history)}:
             return came, unknown(f"what {' and '.join(sorted(silent))} ran while {one.instance} was lost is not known", *one.entries)
         until = end if came is None else came
@@ -103,8 +106,9 @@ class Manual:
             )
         # What was begun before the loss may have been done before it, and what was begun only once it ran brought nothing back.
         done = [each for each in maybe if each.outcome is Outcome.OK and since <= each.begun <= until]
+        done = [each for each in done if not each.effect.only_takes] or done
         if not done:
-            return came, _undone(history, one, acts, came, Interval(since, end))
+            return came, _undone(history, one, acts, came, Interval(since, end), self.expected)
         said = self._by(history, one, done, maybe, came, since, end)
         silent = _silent(spans, Interval(done[0].begun, done[-1].over(end) + self.within))
         unseen = f"what {' and '.join(sorted(silent))} ran meanwhile is not known" if silent else ""
@@ -188,13 +192,23 @@ def _unless_mended(one: Displaced, back: Stay | None, first: Deed, said: str) ->
     return unknown(f"{said}; but {one.band.name} was mended from {at(healing)} on, which may have brought it back there", *one.entries)
 
 
-def _undone(history: History, one: Displaced, acts: Sequence[Deed], came: float | None, over: Interval) -> Point:
+def _undone(history: History, one: Displaced, acts: Sequence[Deed], came: float | None, over: Interval, expected: Expected) -> Point:
     """Say that nothing was surely done for an instance that a fault took."""
     doubtful = next((each for each in acts if each.outcome is not Outcome.FAIL), None)
     if doubtful is not None or came is not None:
         names = " and ".join(dict.fromkeys(each.name for each in acts))
         return unknown(f"whether {names} was done after {one.key} was lost is not known", *one.entries)
     tried = f"and {acts[0].name} was not done" if acts else "and nobody did anything about it"
-    return missed(
-        f"{one.instance} was lost with {one.home} and ran nowhere from then on, {tried}", *one.entries, over=watched(history, over)
-    )
+    text = f"{one.instance} was lost with {one.home} and ran nowhere from then on, {tried}"
+    return doubted(missed(text, *one.entries, over=watched(history, over)), _unheard_of(history, expected, later=True))
+
+
+def _unheard_of(history: History, expected: Expected, *, later: bool = False) -> str:
+    """Say that an action must have been done of which nobody tells, or with `later` may still have come; nothing where that is not so."""
+    told = {each.number for each in deeds(history)}
+    planned = () if expected.more else expected.actions
+    if not later and (not whole(history) or ended_by_a_wait(history)):
+        planned = planned[: max(told, default=0)]
+    if missing := next((f"action {number} ({name})" for number, name in enumerate(planned, 1) if number not in told), ""):
+        return f"{missing} was planned, and nobody tells of it"
+    return f"the history ends at {at(history.end)}, and somebody may have acted after that" if later and not whole(history) else ""

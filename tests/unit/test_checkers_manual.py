@@ -82,7 +82,7 @@ WAS = {"web": 2}
 STOPS, ALL, NONE = Effect(stops=("docker",)), Effect(runs={"web": 3}), Effect(runs={"web": 0})
 
 
-@pytest.mark.parametrize("effect", [REPLAY, STOPS, ALL, Effect(renews=("web",))], ids=["command", "stop", "scale", "restart"])
+@pytest.mark.parametrize("effect", [REPLAY, ALL, Effect(renews=("web",))], ids=["command", "scale", "restart"])
 @pytest.mark.parametrize(
     ("back", "replayed", "verdict", "said"),
     [
@@ -121,6 +121,41 @@ def test_what_comes_back_after_an_action_was_brought_by_that_unless_all_it_did_w
     story = told(back=24.0).action(20, 21, "acme.done", effect=effect, was=WAS).action(40, 45, "ansible.replay", effect=REPLAY, number=2)
     finding = Manual("web", 10.0).check(story.history())
     assert (finding.verdict, "until acme.done was begun, and ran again 4.0 s after that" in finding.summary) == (verdict, True)
+
+
+@pytest.mark.parametrize("effect", [STOPS, Effect(moves=True)], ids=["stop", "drain"])
+@pytest.mark.parametrize(("back", "verdict"), [(44.0, Verdict.HELD), (58.0, Verdict.BROKEN)])
+def test_what_only_takes_is_none_of_the_actions_that_were_to_bring_it_back(effect: Effect, back: float, verdict: Verdict) -> None:
+    """It leaves no doubt which one was."""
+    story = told(back=back).action(20, 21, "acme.done", effect=effect, was=WAS).action(40, 45, "ansible.replay", effect=REPLAY, number=2)
+    finding = Manual("web", 10.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
+def _until(end: float, history: History) -> History:
+    """Return what there is of a history that was cut off."""
+    return History.of_events(*((entry.time, entry.event) for entry in history.entries if entry.time < end))
+
+
+@pytest.mark.parametrize(
+    ("history", "actions", "verdict", "said"),
+    [
+        (lost(back=None), 0, Verdict.BROKEN, "nobody did anything about it"),
+        (lost(back=None), 1, Verdict.UNKNOWN, "action 1 (ansible.replay) was planned, and nobody tells of it"),
+        (lost(back=None, acts=((20.0, 25.0, Outcome.FAIL),)), 2, Verdict.UNKNOWN, "action 2 (ansible.replay) was planned"),
+        (_until(39.0, lost(back=None, acts=(OK,))), 1, Verdict.UNKNOWN, "nobody tells of it"),
+        (_until(39.0, lost(back=None)), 0, Verdict.UNKNOWN, "somebody may have acted after that"),
+        # it ran again all the same
+        (lost(back=30.0), 1, Verdict.UNKNOWN, "action 1 (ansible.replay) was planned, and nobody tells of it"),
+        (_until(39.0, lost(back=30.0, acts=(OK,))), 1, Verdict.BROKEN, "nobody had done anything by then"),
+    ],
+)
+def test_nobody_is_said_to_have_done_nothing_where_an_action_is_not_told_of_or_was_still_to_come(
+    history: History, actions: int, verdict: Verdict, said: str
+) -> None:
+    """A run that is stopped, or killed, has not come to what was planned; and lines may be missing."""
+    finding = Manual("web", 10.0, Expected(actions=("ansible.replay",) * actions)).check(history)
+    assert (finding.verdict, said in finding.summary) == (verdict, True), finding.summary
 
 
 @pytest.mark.parametrize(("back", "verdict"), [(24.0, Verdict.BROKEN), (44.0, Verdict.HELD)])
