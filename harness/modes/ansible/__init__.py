@@ -37,6 +37,7 @@ _GREETING = b"SSH-"
 _GREETING_SECONDS = 2.0  # sshd greets at once, and so does one on a busy machine
 _PLAY_SECONDS = 120.0  # a play of three hosts takes some five seconds; a host that is lost adds those of a connection that never comes
 _REPLAY_SECONDS = 240.0
+_ANSWER_SECONDS = 60.0  # community.docker's own limit for one answer of Docker's, which also is how long a container may take to start
 LOST, ANY = "lost", "any"
 """Words for hosts where work is moved: those whose sshd gives no answer, and whichever may have it."""
 _MOST_SAID = 2_000_000  # bytes of what ansible-playbook said that are kept of a run, the last of it
@@ -138,7 +139,8 @@ class Ansible:
             if app.name not in control.brought:
                 together = _together(cluster, app)
                 for each in together:
-                    _bring(cluster, each, deadline)
+                    if each is not app:  # whose image is there
+                        _bring(cluster, each, deadline)
                     self._assign(cluster, each)
                 self._play(cluster, together, deadline.left())
                 control.brought.update(each.name for each in together)
@@ -374,7 +376,8 @@ class Ansible:
             return
         variables: dict[str, Json] = {"anew": True, "at_once": 1} if anew else {}
         for book in _books(apps):
-            asked = dataclasses.replace(book, limit=",".join(sorted(where)), variables=variables) if book.ours else book
+            whole = {**book.variables, **variables}
+            asked = dataclasses.replace(book, limit=",".join(sorted(where)), variables=whole) if book.ours else book
             _well(self._played(cluster, inventory, asked, seconds), f"the play of {' and '.join(app.name for app in apps)}")
 
     def _take(self, cluster: Cluster, instances: Sequence[str], on: str = "") -> None:
@@ -457,7 +460,8 @@ def _together(cluster: Cluster, app: App) -> list[App]:
 def _ours() -> Playbook:
     """Return the playbook for apps that have none."""
     file = files.fixtures() / "ansible" / "apps.yml"
-    return Playbook(file.name, file.read_text(encoding="utf-8"), ours=True)
+    slow: dict[str, Json] = {"answers_within": round(pace.limit(_ANSWER_SECONDS))} if pace.current().slow else {}
+    return Playbook(file.name, file.read_text(encoding="utf-8"), variables=slow, ours=True)
 
 
 def _books(apps: Sequence[App]) -> list[Playbook]:
