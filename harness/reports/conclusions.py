@@ -139,7 +139,7 @@ def _copies(table: Table, row: ModeRow, name: str) -> Iterator[Conclusion]:
         ("double_run", "an instance ran in two places at once in {scenario} in {name}, for up to {longest}"),
         (
             "disagreements",
-            "the API of {name} contradicted the nodes in {scenario} for up to {longest}",
+            "the API of {name} contradicted the nodes in {scenario} for longer than any loss took to be noticed, for up to {longest}",
         ),
     ):
         seen = [run for run in row.judged if getattr(run, what).count and (what != "disagreements" or _lasting(run))]

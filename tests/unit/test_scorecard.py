@@ -270,6 +270,15 @@ def test_modes_are_set_against_each_other_only_where_every_run_differs(
     assert any("sooner in other" in text for text, _ in said(*runs)) is sooner
 
 
+def test_an_api_that_lags_no_longer_than_a_loss_goes_unnoticed_is_told_as_such() -> None:
+    """It is in the table of each run, so the sentence says which of them it counts: those in which it lagged for longer."""
+    runs = [figures(run, disagreements=Cases(1, lag)) for run, lag in (("r1", 20.0), ("r2", 31.5))]  # either loss was noticed after 20 s
+    lagged = (
+        "the API of fleet contradicted the nodes in node-kill for longer than any loss took to be noticed, for up to 31.5 s, in 1 of 2 runs"
+    )
+    assert said(*runs)[1:] == [(lagged, ("r2",))]
+
+
 def test_modes_are_not_set_against_each_other_by_runs_that_nobody_can_judge() -> None:
     """And those of a busy machine are called that."""
     assert not any(
