@@ -133,11 +133,13 @@ class Manual:
             by = first if brought is None else brought
             down = f"{one.instance} was down for {lasted(by.begun - since)} until {by.name} was begun"
             text = f"{down}, and ran again {lasted(came - by.begun)} after that"
-            return (
-                text
-                if brought is not None
-                else unknown(f"{text}; but all that did was stop something, or send it away", *one.entries, *by.entries)
-            )
+            if brought is None:
+                return unknown(f"{text}; but all that did was stop something, or send it away", *one.entries, *by.entries)
+            late = next((each for each in maybe if since <= each.begun and self._too_late(each, by, came, end)), None)
+            if late is None:
+                return text
+            why = f"whether {late.name} at {at(late.begun)} was done, and brought it back too late, is not known"
+            return unknown(f"{text}; but {why}", *one.entries, *by.entries, *late.entries)
         over = Interval(last.over(end), last.over(end) + self.within)
         down = f"{one.instance} was down for {lasted(last.begun - since)} until {last.name} was begun"
         text = f"{down}, and did not run within {given(self.within)} of its end at {at(over.start)}"
@@ -153,6 +155,14 @@ class Manual:
         point = missed(f"{text}{late}", *evidence, over=watched(history, over), by=until - over.end)
         doubtful = next((each for each in maybe if each.outcome is Outcome.UNKNOWN and since <= each.begun <= until), None)
         return doubted(point, "" if doubtful is None else f"whether {doubtful.name} at {at(doubtful.begun)} was done is not known")
+
+    def _too_late(self, doubtful: Deed, by: Deed, came: float, end: float) -> bool:
+        """Whether an action in doubt, before the one that is credited with it, may have brought back too late what came at a moment.
+
+        What was done again was done in vain before: so it mostly is where a host was still out of reach.
+        """
+        before = doubtful.outcome is Outcome.UNKNOWN and doubtful.begun < by.begun and doubtful.name != by.name
+        return before and not doubtful.effect.only_takes and came > doubtful.over(end) + self.within
 
 
 def _brings(deed: Deed, app: str) -> bool:

@@ -207,6 +207,25 @@ def test_what_came_before_an_action_came_not_by_that(begun: float, back: float, 
 
 
 @pytest.mark.parametrize(
+    ("first", "ended", "effect", "verdict"),
+    [
+        ("ansible.replay", 22, REPLAY, Verdict.UNKNOWN),
+        ("command", 22, REPLAY, Verdict.HELD),
+        ("ansible.replay", 36, REPLAY, Verdict.HELD),
+        ("node.drain", 22, Effect(moves=True), Verdict.HELD),
+    ],
+    ids=["half done", "done again", "in time by either", "it takes only"],
+)
+def test_what_is_in_doubt_may_have_brought_back_too_late_what_something_else_is_credited_with(
+    first: str, ended: float, effect: Effect, verdict: Verdict
+) -> None:
+    """A half-done replay, and then a command that may have had nothing to do with it."""
+    story = told(back=44.0).action(20, ended, first, effect=effect, outcome=Outcome.UNKNOWN)
+    finding = Manual("web", 10.0).check(story.action(40, 43, "command", effect=REPLAY, number=2).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(
     ("effect", "back", "verdict"),
     [
         (NONE, None, Verdict.UNKNOWN),
