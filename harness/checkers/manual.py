@@ -135,11 +135,11 @@ class Manual:
             text = f"{down}, and ran again {lasted(came - by.begun)} after that"
             if brought is None:
                 return unknown(f"{text}; but all that did was stop something, or send it away", *one.entries, *by.entries)
-            late = next((each for each in maybe if since <= each.begun and self._too_late(each, by, came, end)), None)
-            if late is None:
+            vain = next((each for each in maybe if since <= each.begun and self._too_late(each, by, came, end)), None)
+            if vain is None:
                 return text
-            why = f"whether {late.name} at {at(late.begun)} was done, and brought it back too late, is not known"
-            return unknown(f"{text}; but {why}", *one.entries, *by.entries, *late.entries)
+            why = f"whether {vain.name} at {at(vain.begun)} was done, and brought it back too late, is not known"
+            return unknown(f"{text}; but {why}", *one.entries, *by.entries, *vain.entries)
         over = Interval(last.over(end), last.over(end) + self.within)
         down = f"{one.instance} was down for {lasted(last.begun - since)} until {last.name} was begun"
         text = f"{down}, and did not run within {given(self.within)} of its end at {at(over.start)}"
