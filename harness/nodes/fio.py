@@ -46,13 +46,19 @@ command -v fio >/dev/null || exit {_NO_FIO}
 [ "$(($(stat -f -c '%a * %S' -- "$1") >> 20))" -ge "$((2 * $2))" ] || exit {_NO_ROOM}
 find "$1" -maxdepth 1 -name '.whalefall-fio.*' -mmin +60 -exec rm -rf {{}} + 2>/dev/null  # of one that was killed
 umask 077
-where=$(mktemp -d -- "$1/.whalefall-fio.XXXXXX") || exit
+where=$(mktemp -d -- "$1/.whalefall-fio.XXXXXX") && mkfifo "$where/ready" || exit
 {{
+    read -r go <"$where/ready"  # until somebody is there to clear up
     timeout --kill-after=5 "$4" fio --output-format=json --output="$where/said" --directory="$where" --thread --ioengine=sync --size="$2m" \
         --runtime="$3" --name=appended --rw=write --bs=2300 --fdatasync=1 \
         --name=scattered --stonewall --rw=randwrite --bs=4k --sync=1 3>&1 >&2 </dev/null
     echo $?
-}} | setsid /bin/sh -c 'read -r status; [ "$status" != 0 ] || cat "$1/said" || status=1; rm -rf -- "$1"; exit "${{status:-143}}"' sh "$where"
+}} | setsid /bin/sh -c '
+    echo go >"$1/ready"
+    read -r status
+    [ "$status" != 0 ] || cat "$1/said" || status=1
+    rm -rf -- "$1"
+    exit "${{status:-143}}"' sh "$where"
 """
 
 
