@@ -35,6 +35,7 @@ from harness.checkers.overlaps import double_runs
 from harness.checkers.troubles import blind, died, told
 from harness.checkers.unreached import FOLLOWS, ended_by_a_wait, undone, unplanned, unreached
 from harness.core.figures import at, lasted
+from harness.core.instances import app_of
 from harness.core.traits import WITH_DOCKER
 from harness.core.values import CallStream, Loss, NodeState
 from harness.history.absence import IN_FLIGHT
@@ -42,7 +43,7 @@ from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops, served
 from harness.history.deeds import Wanted, deeds, upset
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, node_spans, span_at, total, united, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, node_spans, span_at, total, united, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from harness.checkers.judging import SHOWN, Point, plural, unknown
 from harness.checkers.troubles import blind, pace, stalls, unasked
 from harness.core.figures import at, given, lasted
+from harness.core.instances import app_of, number_of
 from harness.core.values import HERE, CallStream, Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
 from harness.history.calls import ops, whom
-from harness.history.deeds import Wanted, deeds, number_of
+from harness.history.deeds import Wanted, deeds
 from harness.history.events import (
     HARNESS,
     MACHINE,
@@ -27,7 +28,7 @@ from harness.history.events import (
     Stalled,
     Watching,
 )
-from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, total, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, common, total, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -27,11 +27,12 @@ from harness.checkers.usual import FEWEST, usually
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import given
 from harness.core.figures import share as figure
+from harness.core.instances import app_of
 from harness.core.units import Duration, Names, Share
 from harness.core.values import About, CallStream, Outcome
 from harness.history.calls import ops, untold
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import BLIND_AFTER, Interval, app_of, common, neat, total, united
+from harness.history.intervals import BLIND_AFTER, Interval, common, neat, total, united
 from harness.history.recovery import displaced
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.figures import at, lasted
+from harness.core.instances import app_of
 from harness.core.values import NodeState, Outcome
 from harness.history.absence import Absence
 from harness.history.bands import fault_bands
 from harness.history.deeds import deeds, down
 from harness.history.events import Acted, DockerEvent
-from harness.history.intervals import Interval, app_of, common, node_spans
+from harness.history.intervals import Interval, common, node_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,13 +15,14 @@ from harness.checkers.troubles import died, endurance
 from harness.checkers.usual import stopped_by_itself
 from harness.checkers.windows import Windows, never_in_force
 from harness.core.figures import at, lasted
+from harness.core.instances import app_of
 from harness.core.units import Names
 from harness.core.values import HERE, NodeState
 from harness.history.absence import Absence
 from harness.history.bands import OFF_LATE, fault_bands, first_bitten
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.events import NodeSeen
-from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
+from harness.history.intervals import Interval, Span, common, neat, never_seen, node_spans, span_at, stays, united, without
 from harness.history.losses import AT_ONCE
 from harness.history.reigns import members_of
 

@@ -14,11 +14,12 @@ from harness.checkers.troubles import blind, unheard
 from harness.checkers.usual import calm
 from harness.checkers.windows import Window, Windows, within
 from harness.core.figures import at, lasted
+from harness.core.instances import app_of
 from harness.core.units import Names
 from harness.core.values import App
 from harness.history.absence import Absence, merged_views
 from harness.history.bands import first_bitten
-from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, stays, total, united, views, without
+from harness.history.intervals import Interval, Span, common, neat, node_spans, stays, total, united, views, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.mandate import members_planned
 from harness.core.figures import at
+from harness.core.instances import app_of
 from harness.core.values import CallStream, NodeState
 from harness.history.absence import Absence
 from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import ApiSeen, MemberSeen
-from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at, total, united
+from harness.history.intervals import Interval, Span, common, node_spans, span_at, total, united
 from harness.history.leaders import leaders
 from harness.history.reigns import reigns
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.judging import SHOWN
 from harness.checkers.writes import read_back
+from harness.core.instances import app_of, number_of
 from harness.core.values import About, CallStream
 from harness.history.calls import ops
-from harness.history.deeds import number_of
-from harness.history.intervals import app_of, node_spans
+from harness.history.intervals import node_spans
 
 if TYPE_CHECKING:
     from harness.core.values import Finding

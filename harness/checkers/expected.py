@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from harness.core.instances import app_of
 from harness.core.values import CallStream
 from harness.history.absence import Voters
 from harness.history.bands import MEMBER
 from harness.history.calls import stream_named
-from harness.history.intervals import app_of
 
 MOST = 1000
 """No app has more instances, whatever a history says."""

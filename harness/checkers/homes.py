@@ -6,9 +6,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from harness.core.instances import app_of
 from harness.core.values import NodeState
 from harness.history.deeds import closed, deeds
-from harness.history.intervals import Interval, app_of, span_at, united
+from harness.history.intervals import Interval, span_at, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,11 +15,12 @@ from harness.checkers.troubles import watched
 from harness.checkers.unreached import ended_by_a_wait
 from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
+from harness.core.instances import app_of
 from harness.core.syncs import MEASURE
 from harness.core.units import ABOVE, Duration
 from harness.core.values import Outcome
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, stays, united
+from harness.history.intervals import Interval, common, neat, never_seen, node_spans, stays, united
 from harness.history.losses import AT_ONCE
 from harness.history.recovery import displaced
 

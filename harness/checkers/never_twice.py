@@ -12,9 +12,9 @@ from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, not_seen
 from harness.checkers.troubles import until_late
 from harness.checkers.windows import Window, Windows, within
 from harness.core.figures import at, given, lasted
+from harness.core.instances import app_of, number_of
 from harness.core.units import Duration, Names
-from harness.history.deeds import number_of
-from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, united, without
+from harness.history.intervals import Interval, common, neat, never_seen, node_spans, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,11 +14,12 @@ from harness.checkers.usual import NONE_BEFORE, SLOWED, Usual, calm, first_decid
 from harness.checkers.windows import Window
 from harness.core.figures import at, given, lasted
 from harness.core.figures import share as figure
+from harness.core.instances import app_of
 from harness.core.values import CallStream, Outcome
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, Untold, ops, served, untold
 from harness.history.deeds import deeds
-from harness.history.intervals import Interval, app_of, common, neat, node_spans
+from harness.history.intervals import Interval, common, neat, node_spans
 from harness.history.losses import AT_ONCE
 
 if TYPE_CHECKING:

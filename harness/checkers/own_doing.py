@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import endurance
 from harness.core.figures import at
+from harness.core.instances import app_of
 from harness.core.values import NodeState, Outcome
 from harness.history.absence import Absence
 from harness.history.bands import MEMBER
 from harness.history.deeds import Wanted, closed, deeds, down, renewed, under_way
 from harness.history.events import ApiSeen
-from harness.history.intervals import Interval, app_of, common, node_spans, span_at
+from harness.history.intervals import Interval, common, node_spans, span_at
 from harness.history.reigns import members_of
 
 if TYPE_CHECKING:

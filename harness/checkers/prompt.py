@@ -15,12 +15,13 @@ from harness.checkers.troubles import BUSY, WORTH_A_LINE, blind
 from harness.checkers.usual import FEWEST, calm, usually
 from harness.checkers.windows import Window, Windows
 from harness.core.figures import quick
+from harness.core.instances import app_of
 from harness.core.units import Duration, Names
 from harness.core.values import About, CallStream, Loss, Outcome
 from harness.history.bands import fault_bands
 from harness.history.calls import ops, untold
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import Interval, app_of, common, neat, without
+from harness.history.intervals import Interval, common, neat, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

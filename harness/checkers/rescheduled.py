@@ -28,13 +28,14 @@ from harness.checkers.takers import (
 from harness.checkers.troubles import DECIDING
 from harness.checkers.usual import stopped_by_itself
 from harness.core.figures import at, given, lasted
+from harness.core.instances import app_of
 from harness.core.traits import budget_among, budget_keys, for_work
 from harness.core.units import Duration
 from harness.core.values import About, App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, biting, fault_bands, not_surely, perhaps_since
 from harness.history.deeds import Wanted, deeds, down, renewed, upset
-from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
+from harness.history.intervals import Interval, Span, Stay, common, node_spans, stays, total, without
 from harness.history.losses import AT_ONCE, CLOCKS, Displaced
 from harness.history.recovery import displaced
 from harness.history.returns import BREAK

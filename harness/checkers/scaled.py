@@ -14,11 +14,12 @@ from harness.checkers.judging import Point, conclude, doubted, missed, plural, u
 from harness.checkers.own_doing import own_doing
 from harness.checkers.troubles import watched
 from harness.core.figures import at, given, lasted
+from harness.core.instances import app_of
 from harness.core.units import ABOVE, Duration
 from harness.core.values import About, NodeState, Outcome
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import NodeSeen
-from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, stays, united
+from harness.history.intervals import Interval, Span, common, neat, never_seen, node_spans, stays, united
 from harness.history.returns import started
 
 if TYPE_CHECKING:

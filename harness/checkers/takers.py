@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import died
 from harness.core.figures import at, lasted
+from harness.core.instances import app_of
 from harness.core.values import Loss, Outcome
 from harness.history.bands import OFF_LATE
 from harness.history.deeds import closed, deeds, down, renewed
 from harness.history.events import ApiSeen
-from harness.history.intervals import Interval, app_of
+from harness.history.intervals import Interval
 from harness.history.losses import AT_ONCE
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from harness.checkers.troubles import endurance, pace
 from harness.core.figures import at
 from harness.core.figures import share as figure
+from harness.core.instances import app_of
 from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
 from harness.history.deeds import closed, deeds, down, renewed
 from harness.history.events import Wholeness
-from harness.history.intervals import Interval, app_of, node_spans, span_at, stays, without
+from harness.history.intervals import Interval, node_spans, span_at, stays, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from harness.core.instances import app_of
 from harness.core.values import HERE
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class HostOf:
     @property
     def app(self) -> str:
         """The name of its app."""
-        return self.instance.partition("@")[0]
+        return app_of(self.instance)
 
     @property
     def fact(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from harness.core.figures import given
+from harness.core.instances import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -404,7 +405,9 @@ class App:
 
     def port_of(self, instance: str) -> int | None:
         """Host port of one instance, given by name; None where nobody knows any."""
-        number = int(instance.rpartition("@")[2])
+        number = number_of(instance)
+        if number is None:
+            return None
         if self.native is None:
             return self.port + number
         return int(self.native.port.replace(NUMBER, str(number))) if self.native.port else None

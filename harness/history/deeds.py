@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from harness.core.instances import app_of, number_of
 from harness.core.values import HERE, Effect, NodeState, Outcome
 from harness.history.events import Acted, ApiSeen, MemberSeen, NodeSeen
-from harness.history.intervals import Interval, app_of, united
+from harness.history.intervals import Interval, united
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,9 +27,6 @@ MEMBERS = ("etcd", "zookeeper")
 
 OLD = 3.0
 """Seconds that a word may be old when it is told: an answer takes 2 s at most, and is then written down."""
-
-_DIGITS = 10
-"""No app has as many instances as a number of so many digits says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +279,6 @@ def _done_to(first: int | None, last: int) -> str:
     if first == 0:
         return "deployed"
     return f"scaled to {last}{'' if first is None else f' from {first}'}"
-
-
-def number_of(instance: str) -> int | None:
-    """Return the number of an instance, e.g. 1 of ``web@1``; None for a name that no instance of ours has."""
-    number = instance.rpartition("@")[2]
-    return int(number) if "@" in instance and number.isascii() and number.isdecimal() and len(number) < _DIGITS else None
 
 
 @dataclass(frozen=True, slots=True)

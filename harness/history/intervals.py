@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.figures import DIGITS
+from harness.core.instances import number_of
 from harness.core.values import Container, NodeState, View
 from harness.history.events import ApiSeen, FaultStage, History, NodeSeen, Watching
 
@@ -153,7 +154,7 @@ def _named(samples: Sequence[NodeSeen]) -> dict[str, Container]:
 
 
 def _numbered(container: Container) -> bool:
-    return container.instance.rpartition("@")[2].isdecimal()
+    return number_of(container.instance) is not None
 
 
 def never_seen(history: History) -> tuple[str, ...]:
@@ -280,11 +281,6 @@ def asked(history: History) -> list[tuple[int, float, ApiSeen]]:
         if event.state is NodeState.OFF and event.node in nodes
     ]
     return sorted([*asked, *off], key=lambda each: each[0])
-
-
-def app_of(instance: str) -> str:
-    """Return the app's name of an instance, e.g. ``web`` of ``web@1``."""
-    return instance.partition("@")[0]
 
 
 def neat(seconds: float | None) -> float | None:

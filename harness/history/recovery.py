@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.core.instances import number_of
 from harness.core.values import CallStream, Loss
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
-from harness.history.deeds import Wanted, deeds, number_of, taken
+from harness.history.deeds import Wanted, deeds, taken
 from harness.history.events import ApiSeen, History
 from harness.history.intervals import Interval, Span, Stay, common, never_seen, node_spans, stays, without
 from harness.history.losses import AT_ONCE, Displaced

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.core import pace
 from harness.core.errors import HarnessError, Unreachable
+from harness.core.instances import APP_LABEL, INSTANCE_LABEL
 from harness.core.protocols import DockerAccess, OwnClock
 from harness.history.events import DockerEvent
 from harness.host import untrusted
@@ -36,8 +37,6 @@ OVERLAP_SECONDS = 0.5
 """How far before the newest event the next slice begins: events are not kept in strict order of their times."""
 ACTIONS = frozenset({"create", "start", "die", "kill", "destroy", "pause", "unpause", "restart", "stop", "oom"})
 """What is recorded. `exec_*` and health checks are left out: they are many, and move nothing."""
-LABEL = "whalefall.instance"
-APP_LABEL = "whalefall.app"
 _REMEMBERED = 1000
 _PIECE = 512
 """Bytes that are waited for at most before what has come is looked at."""
@@ -122,8 +121,8 @@ def instance(attributes: Mapping[str, Any], *tasks: TaskNames | None) -> str:
 
     By a label of its own, or, where all containers of an app have the same ones, by what their mode, or their user, calls each.
     """
-    if LABEL in attributes:
-        return str(attributes[LABEL])
+    if INSTANCE_LABEL in attributes:
+        return str(attributes[INSTANCE_LABEL])
     for each in tasks:
         named = re.fullmatch(each.pattern, str(attributes.get(each.label or "name", ""))) if each is not None else None
         if each is None or named is None:

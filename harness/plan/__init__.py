@@ -18,9 +18,9 @@ from harness.checkers.mandate import ELECTION
 from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
+from harness.core.instances import app_of
 from harness.core.protocols import Disks, Distributed, Quorum, of_images, with_distribution
 from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, RESTARTS, App, Budget, Json, Loss, NodeSpec, Term
-from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
 from harness.scenario import SETTLE, load, misfits

@@ -11,6 +11,7 @@ from harness.checkers import Availability, Conflicts, Probed
 from harness.checkers.usual import FEWEST
 from harness.core import targets
 from harness.core.figures import DIGITS, given
+from harness.core.instances import app_of
 from harness.core.plain import in_line
 from harness.core.traits import budget_key, budget_keys, for_work
 from harness.core.units import counted
@@ -18,7 +19,6 @@ from harness.core.values import CallStream, Loss, Who
 from harness.history.awaits import STEADY
 from harness.history.calls import stream
 from harness.history.interfaces import about_of
-from harness.history.intervals import app_of
 from harness.history.loads import SLOT
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from harness.core.figures import at
+from harness.core.instances import app_of, number_of
 from harness.core.naming import natural
 from harness.core.plain import in_line
 from harness.core.units import counted
@@ -230,7 +231,7 @@ def call_lanes(reading: Narrative) -> list[tuple[str, list[Calls]]]:
 
 def _app_lane(label: str) -> str:
     """Return the lane of all instances of the app of which one has a lane; of what is called otherwise its own."""
-    return label.rpartition("@")[0] or label
+    return app_of(label)
 
 
 class _Drawing:
@@ -377,7 +378,7 @@ class _Drawing:
                     # A second container at the same time gets a line of its own below.
                     row = self._row("")
                     rows.append(row)
-                number = lane[2].rpartition("@")[2]
+                number = str(number_of(lane[2]) or "")
                 fits = len(number) < len(columns)  # the first digits of a number would be another one's
                 word = lane[2] if len(lane[2]) < len(columns) else number if fits else ""
                 row.fill(columns, self._use(self.signs.run, "container runs"), style)

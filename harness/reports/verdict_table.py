@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.figures import DIGITS, at, given, lasted
+from harness.core.instances import app_of
 from harness.core.naming import natural
 from harness.core.plain import as_path, command, in_line, sentence
 from harness.core.values import CallStream, Phase, Verdict
@@ -387,7 +388,7 @@ def asked(plan: Plan, step: str, instance: str, called: Collection[str]) -> bool
     `called` are the apps that somebody calls.
     """
     if step == "serving":
-        return instance.partition("@")[0] in called
+        return app_of(instance) in called
     return step not in BY_API or not plan.observers or "placement" in plan.observers
 
 

@@ -28,12 +28,11 @@ from harness.core import pace
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import Expired, in_words
 from harness.core.figures import given
+from harness.core.instances import app_of, number_of
 from harness.core.threads import CertainThread
 from harness.core.values import Call, CallStream, Outcome, Reply
 from harness.history.calls import stream
-from harness.history.deeds import number_of
 from harness.history.events import Answered, History, Invoked
-from harness.history.intervals import app_of
 from harness.history.recorder import Recorder
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.fake_clock import FakeClock

@@ -12,6 +12,7 @@ from pydantic import Field
 from harness.core import parameters
 from harness.core.clock import Deadline
 from harness.core.errors import HarnessError, is_ours
+from harness.core.instances import app_of
 from harness.core.plain import sentence
 from harness.core.protocols import Ports
 from harness.core.units import ABOVE, Duration, Rate
@@ -91,7 +92,7 @@ class HttpClient:
     def invoke(self, call: Call) -> Reply:
         """GET an instance; see `Http`. The value is the host that the answer names, if that is a name, `by` the node that was asked."""
         order = self._orders.get(call.key)
-        if order is None and call.key.partition("@")[0] == self._app.name:
+        if order is None and app_of(call.key) == self._app.name:
             order = self._orders.setdefault(call.key, list(self._cluster.nodes))  # it has more instances by now
         if order is None:
             return Reply(Outcome.FAIL, error=f"{self._app.name} has no instance {call.key}")

@@ -13,8 +13,9 @@ from harness.actions.systemd import ServiceRestart
 from harness.checkers import Assumptions, Availability, Bystanders, CameInTime, QuorumSurvived, Rescheduled, Scaled, Settled
 from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
+from harness.core.instances import number_of
 from harness.core.values import Effect, Finding, Loss, NodeState, Outcome, Phase, Traits, Verdict
-from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, renewed, upset
+from harness.history.deeds import Wanted, closed, deeds, down, lasting, renewed, upset
 from harness.history.events import Acted, Awaited, History, NodeSeen
 from harness.history.intervals import Interval
 from harness.history.recovery import displaced

@@ -18,7 +18,11 @@ import pytest
 import yaml
 
 from harness.checkers import CHECKERS
+from harness.core.instances import APP_LABEL, INSTANCE_LABEL
 from harness.faults import FAULTS
+from harness.observers import agent
+from harness.testing import formed_contract
+from harness.undo import fingerprint
 from harness.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
@@ -191,6 +195,26 @@ KNOWN = {
     "scenario/promises.py": ({"CameInTime", "Settled"}, _STANDING),
     "scenario/scenario_file.py": ({"Assumptions", "Checks", "Clean"}, _STANDING),
 }
+
+
+def test_the_labels_of_containers_are_spelled_in_one_place() -> None:
+    """What follows a container by another label than it was given loses it. Programs that run on nodes import nothing of ours."""
+    label = re.compile(r"whalefall\.(app|instance|run)\b")
+    spelled = {str(path.relative_to(HARNESS)) for path, parts in modules().items() for each in parts.texts if label.search(str(each.value))}
+    assert spelled == {"core/instances.py", "observers/agent.py", "testing/formed_contract.py", "undo/fingerprint.py"}
+    assert f'"{APP_LABEL}":"' == agent.APP_KEY
+    assert f'"{INSTANCE_LABEL}":"' == agent.KEY
+    assert f'"{APP_LABEL}"' in fingerprint.PROGRAM
+    assert f"label={APP_LABEL}=" in formed_contract._CONTAINERS
+
+
+def test_the_name_of_an_instance_is_taken_apart_in_one_place() -> None:
+    """Two that read ``web@1`` in two ways do not speak of the same app. What else has an @ in it is no instance."""
+    apart = re.compile(r"\.r?(?:partition|split)\(\"@\"")
+    found = {str(path.relative_to(HARNESS)) for path in modules() if apart.search(path.read_text(encoding="utf-8"))}
+    accesses = {"nodes/ssh/config.py", "providers/inventory/beforehand.py", "providers/inventory/hosts.py"}
+    digests = {"core/looks.py", "host/origins.py"}
+    assert found == {"core/instances.py", *accesses, *digests}
 
 
 def test_every_scenario_says_why_it_exists() -> None:

@@ -50,6 +50,7 @@ ONLY = {
     # By the first of these they are found; the others are words.
     "checkers": {
         "core.families",
+        "core.instances",
         "core.syncs",
         "core.values",
         "core.units",
@@ -60,6 +61,7 @@ ONLY = {
         "checkers",
     },
     "reports": {
+        "core.instances",
         "core.values",
         "core.units",
         "core.figures",
@@ -79,9 +81,10 @@ ONLY = {
     },
     "core": {"core"},
     "core.topology": set[str](),
+    "core.instances": set[str](),
     "core.traits": {"core.values"},
     "core.figures": set[str](),
-    "core.targets": {"core.errors", "core.values"},
+    "core.targets": {"core.errors", "core.instances", "core.values"},
     "disk": {
         "core.values",
         "core.errors",
@@ -98,6 +101,7 @@ ONLY = {
 """What these may import of the harness. A checker judges a history, a report shows one; a slow disk's daemon is small; the agent runs on a node."""
 
 PURE = (
+    "core.instances",
     "core.syncs",
     "core.values",
     "core.errors",

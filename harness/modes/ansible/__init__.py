@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable, gist
+from harness.core.instances import INSTANCE_LABEL, app_of
 from harness.core.values import HERE, Budget, Placement, View
 from harness.host import files
 from harness.modes import on_nodes, profiles
@@ -48,8 +49,8 @@ _LOGS: Mapping[str, tuple[str, ...]] = {
     "iptables.txt": ("iptables-save",),
     "failed-units.txt": ("systemctl", "list-units", "--failed", "--no-pager", "--plain"),
 }
-_LISTS = r"""
-exec docker ps --all --no-trunc --format '{{.Names}}	{{.State}}	{{.Label "whalefall.instance"}}'
+_LISTS = f"""
+exec docker ps --all --no-trunc --format '{{{{.Names}}}}\t{{{{.State}}}}\t{{{{.Label "{INSTANCE_LABEL}"}}}}'
 """
 
 
@@ -222,9 +223,7 @@ class Ansible:
         with self._wholly(cluster):
             self._admitted(cluster)
             control = self._control(cluster)
-            hosts = {
-                home for name, home in {*control.assigned.homes.items(), *control.assigned.left} if name.rpartition("@")[0] == app.name
-            }
+            hosts = {home for name, home in {*control.assigned.homes.items(), *control.assigned.left} if app_of(name) == app.name}
             control.assigned = control.assigned.without(app.names)
             control.apps.pop(app.name, None)
             control.brought.discard(app.name)

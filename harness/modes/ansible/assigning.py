@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
+from harness.core.instances import app_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -72,7 +73,7 @@ class Assigned:
 
 def _chosen(homes: Mapping[str, str], app: App, hosts: Sequence[str]) -> str | None:
     """Return the host with the fewest instances that may have one more of an app, the first of those; None where none may."""
-    of_app = {homes[name] for name in homes if name.rpartition("@")[0] == app.name}
+    of_app = {homes[name] for name in homes if app_of(name) == app.name}
     fit = [host for host in hosts if app.pin in {None, host} and not (app.conflicts and host in of_app)]
     many = Counter(homes.values())
     return min(fit, key=lambda host: many[host], default=None)

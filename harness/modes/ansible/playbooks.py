@@ -18,10 +18,10 @@ import yaml
 
 from harness import document
 from harness.core.errors import BadInput, Problem
+from harness.core.instances import INSTANCE_LABEL
 from harness.core.naming import close, shown
 from harness.core.values import HIDDEN, NUMBER, App, Definition
 from harness.host import origins
-from harness.modes.ansible.static_inventory import INSTANCE_LABEL
 
 if TYPE_CHECKING:
     from harness.core.protocols import OwnApp

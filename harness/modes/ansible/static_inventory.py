@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from harness.core.instances import APP_LABEL, INSTANCE_LABEL, app_of
 from harness.core.values import ALWAYS, App
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from harness.core.values import ContainerLimits, Health, Json
     from harness.modes.ansible.assigning import Assigned
 
-APP_LABEL, INSTANCE_LABEL = "whalefall.app", "whalefall.instance"
 RESTART: Final = ALWAYS
 """When a container that ended is started again by its Docker, where an app does not say it: what most playbooks say."""
 _RESERVED: Final = frozenset({"all", "ungrouped"})
@@ -59,7 +59,7 @@ def text(nodes: Sequence[Node], apps: Sequence[App], assigned: Assigned, taken: 
         containers: dict[str, Json] = {
             container_name(name): _container(by_instance[name], name, node.name) for name in assigned.on(node.name) if name in by_instance
         }
-        gone = [container_name(name) for name in assigned.gone(node.name) if name.rpartition("@")[0] in ours]
+        gone = [container_name(name) for name in assigned.gone(node.name) if app_of(name) in ours]
         gone += (taken or {}).get(node.name, ())
         told: dict[str, Json] = {"containers": containers, "gone": [Unsafe(name) for name in gone]}
         hosts[node.name] = {"ansible_host": node.address, **{key: value for key, value in told.items() if value}}

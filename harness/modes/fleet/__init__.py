@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
+from harness.core.instances import app_of
 from harness.core.protocols import Running
 from harness.core.values import Placement, View
 from harness.modes import on_nodes
@@ -515,7 +516,7 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
     Other people's units are none of ours: no container of theirs is followed, either. Those of an app are, and those that were made for one which is
     no app of the cluster's any more, or not yet.
     """
-    ours = {app.name for app in apps} | {unit_files.instance_name(unit.name, apps).rpartition("@")[0] for unit in listed if unit.ours}
+    ours = {app.name for app in apps} | {app_of(unit_files.instance_name(unit.name, apps)) for unit in listed if unit.ours}
 
     def home(machine: str) -> str | None:
         return machines.get(machine, machine) or None
@@ -530,7 +531,7 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
         for unit in listed
         if (unit.name, unit.machine) not in told and not unit.everywhere
     ]
-    found = [each for each in found if each.instance.rpartition("@")[0] in ours]
+    found = [each for each in found if app_of(each.instance) in ours]
     return tuple(sorted(found, key=lambda each: (each.instance, each.node or "")))
 
 

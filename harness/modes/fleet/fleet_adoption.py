@@ -20,6 +20,7 @@ from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, of_node
 from harness.core.figures import given
+from harness.core.instances import APP_LABEL
 from harness.core.protocols import Running
 from harness.host import private, untrusted
 from harness.modes import on_nodes
@@ -412,7 +413,8 @@ def _foreign(cluster: Cluster, app: App) -> list[str]:
 
     def one(node: Node) -> list[str]:
         rows = [
-            line.partition(" ") for line in _docker(node, "ps", "--all", "--format", '{{.Names}} {{.Label "whalefall.app"}}').splitlines()
+            line.partition(" ")
+            for line in _docker(node, "ps", "--all", "--format", f'{{{{.Names}}}} {{{{.Label "{APP_LABEL}"}}}}').splitlines()
         ]
         return [
             f"{node.name} has a container {name} that is not ours"
@@ -427,7 +429,7 @@ def _containers(node: Node, app: App, *, every: bool) -> list[str]:
     """Return the ids of an app's containers on a node, those that run or all that there are."""
     which = ("--all",) if every else ()
     if (called := app.called) is None:
-        return _docker(node, "ps", *which, "--quiet", "--filter", f"label=whalefall.app={app.name}").split()
+        return _docker(node, "ps", *which, "--quiet", "--filter", f"label={APP_LABEL}={app.name}").split()
     shown = f'{{{{.Label "{called.label}"}}}}' if called.label else "{{.Names}}"
     rows = [line.partition(" ") for line in _docker(node, "ps", *which, "--format", f"{{{{.ID}}}} {shown}").splitlines()]
     return [number for number, _, said in rows if any(re.fullmatch(called.pattern, each) for each in said.split(","))]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import HarnessError, Unreachable
+from harness.core.instances import APP_LABEL
 from harness.host import untrusted
 from harness.web import Connections, NoAnswer, WebTrouble
 
@@ -64,7 +65,7 @@ class State:
 
 
 _CONNECTIONS = Connections()
-_LABEL = "--label whalefall.app="
+_LABEL = f"--label {APP_LABEL}="
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.errors import HarnessError
+from harness.core.instances import APP_LABEL, INSTANCE_LABEL, number_of
 from harness.core.values import ALWAYS, HIDDEN, MOST_INSTANCES, ON_FAILURE
 from harness.host import origins
 from harness.modes.fleet import docker_run
@@ -202,8 +203,8 @@ def _of_word(value: str, word: docker_run.Piece, name: int) -> Iterator[_Cut]:
 
 def unit_name(instance: str, app: App | None = None) -> str:
     """Return the unit of an instance: ``web@1`` is ``web@1.service``, where the app has no definition of its own that calls it otherwise."""
-    own = app.native if app is not None else None
-    return own.name(int(instance.rpartition("@")[2])) if own else instance + _SUFFIX
+    number = number_of(instance)
+    return app.native.name(number) if app is not None and app.native and number is not None else instance + _SUFFIX
 
 
 def instance_name(unit: str, apps: Iterable[App] = ()) -> str:
@@ -335,7 +336,7 @@ def _options(app: App, instance: str) -> tuple[Option, ...]:
     words = "".join(f" {_quoted(word)}" for word in app.command)
     ports = f"{app.port_of(instance)}:{app.inner}"
     run = (
-        f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}{labels}"
+        f"{_DOCKER} run --name {container} --label {APP_LABEL}={app.name} --label {INSTANCE_LABEL}={instance}{labels}"
         f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H{variables} --publish {ports}{kept}{healthy}{limited} {app.image}{words}"
     )
     options = [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
+from harness.core.instances import RUN_LABEL
 from harness.core.values import App, Placement, TaskNames, View
 from harness.modes import on_nodes
 from harness.modes.mesos import agent_draining, app_json, configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
@@ -619,7 +620,7 @@ class Mesos:
         found = rest.app(marathon_apps.path(app))
         if found is None:
             return False
-        if app.native is None and found.labels.get(marathon_apps.RUN_LABEL) != cluster.run_id:
+        if app.native is None and found.labels.get(RUN_LABEL) != cluster.run_id:
             raise HarnessError(f"Marathon has an app {found.id} already, which is none of this run's; give the app another name")
         return True
 

@@ -8,6 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from harness.core.errors import HarnessError
+from harness.core.instances import APP_LABEL, RUN_LABEL
 from harness.core.values import ALWAYS
 from harness.host import untrusted
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from harness.core.values import App, ContainerLimits, Health, Json
 
-RUN_LABEL: Final = "whalefall.run"
-"""Label of an app that a run has made: its id."""
 STOP_SECONDS: Final = 2
 """How long a container may take to stop by itself."""
 _CPUS, _MEMORY = 0.1, 64
@@ -94,7 +93,7 @@ def _kept(instances: int) -> float:
 
 def _parameters(app: App) -> Iterator[Json]:
     """Yield what `docker run` is told beside all that Marathon has a word for."""
-    labels = {"whalefall.app": app.name, **dict(app.labels)}
+    labels = {APP_LABEL: app.name, **dict(app.labels)}
     for name, value in labels.items():
         yield {"key": "label", "value": f"{name}={value}"}
     for option, most in (_limited(app.limits) if app.limits else {}).items():

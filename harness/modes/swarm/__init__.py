@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, Unreachable
+from harness.core.instances import RUN_LABEL
 from harness.core.protocols import Running
 from harness.core.values import LISTENS, Placement, TaskNames, View
 from harness.modes import on_nodes
@@ -592,7 +593,7 @@ class Swarm:
                     return
                 if answer.status == _CONFLICT:
                     labels = daemon.service(app.name)
-                    if labels is not None and labels.get(services.RUN_LABEL) == cluster.run_id:
+                    if labels is not None and labels.get(RUN_LABEL) == cluster.run_id:
                         return  # it was made by a try whose answer was lost
                     raise HarnessError(f"a service {app.name} is there already and is not ours; give the app another name")
                 if answer.status == _REFUSED:

@@ -10,6 +10,7 @@ from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import HalfDone, HarnessError, Unreachable, gist
 from harness.core.figures import given
+from harness.core.instances import RUN_LABEL
 from harness.modes import on_nodes
 from harness.modes.swarm import services, stacks
 from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, NANO, WORK_SECONDS, Daemon, clean, first, refused
@@ -56,7 +57,7 @@ def submit(managers: Sequence[Node], app: App, run_id: str, lacked: Sequence[str
     def deploy(daemon: Daemon) -> None:
         there = daemon.service(called)
         others = [name for name in daemon.of_stack("services", app.name).values() if name != called]
-        if others or (there is not None and there.get(services.RUN_LABEL) != run_id):
+        if others or (there is not None and there.get(RUN_LABEL) != run_id):
             raise HarnessError(f"a stack {app.name} is there already and is not ours; give the app another name")
         work = pace.limit(WORK_SECONDS)
         body = own.body.encode() if own else b""
@@ -105,7 +106,7 @@ def restart(managers: Sequence[Node], app: str, run_id: str, seconds: float, clo
 
 
 def _must_be_ours(known: KnownSpec, app: str, run_id: str) -> None:
-    if dict(known.spec.get("Labels") or {}).get(services.RUN_LABEL) != run_id:
+    if dict(known.spec.get("Labels") or {}).get(RUN_LABEL) != run_id:
         raise HarnessError(f"the service {app} is none of this run's; it is left as it is")
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
+from harness.core.instances import APP_LABEL, RUN_LABEL
 from harness.core.values import ALWAYS, NEVER, ON_FAILURE
 from harness.modes.swarm.swarm_api import NANO
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 2
 """How long a container may take to stop by itself."""
-RUN_LABEL = "whalefall.run"
-"""Label of whatever a run puts into a swarm: its id."""
 LACKED_LABEL = "whalefall.lacked"
 """Label of a service: the nodes that had no image of it before, with commas between."""
 _CONDITIONS: Mapping[str, str] = {"": "any", ALWAYS: "any", ON_FAILURE: "on-failure"}
@@ -39,7 +38,7 @@ def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None,
         placement["MaxReplicas"] = 1
     if pin is not None:
         placement["Constraints"] = [f"node.id=={pin}"]
-    labels: dict[str, Json] = {"whalefall.app": app.name, RUN_LABEL: run_id}
+    labels: dict[str, Json] = {APP_LABEL: app.name, RUN_LABEL: run_id}
     return {
         "Name": app.name,
         "Labels": {**labels, LACKED_LABEL: ",".join(lacked)},

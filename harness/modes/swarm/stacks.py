@@ -17,10 +17,11 @@ import yaml
 from harness import document
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import given
+from harness.core.instances import RUN_LABEL
 from harness.core.naming import close, shown
 from harness.core.values import HIDDEN, NUMBER, App, Definition
 from harness.host import origins
-from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
+from harness.modes.swarm.services import LACKED_LABEL
 
 if TYPE_CHECKING:
     from harness.core.protocols import OwnApp

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from harness.core.clock import Clock, Deadline, SystemClock
 from harness.core.errors import InDoubt, NoGoodAnswer, NotDone
-from harness.modes.swarm.services import RUN_LABEL
+from harness.core.instances import RUN_LABEL
 from harness.modes.swarm.swarm_api import Daemon, DockerAnswer
 from harness.web import NoAnswer, NotSent
 

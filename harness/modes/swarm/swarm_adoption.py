@@ -15,8 +15,9 @@ from urllib.parse import quote
 from harness.core import pace
 from harness.core.clock import wait_until
 from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
+from harness.core.instances import APP_LABEL, RUN_LABEL
 from harness.modes.swarm import raft
-from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL, called
+from harness.modes.swarm.services import LACKED_LABEL, called
 from harness.modes.swarm.store import ConfigStore
 from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, STACK_LABEL, WORK_SECONDS, Daemon, SwarmNode, first
 from harness.web import NoAnswer, NotSent
@@ -140,7 +141,7 @@ def withdraw(cluster: Cluster, app: App) -> None:
 def _until_gone(cluster: Cluster, app: App) -> None:
     """Wait until no node has a container of a run's app. Raises `Expired` with those that have, or cannot be asked."""
     left: dict[str, str] = {}
-    labels = (f"whalefall.app={app.name}", f"{RUN_LABEL}={cluster.run_id}")
+    labels = (f"{APP_LABEL}={app.name}", f"{RUN_LABEL}={cluster.run_id}")
     if app.native is not None:
         labels = (f"{STACK_LABEL}={app.name}", f"{_SERVICE_LABEL}={called(app)}")
 

@@ -15,6 +15,7 @@ from harness.core import stops
 from harness.core.clock import Clock, Deadline, SystemClock
 from harness.core.errors import HarnessError, Unreachable, behind
 from harness.core.figures import given
+from harness.core.instances import APP_LABEL
 from harness.core.protocols import DockerAccess
 from harness.host import untrusted
 from harness.web import BY_WHAT_WAS_SENT, LARGEST, NoAnswer, NotSent
@@ -346,7 +347,7 @@ def _task(body: Any, stacks: Collection[str]) -> Task | None:
     """Return a task of an app of ours, or None for any other."""
     labels = ((body.get("Spec") or {}).get("ContainerSpec") or {}).get("Labels") or {}
     stack = labels.get(STACK_LABEL)
-    app = labels.get("whalefall.app") or (stack if stack in stacks else None)
+    app = labels.get(APP_LABEL) or (stack if stack in stacks else None)
     if not app:
         return None
     status = body["Status"]
