@@ -353,7 +353,7 @@ class ContainerLimits:
 
     pids: int = 0  # processes and threads
     cpu: float = 0.0  # processors
-    memory: int = 0  # MiB, with no swap beside it
+    memory: int = 0  # MiB, with no swap beside it; swarm alone cannot say that
     io: int = 0  # weight among those who want the same disk, from 10 to 1000; who has none has 500
 
     @property

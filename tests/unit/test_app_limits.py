@@ -47,13 +47,20 @@ def test_limits_as_each_mode_is_given_them() -> None:
     body: Any = marathon_apps.definition(APP, "run")
     assert (body["cpus"], body["mem"]) == (0.5, 128)
     told = {each["key"]: each["value"] for each in body["container"]["docker"]["parameters"]}
-    assert {key: told[key] for key in ("pids-limit", "cpu-quota", "blkio-weight")} == {
+    assert {key: told[key] for key in ("pids-limit", "cpu-quota", "memory-swap", "blkio-weight")} == {
         "pids-limit": "64",
         "cpu-quota": "50000",
+        "memory-swap": str(128 << 20),
         "blkio-weight": "10",
     }
     given = static_inventory._container(APP, "web@1", "n1")
     assert {key: given[key] for key in ("pids", "cpus", "memory", "blkio")} == {"pids": 64, "cpus": 0.5, "memory": "128m", "blkio": 10}
+
+
+def test_no_swap_is_asked_for_below_the_memory_that_mesos_gives_at_least() -> None:
+    """Docker refuses a container whose memory with swap is less than its memory, and Mesos gives none less than 32 MiB."""
+    body: Any = marathon_apps.definition(App("web", 1, limits=ContainerLimits(memory=8)), "run")
+    assert {"key": "memory-swap", "value": str(32 << 20)} in body["container"]["docker"]["parameters"]
 
 
 def test_what_is_not_limited_is_not_named() -> None:

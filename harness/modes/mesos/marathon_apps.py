@@ -21,6 +21,8 @@ STOP_SECONDS: Final = 2
 """How long a container may take to stop by itself."""
 _CPUS, _MEMORY = 0.1, 64
 """What our own apps are given: a share of a processor, and MiB. The apps of scenarios need next to nothing, and thirty of them must find room."""
+_LEAST_MEMORY: Final = 32
+"""MiB that Mesos gives a container at least, whatever its app says."""
 _PERIOD: Final = 100_000
 """Docker's own --cpu-period, in microseconds, of which a quota is so many."""
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -104,8 +106,9 @@ def _parameters(app: App) -> Iterator[Json]:
 
 
 def _limited(limits: ContainerLimits) -> dict[str, int]:
-    """Return what Mesos has no resource for; memory it gives Docker itself, and of processors only a share."""
-    given = {"pids-limit": limits.pids, "cpu-quota": round(limits.cpu * _PERIOD), "blkio-weight": limits.io}
+    """Return what Mesos has no resource for; memory it gives Docker itself, but for swap beside it, and of processors only a share."""
+    swap = max(limits.memory, _LEAST_MEMORY) << 20 if limits.memory else 0
+    given = {"pids-limit": limits.pids, "cpu-quota": round(limits.cpu * _PERIOD), "memory-swap": swap, "blkio-weight": limits.io}
     return {name: value for name, value in given.items() if value}
 
 
