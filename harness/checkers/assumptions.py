@@ -32,7 +32,7 @@ from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
 from harness.checkers.overlaps import double_runs
-from harness.checkers.troubles import blind, died, told
+from harness.checkers.troubles import blind, died, told, too_much
 from harness.checkers.unreached import FOLLOWS, ended_by_a_wait, undone, unplanned, unreached
 from harness.core.figures import at, lasted
 from harness.core.instances import app_of
@@ -125,6 +125,7 @@ class Assumptions:
             "faults": [{"fault": band.fault, "name": band.name, "targets": list(band.targets)} for band in bands],
             "nodes": list(spans),
             "troubles": list(told(history)),
+            "too much to do": too_much(history),
             **({FOLLOWS: CameInTime.name} if follows and len(points) == len(follows) else {}),
         }
         all_of, seen = lasted(history.length), lasted(total(without([Interval(0.0, history.length)], blind(history))))

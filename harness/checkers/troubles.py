@@ -433,6 +433,15 @@ def unasked(asked: Sequence[float], within: Interval, usual: float | None = None
     return common(silent, [within])
 
 
+def too_much(history: History) -> bool:
+    """Whether machines had too much to do in a run: overloaded at the mean, or stalled for longer than the timers stand. A short stall is neither."""
+    return _overloaded(history) or bool(beyond(history))
+
+
+def _overloaded(history: History) -> bool:
+    return slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE
+
+
 def told(history: History) -> list[str]:
     """Say in a line each, for reports, what stood still and how slow the machine was; nothing where all went well."""
     able = endurance(history)
@@ -450,7 +459,7 @@ def told(history: History) -> list[str]:
         lines.append(f"{stall.text}{more}{f': {_too_slow(able, stall.seconds)}' if who in serious else ''}")
     slow = [each for each in samples(history) if each.factor > 1.0]
     seen = united(Interval(max(0.0, each.at.start), each.at.end) for each in slow)
-    if seen and slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE:
+    if seen and _overloaded(history):
         cores = max(1, slow[0].event.cores)
         most = max(each.event.ready for each in slow)
         named = {

@@ -71,9 +71,9 @@ def could_not_tell(run: Run) -> bool:
 
     Enough is said of a control that the checker which was to convict it acquitted, in a run that was one: whatever another checker does not know.
     """
-    from harness.reports.verdict_table import acquitted, slow  # noqa: PLC0415 - same
+    from harness.reports.verdict_table import acquitted, overloaded  # noqa: PLC0415 - same
 
-    return run.verdict is Verdict.UNKNOWN and not acquitted(run) and bool(slow(run)) and bool(wrong(run))
+    return run.verdict is Verdict.UNKNOWN and not acquitted(run) and overloaded(run) and bool(wrong(run))
 
 
 def text(run: Run, *, opened: bool = True) -> str:

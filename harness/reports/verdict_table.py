@@ -215,6 +215,12 @@ def slow(run: Run) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
+def overloaded(run: Run) -> bool:
+    """Whether machines had too much to do in a run (`harness.checkers.troubles.too_much`): what stood still for a moment is told, and is not that."""
+    first = next(iter(run.found_by(briefing.PREMISE)), None)
+    return first is not None and first.details.get("too much to do") is True
+
+
 def _cause(run: Run) -> str:
     """Return the finding that made the verdict, in a line; empty for a run that held."""
     if run.verdict is Verdict.HELD:

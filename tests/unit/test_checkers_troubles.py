@@ -408,6 +408,22 @@ def test_the_report_has_a_line_for_each_who_stood_still_and_for_the_machine() ->
     assert said[2] == "this machine was overloaded for 60.0 s: up to 6.0 processes on 2 cores, up to 20% taken by its own host"
 
 
+@pytest.mark.parametrize(
+    ("story", "much"),
+    [
+        (killed, False),
+        (lambda: killed().endures(beats="n2").stalled(20, 20.4, "n2"), False),
+        (lambda: killed().endures(beats="n2").stalled(20, 24), False),
+        (lambda: killed().endures(beats="n2").stalled(20, 23, "n2"), True),
+        (lambda: killed().endures().pressed(0, 60, 6.0), True),
+    ],
+    ids=["nothing", "a node for a moment", "the harness alone", "a node for longer than its timers stand", "overloaded"],
+)
+def test_what_stood_still_for_a_moment_had_not_too_much_to_do(story: Callable[[], Story], *, much: bool) -> None:
+    """It is told all the same: only what may be why nothing could be said is worth another run."""
+    assert troubles.too_much(story().history()) is much
+
+
 def test_a_caller_is_silent_by_its_own_pace() -> None:
     """A call every 4 s is no silence of 4 s; ten a second, and then none for 4 s, is."""
     slow, quick = (

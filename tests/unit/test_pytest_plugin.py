@@ -74,22 +74,25 @@ def conduct(plan, options):
 harness.conductor.conduct = conduct
 """
 
+OVERLOADED: dict[str, Json] = {"troubles": ["this machine was overloaded for 90 s"], "too much to do": True}
+STALLED: dict[str, Json] = {"troubles": ["n1 stood still for 0.3 s at 20.0 s"], "too much to do": False}
 FINDINGS = {
     "held": (Finding("conflicts", Verdict.HELD, "never two on one node"),),
     "broken": (Finding("conflicts", Verdict.BROKEN, "two instances on n1 for 3 s"), Finding("writes", Verdict.HELD, "all there")),
     "unknown": (Finding("assumptions", Verdict.UNKNOWN, "node.kill never was in force"),),
+    "stalled": (Finding("assumptions", Verdict.UNKNOWN, "node.kill never was in force", details=STALLED),),
     "silent": (),
     "overloaded": (
-        Finding("assumptions", Verdict.HELD, "3 nodes steady", details={"troubles": ["this machine was overloaded for 90 s"]}),
+        Finding("assumptions", Verdict.HELD, "3 nodes steady", details=OVERLOADED),
         Finding("availability", Verdict.UNKNOWN, "too busy to blame the cluster"),
     ),
     "acquitted": (
-        Finding("assumptions", Verdict.HELD, "3 nodes steady", details={"troubles": ["this machine was overloaded for 90 s"]}),
+        Finding("assumptions", Verdict.HELD, "3 nodes steady", details=OVERLOADED),
         Finding("availability", Verdict.UNKNOWN, "too busy to blame the cluster"),
         Finding("conflicts", Verdict.HELD, "never two on one node"),
     ),
     "late": (
-        Finding("assumptions", Verdict.HELD, "3 nodes steady", details={"troubles": ["this machine was overloaded for 90 s"]}),
+        Finding("assumptions", Verdict.HELD, "3 nodes steady", details=OVERLOADED),
         Finding("conflicts", Verdict.BROKEN, "two instances on n1"),
     ),
 }
@@ -461,19 +464,19 @@ def test_a_run_that_goes_on_says_which_it_is_and_where_it_is_written(bench: Benc
 
 def test_only_what_could_not_be_said_on_a_busy_machine_is_run_again(bench: Bench) -> None:
     """As often as was asked for, with the same plan, and each run is told; what was broken, or unknown for another reason, never is."""
-    for name in ("overloaded-once", "overloaded-always", "late", "unknown", "held"):
+    for name in ("overloaded-once", "overloaded-always", "late", "unknown", "stalled", "held"):
         bench.scenario(name)
     junit = bench.pytester.path / "report.xml"
     result = bench.run("--wf-again", "2", "--junitxml", str(junit))
-    result.assert_outcomes(passed=2, failed=3)
+    result.assert_outcomes(passed=2, failed=4)
     plans = [plan for plan, _ in bench.conductor.conducted]
     counts = {name: [plan.scenario for plan in plans].count(name) for name in {plan.scenario for plan in plans}}
-    assert counts == {"overloaded-once": 2, "overloaded-always": 3, "late": 1, "unknown": 1, "held": 1}
+    assert counts == {"overloaded-once": 2, "overloaded-always": 3, "late": 1, "unknown": 1, "stalled": 1, "held": 1}
     assert len({plan.seed for plan in plans}) == 1
     result.stdout.fnmatch_lines(["whalefall: overloaded-once: UNKNOWN availability: too busy *; once more (kept in results/the-run)"])
     suites = [suite for suite in ET.parse(junit).iter("testsuite") if suite.get("name") in counts]  # noqa: S314 - pytest's own file
     before = {suite.get("name"): len(suite.findall("properties/property[@name='could not tell']")) for suite in suites}
-    assert before == {"overloaded-once": 1, "overloaded-always": 2, "late": 0, "unknown": 0, "held": 0}
+    assert before == {"overloaded-once": 1, "overloaded-always": 2, "late": 0, "unknown": 0, "stalled": 0, "held": 0}
     bench.conductor.conducted.clear()
     bench.run("scenarios/overloaded-once.yaml").assert_outcomes(failed=1)
     assert len(bench.conductor.conducted) == 1
