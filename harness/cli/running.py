@@ -20,7 +20,7 @@ from harness.core.plain import as_path, command, in_line
 from harness.core.values import Verdict
 from harness.reports.tested import recorded
 from harness.runs.run import EXIT
-from harness.undo.leaving import THEIRS, kept, left, still_broken, still_held
+from harness.undo.leaving import kept, left, on_hosts_of_others, still_broken, still_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -156,7 +156,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     out = console()
     out.print(opened(plan), soft_wrap=True)
     folder: list[Path] = []
-    stop.theirs = plan.provider == THEIRS
+    stop.theirs = on_hosts_of_others(plan)
     try:
         with view(plan, out, plain=plain) as shown:
             stop.view = shown
@@ -178,7 +178,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         status = tell(error, folder[-1] if folder else None)
         if folder and (broken := still_broken(folder[-1])):
             say(broken, err=True)
-        if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
+        if folder and stop.theirs and not keep and (held := still_held(folder[-1])):
             say(held, err=True)
         if folder:
             say(_where(folder[-1]), err=True)
@@ -201,7 +201,7 @@ def _where(folder: Path) -> str:
 def _again(plan: Plan) -> str:
     """Return the command that does the same run again, as a shell takes it, from the folder that this one was started in."""
     chosen = {"mode": plan.mode, "provider": plan.provider, "profile": plan.profile, "seed": str(plan.seed)}
-    if plan.provider == THEIRS:
+    if plan.provider == PROVIDER:
         chosen["inventory"] = os.environ.get(INVENTORY, "")
     options = [word for name, value in chosen.items() for word in (f"--{name}", value)]
     return command("whalefall", "run", as_path(plan.file), *options)

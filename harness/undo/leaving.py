@@ -18,8 +18,15 @@ REAPER_LOG = "reaper.log"
 NOTED_BYTES = 4096
 NOTED_LINES = 6
 """Of the end of a reaper's log, at most."""
-THEIRS = "inventory"
-"""The provider of hosts that somebody else runs."""
+
+
+def on_hosts_of_others(plan: Plan) -> bool:
+    """Whether a plan's nodes are hosts that somebody else runs: they are let go, and never removed."""
+    from harness import registry  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.core.protocols import Running  # noqa: PLC0415 - same
+
+    provider = registry.usable().known.providers.get(plan.provider)
+    return provider is not None and issubclass(provider, Running)
 
 
 def left(folder: Path, plan: Plan, *, keep: bool) -> str:
@@ -32,7 +39,7 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     there = state.run_folder(cluster_of(folder)).exists()
     if keep and there:  # one that was stopped while it was made is not kept
         return f"{said}{between}{kept(plan, folder)}"
-    if plan.provider == THEIRS:
+    if on_hosts_of_others(plan):
         return f"{said}; {held}" if (held := still_held(folder)) else f"{said}{between}the hosts were let go"
     if there:
         return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
@@ -42,7 +49,7 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
 def kept(plan: Plan, folder: Path) -> str:
     """Say what was kept, how to be rid of it, and what of the run's actions is in it still."""
     done = f"; {still}" if (still := still_done(folder)) else ""
-    if plan.provider == THEIRS:
+    if on_hosts_of_others(plan):
         return f"the apps and the claims on the hosts were kept; `whalefall sweep --kept` removes them{done}"
     return f"the cluster was kept; `whalefall sweep --kept` removes it{done}"
 

@@ -20,7 +20,9 @@ import yaml
 from harness.checkers import CHECKERS
 from harness.core.instances import APP_LABEL, INSTANCE_LABEL
 from harness.faults import FAULTS
+from harness.modes import MODES
 from harness.observers import agent
+from harness.providers import PROVIDERS
 from harness.testing import formed_contract
 from harness.undo import fingerprint
 from harness.workloads import WORKLOADS
@@ -96,13 +98,13 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_every_file_of_the_harness_is_in_whats_here() -> None:
-    """docs/whats-here.md names each of them, and none that is gone. Of faults it names those that it tells of: a new one is one new file."""
+    """docs/whats-here.md names each of them, and none that is gone. It may leave out faults, actions and reports: a new one is one new file."""
     told = (ROOT / "docs" / "whats-here.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`harness/([\w./-]+)`", told))
     there = {str(path.relative_to(HARNESS)) for path in HARNESS.rglob("*") if path.suffix in {".py", ".sh"}}
     there = {each.removesuffix("__init__.py") if each != "__init__.py" else each for each in there}
-    faults = {each for each in there if re.fullmatch(r"faults/\w+\.py", each)}
-    assert there - faults - named == set(), "not told in docs/whats-here.md"
+    one_file = {each for each in there if re.fullmatch(r"(faults|actions|reports/written)/\w+\.py", each)}
+    assert there - one_file - named == set(), "not told in docs/whats-here.md"
     assert named - there == set(), "told in docs/whats-here.md, but not there"
 
 
@@ -194,6 +196,28 @@ KNOWN = {
     "scenario/probes.py": ({"Probe"}, "what stands under `probes`"),
     "scenario/promises.py": ({"CameInTime", "Settled"}, _STANDING),
     "scenario/scenario_file.py": ({"Assumptions", "Checks", "Clean"}, _STANDING),
+}
+
+
+def test_no_mode_and_no_provider_is_known_by_its_name() -> None:
+    """What the harness does about one goes by what it can: its name stands in its own folder, and elsewhere only where people are asked for it."""
+    names = {*MODES, *PROVIDERS}
+    found: dict[str, set[str]] = {}
+    for path, parts in modules().items():
+        if path.relative_to(HARNESS).parts[0] not in {"modes", "providers"} and (here := names & {str(each.value) for each in parts.texts}):
+            found[str(path.relative_to(HARNESS))] = here
+    assert found == {file: words for file, (words, _) in ASKED_FOR.items()}
+
+
+_DEFAULTS = "what a scenario takes that names none"
+_HOSTS = "the option that names the hosts of this provider"
+ASKED_FOR = {
+    "cli/doctor.py": ({"vagrant"}, "a program and its package"),
+    "cli/running.py": ({"inventory"}, _HOSTS),
+    "pytest_plugin.py": ({"fleet", "inventory", "nspawn"}, f"{_DEFAULTS}; {_HOSTS}"),
+    "reports/tested.py": ({"inventory"}, _HOSTS),
+    "scenario/models.py": ({"fleet", "nspawn"}, _DEFAULTS),
+    "testing/report_contract.py": ({"nspawn"}, "a run that is made up"),
 }
 
 

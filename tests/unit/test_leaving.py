@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.cli.running import _where
-from harness.providers import clusters
-from harness.undo.leaving import NOTED_LINES, afterwards
+from harness.modes.fleet import Fleet
+from harness.plan import plan
+from harness.providers import PROVIDERS, clusters
+from harness.scenario import loads
+from harness.undo.leaving import NOTED_LINES, afterwards, left
 
 
 def test_a_folder_that_was_removed_is_not_named_as_kept(tmp_path: Path) -> None:
@@ -18,6 +23,38 @@ def test_a_folder_that_was_removed_is_not_named_as_kept(tmp_path: Path) -> None:
     assert _where(folder).startswith(f"kept in {folder}")
     folder.rmdir()
     assert _where(folder) == f"nothing of it is kept: {folder} was removed"
+
+
+class Lent:
+    """A plug-in's provider of hosts that somebody else runs; of it no more than that."""
+
+    name = "acme.lent"
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return nobody."""
+        return frozenset()
+
+    def at_once(self, run_id: str) -> int:
+        """Return one."""
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [("acme.lent", "the hosts were let go"), ("inventory", "the hosts were let go"), ("nspawn", "the cluster is gone")],
+)
+def test_hosts_of_others_are_let_go_whoever_provides_them(
+    provider: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider says so itself, and is not known by its name: nobody wants to read that his hosts are gone."""
+    lent: Any = Lent
+    monkeypatch.setitem(PROVIDERS, Lent.name, lent)
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    scenario = loads("scenario: some\nwhy: so\nsteps: [{fault: node.kill, on: n1, hold: 5s}]\npromises: [conflicts]\n", "some.yaml")
+    made = replace(plan(scenario, mode=Fleet(), provider="nspawn", seed=1), provider=provider)
+    (tmp_path / "run-1").mkdir()
+    (tmp_path / "run-1" / "ledger.jsonl").touch()
+    assert left(tmp_path / "run-1", made, keep=False).endswith(words)
 
 
 def test_what_became_of_a_killed_run_is_told_by_its_reapers_log(tmp_path: Path) -> None:

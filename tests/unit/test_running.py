@@ -15,6 +15,7 @@ from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.values import Verdict
 from harness.modes import MODES
 from harness.plan import Plan
+from harness.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +135,7 @@ def test_an_unknown_name_on_the_command_line_hides_no_problem_of_the_files(call:
 def test_an_unknown_name_far_from_any_is_told_the_valid_ones_once(call: Callable[..., Result]) -> None:
     """Mode, provider, profile: what was expected says it."""
     Path("some.yaml").write_text("scenario: some\nwhy: so\nsteps: [{wait: 1s}]\npromises: [conflicts]\n")
-    for option, valid in (("mode", ", ".join(MODES)), ("provider", "inventory, nspawn, vagrant"), ("profile", "default, fast")):
+    for option, valid in (("mode", ", ".join(MODES)), ("provider", ", ".join(sorted(PROVIDERS))), ("profile", "default, fast")):
         result = call("plan", "some.yaml", f"--{option}", "qqqq")
         assert f"--{option}: an unknown {option} 'qqqq'; expected one of {valid}\n" in result.output
         assert result.exit_code == 2
