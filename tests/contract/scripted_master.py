@@ -79,6 +79,8 @@ class ScriptedMaster:
         """Whether a subscription is answered with 503, as by a master that recovers."""
         self.rescinding = 0
         """How many offers are gone by the time that they are accepted."""
+        self.losing = 0
+        """How many launches are lost on the way, as those of a scheduler that is killed before it has sent them."""
         self.deaf = False
         """Whether kills lead to nothing."""
         self.silent = False
@@ -212,6 +214,9 @@ class ScriptedMaster:
                 self.unacknowledged.discard(call["acknowledge"]["uuid"])
 
     async def _accept(self, accept: Json) -> None:
+        if self.losing:
+            self.losing -= 1
+            return
         agent = ""
         for each in accept["offer_ids"]:
             agent, _ = self._offered.pop(each["value"], ("", Resources()))

@@ -133,6 +133,24 @@ def test_tasks_are_reconciled_soon_and_then_every_ten_minutes() -> None:
     tell(story)
 
 
+def test_a_launch_that_died_with_its_leader_is_found_by_the_next_ones_reconciliation() -> None:
+    """It was written down, and Mesos never heard of it: Mesos is asked about tasks of which it has said nothing, too, as upstream does."""
+
+    async def story(cluster: ScriptedCluster, client: Client) -> None:
+        await subscribed(cluster)
+        cluster.master.losing = 1
+        await client.ask("POST", "/v2/apps", cluster.app("/lost"))
+        await asyncio.sleep(1)
+        assert cluster.master.losing == 0
+        await cluster.crash_leader()
+        await client.leader()
+        await client.deployed(30)
+        (task,) = await client.tasks("/lost", 1)
+        assert task["id"].endswith("._app.2")
+
+    tell(story)
+
+
 def test_a_kill_is_sent_again_until_it_leads_to_something() -> None:
     """Every half minute, also by the next leader."""
 
