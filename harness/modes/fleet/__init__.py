@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
-from harness.core.instances import app_of
+from harness.core.instances import app_of, number_of
 from harness.core.protocols import Running
 from harness.core.values import Placement, View
 from harness.modes import on_nodes
@@ -531,7 +531,7 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
         for unit in listed
         if (unit.name, unit.machine) not in told and not unit.everywhere
     ]
-    found = [each for each in found if app_of(each.instance) in ours]
+    found = [each for each in found if number_of(each.instance) is not None and app_of(each.instance) in ours]
     return tuple(sorted(found, key=lambda each: (each.instance, each.node or "")))
 
 
