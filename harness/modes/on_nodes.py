@@ -70,6 +70,17 @@ def on_each(nodes: Sequence[Node], act: Callable[[Node], None], stop: threading.
     return dict(sorted(late.items()))
 
 
+def at_first(nodes: Sequence[Node], ask: Callable[[Node], T], who: str, what: str) -> T:
+    """Return the answer of the first node that gives one. Raises `Unreachable`, of `who` and `what`, with every node's words where none does."""
+    silent = []
+    for node in nodes:
+        try:
+            return ask(node)
+        except Unreachable as e:
+            silent.append(f"{node.name}: {e.saw}")
+    raise Unreachable(who, what, "; ".join(silent) or "there is no node to ask")
+
+
 def script(node: Node, text: str, *arguments: str, deadline: Deadline, stdin: bytes = b"") -> None:
     """Run a script of ours on a node. Raises `CommandFailed` for any exit status but 0."""
     result = node.run("sh", "-c", text, "sh", *arguments, timeout=max(1.0, deadline.left()), stdin=stdin)

@@ -438,14 +438,12 @@ class Fleet:
 
         def taken() -> bool:
             nonlocal last
-            for node in cluster.nodes:
-                try:
-                    self._api(cluster, node).launch(file)
-                except Unreachable as e:
-                    last = str(e)
-                else:
-                    return True
-            return False
+            try:
+                adoption.at_any(cluster, self._api, lambda api: api.launch(file))
+            except Unreachable as e:
+                last = str(e)
+                return False
+            return True
 
         wait_until(taken, awaited=f"fleet to take {file.name}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
 
@@ -476,13 +474,10 @@ class Fleet:
 
     def _look(self, cluster: Cluster) -> View | str:
         """Return the view of the first node that has one, or why none has."""
-        silent = []
-        for node in cluster.nodes:
-            try:
-                return self.view(cluster, node)
-            except Unreachable as e:
-                silent.append(str(e))
-        return "; ".join(silent)
+        try:
+            return on_nodes.at_first(cluster.nodes, lambda node: self.view(cluster, node), "fleet", "its API at every node")
+        except Unreachable as e:
+            return str(e)
 
     def _diagnosis(self, node: Node) -> str:
         """Say what a node that was not ready looks like. Never raises: it only makes an error better."""

@@ -475,13 +475,7 @@ def destroy(api: Api, unit: str) -> None:
 
 def at_any(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], ask: Callable[[Api], Any]) -> Any:
     """Ask fleet at the first node that answers. Raises `Unreachable` with every node's words where none does."""
-    silent = []
-    for node in cluster.nodes:
-        try:
-            return ask(api_of(cluster, node))
-        except Unreachable as error:
-            silent.append(f"{node.name}: {error.saw}")
-    raise Unreachable("fleet", "its API at every node", "; ".join(silent))
+    return on_nodes.at_first(cluster.nodes, lambda node: ask(api_of(cluster, node)), "fleet", "its API at every node")
 
 
 def _path(run_id: str) -> Path:

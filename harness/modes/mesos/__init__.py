@@ -468,13 +468,8 @@ class Mesos:
 
     def _at_any(self, cluster: Cluster, ask: Callable[[Rest], T], patience: float = _API_SECONDS) -> T:
         """Ask the first node that has an answer. Raises `Unreachable` with every node's words where none has."""
-        silent = []
-        for name in self.members(cluster):
-            try:
-                return ask(self._rest(cluster, cluster.node(name), patience))
-            except Unreachable as error:
-                silent.append(str(error))
-        raise Unreachable("Marathon", "its API at every node", "; ".join(silent))
+        members = [cluster.node(name) for name in self.members(cluster)]
+        return on_nodes.at_first(members, lambda node: ask(self._rest(cluster, node, patience)), "Marathon", "its API at every node")
 
     def _view(self, cluster: Cluster, rest: Rest) -> View:
         hosts = rest.agents()

@@ -18,6 +18,7 @@ from harness.core.figures import given
 from harness.core.instances import APP_LABEL
 from harness.core.protocols import DockerAccess
 from harness.host import untrusted
+from harness.modes import on_nodes
 from harness.web import BY_WHAT_WAS_SENT, LARGEST, NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -256,15 +257,8 @@ class Daemon:
 
 def first(nodes: list[Node], timeout: float, act: Callable[[Daemon], T]) -> T:
     """Return what `act` gives at the first node at which it does not raise `Unreachable`. Raises `Unreachable` with what each said."""
-    silent = []
-    for node in nodes:
-        try:
-            return act(Daemon(node, timeout))
-        except Unreachable as e:
-            silent.append(f"{node.name}: {e.saw}")
-    raise Unreachable(
-        ", ".join(node.name for node in nodes) or "nobody", "a manager of the swarm", "; ".join(silent) or "there are no managers"
-    )
+    asked = ", ".join(node.name for node in nodes) or "nobody"
+    return on_nodes.at_first(nodes, lambda node: act(Daemon(node, timeout)), asked, "a manager of the swarm")
 
 
 def refused(answer: DockerAnswer, node: Node, what: str) -> HarnessError:
