@@ -8,6 +8,8 @@ import os
 import platform
 import re
 import shutil
+import stat
+import subprocess
 import tarfile
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -301,6 +303,25 @@ def test_no_unit_of_the_recipe_waits_in_a_circle() -> None:
                 later.setdefault(last, set()).add(first)
     TopologicalSorter(later).prepare()  # raises for a circle
     assert "systemd-analyze verify" in (RECIPE / "finish").read_text()
+
+
+def test_a_key_that_was_let_in_stays_over_a_boot(tmp_path: Path) -> None:
+    """The seed is laid over the root at every boot: what a mode has let in since the first one opens the machine after a power cut, too."""
+    disk, cmdline, keys = tmp_path / "seed", tmp_path / "cmdline", tmp_path / "root/.ssh/authorized_keys"
+    seed = box.Seed(host_key="PRIVATE\n", authorized_keys="ssh-ed25519 AAAA run\n")
+    disk.write_bytes(box._tar(seed))
+    cmdline.write_text("quiet\n")
+    script = (RECIPE / "root/usr/local/sbin/whalefall-identity").read_text()
+    for old, new in (("seed=\n", f"seed={disk}\n"), ("/sys/block/vd*", ""), ("~root", f"{tmp_path}/root"), ("-C /\n", f"-C {tmp_path}\n")):
+        assert old in script
+        script = script.replace(old, new)
+    for added in ("", "ssh-ed25519 BBBB mode\n", ""):
+        if added:
+            with keys.open("a") as file:
+                file.write(added)
+        subprocess.run(["sh", "-c", script.replace("/proc/cmdline", str(cmdline))], check=True)
+    assert keys.read_text() == "ssh-ed25519 AAAA run\nssh-ed25519 BBBB mode\n"
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
 
 
 def test_no_key_of_anybody_is_in_the_recipe() -> None:
