@@ -39,11 +39,11 @@ class Aftermath:
         if fault.traits.loses in {Loss.NODE, Loss.PROCESS}:
             self._nodes |= {*hit}
 
-    def wait(self, what: str, broken: Collection[str], left: Deadline) -> None:
+    def wait(self, what: str, broken: Collection[str], left: Deadline) -> list[str]:
         """Wait until all runs again on nodes that no other fault holds (`broken`), for as long as there is patience. What waits, by `what`, is told.
 
-        A node that another fault holds is waited for once that one is mended, and one that was waited for in vain by the next as well. Raises what
-        `stops.go_on` raises.
+        A node that another fault holds is waited for once that one is mended, and one that was waited for in vain by the next as well. Those are
+        returned. Raises what `stops.go_on` raises.
         """
         asked = sorted(self._nodes - {*broken})
         still = readiness.awaited(
@@ -56,6 +56,7 @@ class Aftermath:
             recorder=self._recorder,
         )
         self._nodes -= {*asked} - {*still}
+        return still
 
 
 def _starting(node: Node, left: Deadline) -> list[str]:

@@ -20,22 +20,27 @@ from harness.history.events import Checked
 from harness.plan import ASK_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from harness.core.protocols import Node
     from harness.history.recorder import Recorder
     from harness.steps import Check
 
 TOO_LATE = "was not answered before the fault was healed"
+STARTING = "but what was mended there had not started by then, on a slow machine"
 
 
 class Round:
-    """Questions under way. Each gets one `Checked` in the history, whatever becomes of it."""
+    """Questions under way. Each gets one `Checked` in the history, whatever becomes of it.
 
-    def __init__(self, questions: Sequence[tuple[Check, Node]], when: str, recorder: Recorder) -> None:
+    A no of a node that is `starting` what was mended there is unknown: it may only be slow.
+    """
+
+    def __init__(self, questions: Sequence[tuple[Check, Node]], when: str, recorder: Recorder, starting: Collection[str] = ()) -> None:
         self._questions = list(questions)
         self._when = when
         self._recorder = recorder
+        self._starting = starting
         self._lock = threading.Lock()
         self._open = set(range(len(self._questions)))
         self._over = False
@@ -82,6 +87,8 @@ class Round:
                 outcome, saw = questions.ask(node, check)
             except HarnessError as error:
                 outcome, saw = Outcome.UNKNOWN, str(error)
+        if outcome is Outcome.FAIL and node.name in self._starting:
+            outcome, saw = Outcome.UNKNOWN, f"{saw}; {STARTING}"
         with self._lock:
             if number in self._open:
                 self._open.discard(number)

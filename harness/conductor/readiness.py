@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from harness.history.recorder import Recorder
 
 SECONDS = 15.0
-"""How long a fault waits in all. A machine that has just booted starts its daemons; Docker takes some two seconds on a machine that is busy."""
+"""How long a fault, an action or the last checks wait in all. A machine that has just booted starts its daemons; Docker takes some two seconds on one
+that is busy."""
 LAST_SECONDS = 0.5
 """How long an answer may take that was asked for when hardly any time was left."""
 EVERY_SECONDS = 0.05
@@ -32,9 +33,9 @@ NAMED = 3
 """Things waited for that are named in a note."""
 
 
-def patience(clock: Clock) -> Deadline:
-    """Return until when a fault that begins now waits, at this machine's pace."""
-    return Deadline(clock, pace.limit(SECONDS))
+def patience(clock: Clock, slack: float) -> Deadline:
+    """Return until when whatever begins now waits: at this machine's pace, and `slack` seconds longer where nodes are slow beside it."""
+    return Deadline(clock, pace.limit(SECONDS) + slack)
 
 
 def answer_seconds(left: Deadline, seconds: float) -> float:

@@ -47,7 +47,7 @@ from harness.workloads.driver import Driver, Ops
 from harness.workloads.performing import Performer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from harness.conductor.options import Options
     from harness.core.protocols import Action, Cluster, Fault, Node
@@ -209,7 +209,7 @@ class Session:
         self.recorder.record(PhaseBegan(Phase.SETTLING))
         if self._steady and self.plan.settle > 0:
             self._await_whole(self.plan.settle, AFTER)
-        self._check(AFTER)
+        self._check(AFTER, self._after())
         self._fingerprint(AFTER)
         for stopped in stops.spread(self._drivers, lambda driver: driver.stop(), "stop-calls"):
             stopped.result()
@@ -334,9 +334,20 @@ class Session:
 
     def _settle_down(self, what: str) -> Deadline:
         """Wait until what was mended before runs again, and return the patience: else what it lacks would be the doing of what comes next, `what`."""
-        patience = readiness.patience(self.options.clock)
+        patience = readiness.patience(self.options.clock, self.plan.slack)
         self._aftermath.wait(what, {name for each in self._going for name in each.hit}, patience)
         return patience
+
+    def _after(self) -> list[str]:
+        """Wait until what was mended runs again before it is asked for the last time. Returns the nodes that are too slow for that.
+
+        What somebody's work needs is up by then, and a machine's other daemons need not be. On a machine as fast as others what does not run by then
+        does not run.
+        """
+        if not any(AFTER in check.when for check in self.plan.checks):
+            return []
+        still = self._aftermath.wait("the last checks", (), readiness.patience(self.options.clock, self.plan.slack))
+        return still if pace.current().slow else []
 
     def _count(self) -> dict[str, int]:
         """Return how many instances of each app are to run now."""
@@ -598,9 +609,9 @@ class Session:
 
     # -- asking
 
-    def _check(self, when: str) -> None:
-        """Ask what the scenario wants to have asked at this moment, and wait for the answers."""
-        Round(self._questions(when), when, self.recorder).ask(self.plan.slack)
+    def _check(self, when: str, starting: Collection[str] = ()) -> None:
+        """Ask what the scenario wants to have asked at this moment, and wait for the answers. Of nodes that still start a no is none."""
+        Round(self._questions(when), when, self.recorder, starting).ask(self.plan.slack)
 
     def _questions(self, when: str, *, once_more: bool = False) -> list[tuple[Check, Node]]:
         """Return what is to be asked of whom at this moment.

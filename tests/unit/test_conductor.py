@@ -21,7 +21,7 @@ from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, Stopped, aftermath, judged, lending, permission, readiness, run_id_of
 from harness.conductor.aftermath import Aftermath
-from harness.core import stops, traits
+from harness.core import pace, stops, traits
 from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
@@ -213,6 +213,37 @@ def test_a_node_that_another_fault_held_is_waited_for_once_that_is_mended(
     ]
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["usual", "slow"])
+@pytest.mark.parametrize("ever", [True, False], ids=["soon", "never"])
+def test_the_last_checks_wait_for_what_was_mended(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch, *, ever: bool, slow: bool
+) -> None:
+    """A machine that is back may still start Docker, which is no no; where it is slow, and never does in time, a no of it is unknown."""
+    clock, node = session.options.clock, session.cluster.node("n1")
+    assert isinstance(node, MemoryNode)
+    until = math.inf
+
+    def systemctl(argv: Sequence[str], _: bytes) -> Result:
+        if argv[1] == "list-jobs":
+            return Result(tuple(argv), 0, b"7 docker.service start running\n" if clock.now() < until else b"", b"")
+        return Result(tuple(argv), 0, b"LoadState=loaded\nActiveState=activating\nUnitFileState=enabled\n", b"")
+
+    node.programs["systemctl"] = systemctl
+    monkeypatch.setattr(fault, "traits", Traits(Loss.NODE))
+    session.plan = dataclasses.replace(session.plan, checks=(Check("service", "docker", {"is_running": True}, "n1", ("after",)),))
+    with pace.measured(clock):
+        session.break_(fault(), "n1", Hold(1.0))
+        until = clock.now() + 3.0 if ever else math.inf
+        if slow:
+            pace.saw("this", 3.0, 1.0)
+        session.end()
+    history = History.load(session.recorder.path)
+    notes = [each.text for _, each in history.each(Note)]
+    assert any("the last checks waited" in each and each.endswith("in vain") is not ever for each in notes), notes
+    ((_, answer),) = history.each(Checked)
+    assert answer.outcome is (Outcome.UNKNOWN if slow and not ever else Outcome.FAIL), answer
+
+
 def test_a_node_that_was_waited_for_in_vain_is_waited_for_again(
     session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,7 +294,7 @@ def test_the_wait_for_many_nodes_that_give_no_answer_is_no_longer_than_for_one(s
     """They are asked at once, each for no longer than there is patience."""
     meeting = threading.Barrier(len(session.cluster.nodes), timeout=20.0)
     given: list[float] = []
-    left = readiness.patience(session.options.clock)
+    left = readiness.patience(session.options.clock, 0.0)
 
     def silent(self: Node, *_: str, timeout: float = 0.0, stdin: bytes = b"") -> Result:
         given.append(timeout)
