@@ -327,7 +327,7 @@ def test_each_node_is_handed_what_it_is_to_be(upstream: Upstream) -> None:
     """A member all of it; the stand-ins beside the configurations, in one archive."""
     upstream.mode.form(upstream.cluster)
     (call,) = [each for each in upstream.node("n1").calls if each[0] == "sh"]
-    assert call[5:8] == ("1", "0", "20s")
+    assert call[5:8] == ("1", "", "20s"), "all of it starts at once"
     files = configured.files(upstream.cluster.nodes[0], upstream.cluster.nodes, PROFILES["fast"])
     assert "tickTime=500\n" in files["etc/zookeeper/conf/zoo.cfg"]
     assert "--agent_ping_timeout=1.5secs" in files["etc/default/mesos-master"]
@@ -339,6 +339,24 @@ def test_each_node_is_handed_what_it_is_to_be(upstream: Upstream) -> None:
     assert not [each for each in names if "__pycache__" in each]
     other = configured.files(MemoryNode("n9", "10.0.0.9"), upstream.cluster.nodes, PROFILES["fast"])
     assert [*other] == ["etc/default/mesos-agent", "etc/default/haproxy-feeder", "etc/haproxy/haproxy.cfg"]
+
+
+def test_on_slow_machines_nothing_that_needs_zookeeper_starts_before_it_has_a_leader(upstream: Upstream) -> None:
+    """Four daemons that try it all along would take the time that it needs to start. And Docker starts before either."""
+    upstream.mode.unhurried(1.0)
+    upstream.ensemble["n2"].mode = "looking"
+    upstream.mode._form_seconds = 2.0  # each look asks real servers
+    with pytest.raises(Expired, match="not ready: n2; last seen: n2: ZooKeeper to have a leader: looking"):
+        upstream.mode.form(upstream.cluster)
+    calls = upstream.node("n1").calls
+    first = next(each for each in calls if each[0] == "sh")
+    assert "docker" in [each for call in calls for each in call], "it is waited for"
+    late = {f"{each}.service" for each in ("mesos-master", "marathon", "mesos-agent", "haproxy", "haproxy-feeder")}
+    assert {*first[6].split()} == late
+    assert [each for each in calls if late <= {*each}] == []
+    upstream.ensemble["n2"].mode = "follower"
+    upstream.mode.form(upstream.cluster)
+    assert [each[2] for each in calls if late <= {*each}] == ['exec systemctl start --no-block "$@"']
 
 
 def test_a_cluster_that_does_not_form_says_what_was_seen(upstream: Upstream) -> None:

@@ -34,6 +34,8 @@ T = TypeVar("T")
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _DAEMONS = {"master": "mesos-master", "agent": "mesos-agent", "marathon": "marathon"}
 """What can come from an image, as scenarios call it, with its unit."""
+_PROXY_UNITS = ("haproxy.service", "haproxy-feeder.service")
+_OF_MEMBERS = ("mesos-master.service", "marathon.service")
 _UNPACK = 'PYTHONPATH=/usr/local/lib/mesos exec python3 -m imaged "$1" "$2"'
 _API_SECONDS = 2.0  # for a request
 _SAYING_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
@@ -94,6 +96,7 @@ class Mesos:
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds
         self._more = 0.0  # seconds more for either
+        self._slow = False  # whether a cluster is formed step by step
         self._images: Mapping[str, str] = {}  # of master, agent and Marathon, by the words of `PACKAGED`; empty for the stand-ins
         self._lock = threading.Lock()
         self._numbers: dict[tuple[str, str], numbering.Numbers] = {}  # run id, app → the numbers of its instances
@@ -110,6 +113,7 @@ class Mesos:
     def unhurried(self, seconds: float) -> None:
         """Allow forming and deploying so many seconds more; see `harness.core.protocols.Unhurried`."""
         self._more = seconds
+        self._slow = True
 
     def withstand(self, seconds: float) -> None:
         """Stretch the timers of Mesos and ZooKeeper; see `harness.core.protocols.Stretching`."""
@@ -139,18 +143,34 @@ class Mesos:
         everyone = {node.name for node in cluster.nodes}
         stop = threading.Event()
 
-        def one(node: Node) -> None:
+        later = [f"{unit}.service" for unit in _DAEMONS.values()] if self._images or self._slow else []
+        later += _PROXY_UNITS if self._slow else []
+
+        def ground(node: Node) -> None:
             handed = shipped.archive(configured.files(node, members, self._timers))
-            member = "1" if node.name in {each.name for each in members} else "0"
-            later = "1" if self._images else "0"
-            on_nodes.forming(node, _FORM, member, later, f"{self._timers.restart_delay:g}s", hosts, deadline=deadline, stdin=handed)
+            member = "1" if node in members else "0"
+            on_nodes.forming(
+                node, _FORM, member, " ".join(later), f"{self._timers.restart_delay:g}s", hosts, deadline=deadline, stdin=handed
+            )
             on_nodes.docker_answers(cluster, node, deadline, stop)
+
+        def one(node: Node) -> None:
+            if not self._slow:
+                ground(node)
             if self._images:
-                self._start_images(cluster, node, deadline, all_three=member == "1")
+                self._start_images(cluster, node, deadline, all_three=node in members)
+            if self._slow:
+                mine = [unit for unit in later if node in members or unit not in _OF_MEMBERS]
+                on_nodes.script(node, 'exec systemctl start --no-block "$@"', *mine, deadline=deadline)
             self._lists(cluster, node, everyone, deadline, stop)
 
         with cluster.network():
-            late = on_nodes.on_each(cluster.nodes, one, stop)
+            late: dict[str, Expired] = {}
+            if self._slow:
+                # What stands on ZooKeeper tries it all along, and Marathon ends and begins anew without it: in all that work it hardly starts itself.
+                late = on_nodes.on_each(cluster.nodes, ground, stop)
+                late = late or on_nodes.on_each(members, lambda node: self._elects(cluster, node, deadline, stop), stop)
+            late = late or on_nodes.on_each(cluster.nodes, one, stop)
         if late:
             names = ", ".join(late)
             told = "\n".join(f"{name}: {error.awaited}: {error.saw}\n{_diagnosis(cluster.node(name))}" for name, error in late.items())
@@ -512,6 +532,30 @@ class Mesos:
             return self._at_any(with_it, lambda rest: self._view(with_it, rest))
         except Unreachable as e:
             return str(e)
+
+    def _elects(self, cluster: Cluster, node: Node, deadline: Deadline, stop: threading.Event) -> None:
+        """Wait until a member of ZooKeeper leads or follows."""
+        last = "not asked yet"
+
+        def serves() -> bool:
+            nonlocal last
+            try:
+                last = self._saying(cluster, node, _SAYING_SECONDS).mode
+            except Unreachable as e:
+                last = str(e)
+                return False
+            return last != zookeeper.LOOKING
+
+        wait_until(
+            serves,
+            awaited="ZooKeeper to have a leader",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            every=0.5,
+            rest=on_nodes.REST,
+            stop=stop,
+            saw=lambda: last,
+        )
 
     def _lists(self, cluster: Cluster, node: Node, everyone: set[str], deadline: Deadline, stop: threading.Event) -> None:
         """Wait until every node is listed, asked at one node."""

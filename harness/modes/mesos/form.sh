@@ -1,7 +1,7 @@
 # Makes one node a part of a Mesos cluster, and a member of its control plane where it is one. Run on the node by `Mesos.form`, after `systemd.sh`, with
 #   MEMBER LATER RESTART HOSTS
-# MEMBER and LATER are 1 or 0; LATER says that masters, agents and Marathon are not started yet: they come from images; RESTART is how long a daemon of Mesos that ended stays down, as systemd writes it; HOSTS are lines for /etc/hosts. What stands on
-# standard input is a tar of all files that the node is to have.
+# MEMBER is 1 or 0; LATER are units that are not started yet, with blanks between them; RESTART is how long a daemon of Mesos that ended stays down, as
+# systemd writes it; HOSTS are lines for /etc/hosts. What stands on standard input is a tar of all files that the node is to have.
 set -eu
 member=$1 later=$2 restart=$3 hosts=$4
 
@@ -36,10 +36,14 @@ for unit in mesos-master mesos-agent marathon; do
     sed -i "s/^RestartSec=.*/RestartSec=$restart/" "/etc/systemd/system/$unit.service"
 done
 
-if [ "$later" = 0 ]; then
-    units="$units $daemons"
-fi
+now=
+for unit in $units $daemons; do
+    case " $later " in
+    *" $unit "*) ;;
+    *) now="$now $unit" ;;
+    esac
+done
 await_systemd
 # Not waited for: whoever comes before what it stands on waits for that by itself, or is started again.
 # shellcheck disable=SC2086  # one word a unit
-exec systemctl start --no-block $units
+exec systemctl start --no-block $now
