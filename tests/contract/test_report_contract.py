@@ -151,6 +151,7 @@ ROWS: dict[str, Shown] = {
     "tested.wrong": Shown(tested.wrong),
     "tested.could_not_tell": Shown(lambda run: str(tested.could_not_tell(run))),
     "verdict_table.acquitted": Shown(lambda run: str(verdict_table.acquitted(run))),
+    "verdict_table.overloaded": Shown(lambda run: str(verdict_table.overloaded(run))),
     "tested.properties": Shown(lambda run: _joined(tested.properties(run))),
     "tested.planned_properties": Shown(
         lambda run: _joined(

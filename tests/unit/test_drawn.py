@@ -57,22 +57,24 @@ def _drawn(seed: int, shuffled: int = 1) -> set[str]:
     spec.loader.exec_module(module)
     items = _all()
     random.Random(shuffled).shuffle(items)  # noqa: S311 - an order that can be repeated
-    return {item.nodeid for item in module.drawn(items, seed, ["fleet", "swarm"])}
+    return {item.nodeid for item in module.drawn(items, seed)}
 
 
 def test_a_sixth_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
     """One that is for a single mode counts as one, and is not skipped in the others."""
     counts: list[tuple[int, int]] = []
+    modes: set[str] = set()
     for seed in range(60):
         kept = [name for name in _drawn(seed) if name.startswith("scenarios/")]
         assert sum("node-kill" in name for name in kept) == 3
         assert "scenarios/slow.yaml::swarm" not in kept
         controls = [name for name in kept if "/controls/" in name]
-        assert not any(name.endswith("::mesos") for name in kept if "node-kill" not in name)
+        modes |= {name.split("::")[1] for name in kept if "node-kill" not in name}
         others = [name for name in kept if name not in controls and "node-kill" not in name]
         counts.append((len(controls), len(others)))
         assert len({name.split("::")[0] for name in [*controls, *others]}) == sum(counts[-1])
     assert {each for each, _ in counts} == {each for _, each in counts} == {0, 1}  # four of each
+    assert modes == {"fleet", "swarm", "mesos"}
 
 
 def test_a_sixth_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
@@ -89,6 +91,6 @@ def test_a_seed_draws_the_same_in_every_worker() -> None:
 
 
 def test_nothing_is_left_out_for_ever() -> None:
-    """Scenarios in either mode, controls, and a test that has a cluster to itself."""
-    elsewhere = {item.nodeid for item in _all() if item.name == "mesos" and item.path.stem != "node-kill"} | {"scenarios/slow.yaml::swarm"}
-    assert set[str]().union(*(_drawn(seed) for seed in range(200))) == {item.nodeid for item in _all()} - elsewhere
+    """Scenarios in each mode, controls, and a test that has a cluster to itself."""
+    not_for_swarm = {"scenarios/slow.yaml::swarm"}
+    assert set[str]().union(*(_drawn(seed) for seed in range(200))) == {item.nodeid for item in _all()} - not_for_swarm
