@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import resource
 import socket
 import stat
@@ -267,6 +268,14 @@ def test_the_guard_ends_what_is_in_a_group_of_its_own() -> None:
         script = words.begun([child.pid]) + words.end([child.pid])
         subprocess.run(["/bin/sh", "-c", words.guard(sudo=False)], input=script, check=False, timeout=BLOCKED)
         assert beside.wait(BLOCKED)
+
+
+def test_no_function_of_the_guard_is_a_word_that_a_login_shell_has_for_itself() -> None:
+    """zsh, ksh and mksh understand POSIX's sh, and reserve more words: of a line with such a function they run nothing."""
+    own = {"always", "coproc", "end", "foreach", "function", "namespace", "nocorrect", "repeat", "select", "time", "until"}
+    functions = {*re.findall(r"\b(\w+)\(\) *\{", words.guard(sudo=False).decode())}
+    assert functions
+    assert not functions & own
 
 
 # -- not root

@@ -30,16 +30,17 @@ _SETTING = "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 _LOUD = "exec 3>&2 2>/dev/null; (exec {} 2>&3 3>&-); exit $?"
 _QUIET = "exec 2>/dev/null; (exec {}); exit $?"
 # Kills process groups by the number of their leader, and then what of its session (field 6 of /proc/PID/stat) is in other groups, as `timeout` is:
-# where that shell is no leader, nothing is hit. Forgets them when told that they ended.
+# where that shell is no leader, nothing is hit. Forgets them when told that they ended. zsh splits no words by itself, and has `end` for itself.
 _GUARD = (
-    'end() { for p; do kill -s KILL -- "-$p"; done; these=" $* "; for f in /proc/[0-9]*/stat; do '
+    '[ -z "${ZSH_VERSION-}" ] || emulate sh; '
+    'finish() { for p; do kill -s KILL -- "-$p"; done; these=" $* "; for f in /proc/[0-9]*/stat; do '
     'l=; read -r l <"$f"; set -- ${l##*) }; case $these in *" ${4:-none} "*) kill -s KILL "${l%% *}";; esac; done; } 2>/dev/null; '
     "all=; while read -r what p q; do case $what in "
     f"hi) echo {_MARK} $$;; "
     '+) for p in $p $q; do all="$all $p "; done;; '
     '-) for p in $p $q; do case $all in *" $p "*) all="${all%%" $p "*}${all#*" $p "}";; esac; done;; '
-    "k) end $p $q;; "
-    "esac; done; end $all"
+    "k) finish $p $q;; "
+    "esac; done; finish $all"
 )
 
 
