@@ -246,13 +246,21 @@ def signal_session(leader: int, number: signal.Signals) -> None:
     """
     with suppress(OSError):  # first, since no process of a group escapes that
         os.killpg(leader, number)
-    for _ in range(_LOOKS if number == signal.SIGKILL else 1):
-        found = [pid for pid in pids() if _is_beside(pid, leader)]
-        for pid in found:
+    with suppress(OSError):  # nobody can look where no more files can be opened, and whoever ends a command goes on to wait for it
+        for _ in range(_LOOKS if number == signal.SIGKILL else 1):
+            if not _signal_beside(leader, number):
+                return
+
+
+def _signal_beside(leader: int, number: signal.Signals) -> bool:
+    """Send a signal to those of a session that are not in its leader's group, each as soon as it is found; whether there were any."""
+    found = False
+    for pid in pids():
+        if _is_beside(pid, leader):
+            found = True
             with suppress(OSError):
                 os.kill(pid, number)
-        if not found:
-            return
+    return found
 
 
 def _is_beside(pid: int, leader: int) -> bool:

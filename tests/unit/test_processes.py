@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -275,6 +276,19 @@ def test_a_session_is_ended_in_all_its_groups() -> None:
             assert away.alive
         finally:
             away.kill()
+
+
+def test_a_group_is_ended_also_where_nobody_can_look_for_others_of_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no more files can be opened, whoever ends a command must still come to wait for its end."""
+
+    def too_many(_: object) -> list[str]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
+        with monkeypatch.context() as patched:
+            patched.setattr("harness.host.processes.os.listdir", too_many)
+            processes.signal_session(child.pid, signal.SIGKILL)
+        assert child.wait(20) == -signal.SIGKILL
 
 
 # -- reapers
