@@ -46,7 +46,8 @@ command -v fio >/dev/null || exit {_NO_FIO}
 [ "$(($(stat -f -c '%a * %S' -- "$1") >> 20))" -ge "$((2 * $2))" ] || exit {_NO_ROOM}
 find "$1" -maxdepth 1 -name '.whalefall-fio.*' -mmin +60 -exec rm -rf {{}} + 2>/dev/null  # of one that was killed
 umask 077
-where=$(mktemp -d -- "$1/.whalefall-fio.XXXXXX") && mkfifo "$where/ready" || exit
+where=$(mktemp -d -- "$1/.whalefall-fio.XXXXXX") || exit
+mkfifo "$where/ready" || {{ rmdir -- "$where"; exit 1; }}  # not every file system has such a thing
 {{
     read -r go <"$where/ready"  # until somebody is there to clear up
     timeout --kill-after=5 "$4" fio --output-format=json --output="$where/said" --directory="$where" --thread --ioengine=sync --size="$2m" \

@@ -242,6 +242,18 @@ def test_a_fio_that_is_killed_with_all_that_began_it_leaves_nothing(tmp_path: Pa
     wait_until(lambda: not [*disk.iterdir()], awaited="nothing to be left", seconds=20, clock=SystemClock())
 
 
+def test_a_disk_that_cannot_have_what_a_measurement_needs_is_left_as_it_was(tmp_path: Path) -> None:
+    """As a file system of a host that is shared, which has no FIFOs."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    node = _shell(tmp_path, "true")
+    (tmp_path / "programs" / "mkfifo").write_text("#!/bin/sh\necho Operation not permitted >&2\nexit 1\n")
+    (tmp_path / "programs" / "mkfifo").chmod(0o755)
+    with pytest.raises(HarnessError, match="Operation not permitted"):
+        fio.measure(node, str(disk), 1.0)
+    assert list(disk.iterdir()) == []
+
+
 def test_why_a_disk_cannot_be_measured(tmp_path: Path) -> None:
     """Each in words that say what to do."""
     node = _shell(tmp_path, "")
