@@ -601,7 +601,7 @@ def test_daemons_from_images_begin_once_their_images_are_unpacked(upstream: Upst
     upstream.mode.form(upstream.cluster)
     calls = [each for each in upstream.node("n1").calls if each[0] == "sh"]
     assert "systemctl start docker.service" in calls[0][2]
-    assert calls[1][5:7] == ("1", "1")
+    assert calls[1][5:7] == ("1", "mesos-master.service mesos-agent.service marathon.service")
     unpacked = [each[4:] for each in calls if "imaged" in each[2]]
     assert unpacked == [("mesos-master", "whalefall/master:0123"), ("mesos-agent", "a:1"), ("marathon", "m:1")]
     assert calls[-1][4:] == ("mesos-master", "mesos-agent", "marathon")
