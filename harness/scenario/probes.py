@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core.naming import close, range_of
@@ -50,13 +51,29 @@ def slips(workloads: Sequence[Any], names: Sequence[str]) -> Iterator[ProbeSlip]
 
 
 def note_probes(reading: Draft, body: dict[str, Json], workloads: Sequence[Any]) -> None:
-    """Note `slips` at their places. The probes under `workloads` come first."""
-    listed = {name: body.get(name) for name in ("workloads", "probes")}
-    places: list[Place] = [
-        (name, number, *(item if name == "workloads" and isinstance(item, dict) else ()))
-        for name, items in listed.items()
-        for number, item in enumerate(items if isinstance(items, list) else [])
-    ]
-    for slip in slips(workloads, reading.names):
+    """Note `slips` at their places, also of what could not be made. The probes under `workloads` come first."""
+    outlines: list[Any] = []
+    places: list[Place] = []
+    for section in ("workloads", "probes"):
+        items = body.get(section)
+        for number, item in enumerate(items if isinstance(items, list) else []):
+            inside = isinstance(item, dict) and section == "workloads"
+            kind, given = next(iter(item.items()), ("", None)) if isinstance(item, dict) and inside else (Probe.name, item)
+            places.append((section, number, *([kind] if inside else [])))
+            made = workloads[len(outlines)]
+            outlines.append(_outline(reading.known.workloads.get(kind), given) if made is None else made)
+    told = {(each.line, each.column) for each in reading.problems}
+    for slip in slips(outlines, reading.names):
+        place = (*places[slip.number], slip.key)
+        if tuple(reading.doc.values[reading.doc.nearest(place)]) in told:  # no such name can be: that is told
+            continue
         hint = slip.hint if slip.other is None else f"the first is in line {reading.doc.values[places[slip.other]].line}"
-        reading.add((*places[slip.number], slip.key), slip.found, slip.expected, hint)
+        reading.add(place, slip.found, slip.expected, hint)
+
+
+def _outline(cls: Any, given: Json) -> Any:
+    """Return the name of a probe, or a command, that could not be made, and its node; None where not even a name can be read."""
+    name, on = (given.get("name"), given.get("on")) if isinstance(given, dict) else (None, None)
+    if cls is None or not isinstance(name, str):
+        return None
+    return SimpleNamespace(name=cls.name, stream=stream(cls), called=name, on=on if isinstance(on, str) else HERE)

@@ -239,6 +239,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "workloads:\n  - command: {name: a, run: x}\n  - command: {name: a, run: y}\npromises: [conflicts]\n",
         ["s.yaml:7:21: a second command named 'a'; expected a name of its own for each command; the first is in line 6"],
     ),
+    "one name twice, of which the first cannot be read": (
+        "workloads:\n  - command: {name: a, run: ' '}\n  - command: {name: a, run: y}\npromises: [conflicts]\n",
+        [
+            "' '; expected a command",
+            "s.yaml:7:21: a second command named 'a'; expected a name of its own for each command; the first is in line 6",
+        ],
+    ),
     "a promise of none": (
         "workloads: [command: {name: load, run: x}]\npromises: [command: {name: laod, share: 99%}]\n",
         ["s.yaml:6:12: a promise of the command 'laod', which nobody runs; expected the name of a command: load"],

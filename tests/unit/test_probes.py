@@ -113,6 +113,21 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "workloads:\n  - probe: {name: a, on: n1, command: x}\nprobes:\n  - {name: a, on: n2, command: y}\n",
         ["s.yaml:8:12: a second probe named 'a'"],
     ),
+    "one name twice, of which neither can be read otherwise": (
+        (
+            "workloads:\n  - probe: {name: a, on: n9, command: x, every: 1ms}\n"
+            "probes:\n  - {name: a, on: n8, port: 0}\n  - {name: a, on: n1, port: 80}\n"
+        ),
+        [
+            "s.yaml:6:26: the node 'n9'",
+            "'1ms'; expected how often",
+            "s.yaml:8:12: a second probe named 'a'; expected a name of its own for each probe; the first is in line 6",
+            "s.yaml:8:19: the node 'n8'",
+            "0; expected a port of the node",
+            "s.yaml:9:12: a second probe named 'a'; expected a name of its own for each probe; the first is in line 6",
+        ],
+    ),
+    "what can be no name twice": ("probes:\n  - {name: A, on: '', port: 80}\n  - {name: A, on: n1, port: 80}\n", ["'A'", "''", "'A'"]),
     "several at once": (
         "probes:\n  - {name: A, on: '', every: 1ms, within: 0s}\n  - {nam: b, on: n1, port: 0, path: x y, status: 7, command: ' '}\n",
         [
