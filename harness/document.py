@@ -180,7 +180,7 @@ def _neighbours(path: Path) -> str:
         return ""
     # Without the ending, which all of them share and which would make any two names look alike.
     close = difflib.get_close_matches(path.stem, list(there)[:200], 1)
-    return f"did you mean {there[close[0]]!r}?" if close else ""
+    return f"did you mean {str(path.parent / there[close[0]])!r}?" if close else ""
 
 
 def _hostile(text: str, file: str) -> Problem | None:

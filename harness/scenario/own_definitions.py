@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.errors import BadInput
-from harness.core.naming import close, shown
+from harness.core.naming import shown
 from harness.core.protocols import Defining, OwnApp
+from harness.core.targets import likeliest
 from harness.core.values import ID
 from harness.history.calls import stream
 from harness.host import contexts, untrusted
@@ -137,7 +138,7 @@ def _body(reading: Draft, name: str, place: Place) -> tuple[str, str] | None:
     except BadInput as error:
         for each in error.problems:
             reading.add(
-                place, f"{shown(name)}: {each.found}", each.expected, each.hint or ("" if untrusted.there(path) else _neighbour(path))
+                place, f"{shown(name)}: {each.found}", each.expected, each.hint or ("" if untrusted.there(path) else _neighbour(path, name))
             )
         return None
     try:
@@ -147,11 +148,13 @@ def _body(reading: Draft, name: str, place: Place) -> tuple[str, str] | None:
         return None
 
 
-def _neighbour(path: Path) -> str:
+def _neighbour(path: Path, name: str) -> str:
+    """Return a hint with a file beside that whose name is like it, as the scenario would name that."""
     try:
-        return close(path.name, [each.name for each in sorted(path.parent.iterdir())[:200] if each.name != path.name])
+        near = likeliest(path.name, [each.name for each in sorted(path.parent.iterdir())[:200] if each.name != path.name])
     except OSError:
         return f"there is no folder {path.parent}" if not untrusted.there(path.parent) else ""
+    return f"did you mean {str(PurePosixPath(name).parent / near)!r}?" if near else ""
 
 
 def _fits(reading: Draft, name: str, place: Place) -> bool:

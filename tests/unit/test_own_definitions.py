@@ -495,7 +495,7 @@ def test_a_scenario_names_a_file_from_its_own_folder_on(folder: Path) -> None:
 SCENARIO_SLIPS: dict[str, tuple[tuple[str, str], list[str]]] = {
     "a file that is not there": (
         ("web@.service", "wep@.service"),
-        ["s.yaml:6:13: 'units/wep@.service': no such file", "did you mean 'web@.service'?"],
+        ["s.yaml:6:13: 'units/wep@.service': no such file", "did you mean 'units/web@.service'?"],
     ),
     "no regular file": (("units/web@.service", "units/dir.service"), ["s.yaml:6:13: 'units/dir.service': a folder"]),
     "too large": (

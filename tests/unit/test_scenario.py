@@ -417,7 +417,7 @@ def test_files_that_are_no_scenarios(tmp_path: Path) -> None:
         file.truncate(10 * 1024 * 1024)
     os.mkfifo(tmp_path / "pipe.yaml")
     cases = {
-        tmp_path / "node-kil.yaml": "no such file; expected a scenario file; did you mean 'node-kill.yaml'?",
+        tmp_path / "node-kil.yaml": f"no such file; expected a scenario file; did you mean '{tmp_path}/node-kill.yaml'?",
         tmp_path / "absent" / "x.yaml": "no such file",
         tmp_path: "a folder; expected a scenario file",
         tmp_path / "binary.yaml": "a file that is not UTF-8 (byte 0xff in line 1); expected text",
