@@ -55,7 +55,8 @@ def resolve(
     if unheard := [atom.name for atom in earlier(expression) if atom.name not in by]:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: no fault named {', '.join(unheard)} has hit anybody yet")
     if leader is None and expression.needs_leader:
-        raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now")
+        remedy = "`await: leader` as a step before this waits until somebody does"
+        raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now; {remedy}")
     if unknown := [each.process for each in leading(expression) if each.process not in first]:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known which {' and '.join(unknown)} leads now")
     if controller is None and expression.needs_controller:

@@ -133,7 +133,7 @@ def test_what_cannot_be_read_says_where(text: str, position: int, found: str) ->
 @pytest.mark.parametrize(
     ("text", "leader", "fragments"),
     [
-        ("leader", None, ["it is not known who leads now"]),
+        ("leader", None, ["it is not known who leads now; `await: leader` as a step before this waits until somebody does"]),
         ("!leader", None, ["it is not known who leads now"]),
         ("follower", None, ["it is not known who leads now"]),
         ("hosting(idle) & any", "n2", ["nothing is left to choose from", "no node runs idle", "any takes 1"]),
