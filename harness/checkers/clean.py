@@ -117,17 +117,26 @@ def _missing(node: str, when: str, taken: Mapping[str, tuple[int, Fingerprinted]
 def _differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, str]:
     """Each aspect that differs, with a text that says how."""
     return {
-        aspect: f"{aspect} {_how(before[aspect], after[aspect], change)}" for aspect, change in differing.changes(before, after).items()
+        aspect: _how(differing.ASPECTS.get(aspect, aspect), before[aspect], after[aspect], change)
+        for aspect, change in differing.changes(before, after).items()
     }
 
 
-def _how(old: Json, new: Json, change: differing.Change) -> str:
+def _how(thing: str, old: Json, new: Json, change: differing.Change) -> str:
     if not isinstance(old, list) or not isinstance(new, list):
-        return f"was {_shown(old)}, is {_shown(new)}"
-    left, gone = bool(change.more), bool(change.less)
-    return " and ".join([f"{_shown(list(change.more))} was left"] * left + [f"{_shown(list(change.less))} is gone"] * gone)
+        return f"{thing} was {_shown(old)}, is {_shown(new)}"
+    sides = ((change.more, "was", "were", "left"), (change.less, "is", "are", "gone"))
+    return " and ".join(
+        f"{_cut(' and '.join(f'{thing} {_shown(each)}' for each in these))} {many if these[1:] else one} {what}"
+        for these, one, many, what in sides
+        if these
+    )
 
 
 def _shown(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    """Give a mark as it reads: text as it stands, anything else as JSON."""
+    return _cut(value if value and isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

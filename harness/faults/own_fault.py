@@ -26,7 +26,7 @@ ASKED = 10.0
 MOST_PARTS = 8
 """Names under `takes`, at most."""
 LEAVES = ("containers", "disk", "dropins", "marks", "mounts", "nft_tables", "qdiscs", "stopped", "timers", "triggers")
-"""What may be found of it while it is in force: whatever there is to be found (`harness.undo.fingerprint.ASPECTS`)."""
+"""What may be found of it while it is in force: whatever there is to be found (`harness.history.differing.ASPECTS`)."""
 
 _BITES, _DOES_NOT = 0, 1
 

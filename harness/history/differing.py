@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.core.values import Json
 
 T = TypeVar("T")
+
+ASPECTS: Final[Mapping[str, str]] = {
+    "nft_tables": "nftables table",
+    "qdiscs": "queueing discipline",
+    "stopped": "stopped process",
+    "mounts": "mount",
+    "timers": "transient timer",
+    "dropins": "runtime drop-in",
+    "triggers": "active socket, path or timer unit",
+    "marks": "file of a fault in /run/whalefall",
+    "containers": "running container of no app",
+    "disk": "added disk latency",
+}
+"""Each aspect of a fingerprint (`harness.undo.fingerprint`) with the words for one thing in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import CommandFailed, Unreachable
 from harness.core.figures import given
 from harness.core.values import Latency, Result
+from harness.history import differing
 from harness.host import untrusted
 from harness.undo import fingerprint
 
@@ -141,7 +142,7 @@ class MemoryNode:
         """Know one program, that of the fingerprint: see `harness.undo.fingerprint`."""
         if fingerprint.PROGRAM not in argv:
             return Result(argv, 127, b"", b"python3: only the fingerprint's program is known here\n")
-        body: dict[str, Sequence[str]] = {aspect: [] for aspect in fingerprint.ASPECTS if aspect != "disk"}
+        body: dict[str, Sequence[str]] = {aspect: [] for aspect in differing.ASPECTS if aspect != "disk"}
         body["nft_tables"] = [f"whalefall_{tag}" for tag in self.cuts]
         body["marks"] = fnmatch.filter(self.files, "/run/whalefall/*")
         return Result(argv, 0, repr(body).encode(), b"")

@@ -24,20 +24,6 @@ SECONDS = 20.0
 BOOT = 20.0
 """How long a node that answers may take to end its boot: an embedded one takes a second or two from its first answer."""
 
-ASPECTS = {
-    "nft_tables": "nftables table",
-    "qdiscs": "queueing discipline",
-    "stopped": "stopped process",
-    "mounts": "mount",
-    "timers": "transient timer",
-    "dropins": "runtime drop-in",
-    "triggers": "active socket, path or timer unit",
-    "marks": "file of a fault in /run/whalefall",
-    "containers": "running container that is not of an app",
-    "disk": "added disk latency",
-}
-"""Each aspect with the words for one thing in it."""
-
 OURS = "whalefall"
 """What the names of all that a fault makes on a node begin with."""
 OTHERS = ("containers", "mounts", "triggers")
@@ -132,7 +118,7 @@ print({
 )
 
 Fingerprint: TypeAlias = Mapping[str, Json]
-"""Aspect (a key of `ASPECTS`) → sorted list of text."""
+"""Aspect (a key of `harness.history.differing.ASPECTS`) → sorted list of text."""
 
 
 def fingerprint(
@@ -176,11 +162,11 @@ def theirs(marks: Fingerprint, stops: Collection[str]) -> Fingerprint:
 def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
     """Say in a sentence each what is there that was not, and what is not there that was. Equal fingerprints have none."""
     said = [
-        f"{ASPECTS.get(aspect, aspect)}: only known {when}, so nothing can be said"
+        f"{differing.ASPECTS.get(aspect, aspect)}: only known {when}, so nothing can be said"
         for aspect, when in differing.one_sided(before, after).items()
     ]
     for aspect, change in differing.changes(before, after).items():
-        thing = ASPECTS.get(aspect, aspect)
+        thing = differing.ASPECTS.get(aspect, aspect)
         said += [f"{thing} {each!r} is there and was not before" for each in change.more]
         said += [f"{thing} {each!r} was there before and is gone" for each in change.less]
     return said
@@ -195,7 +181,7 @@ def undeclared(before: Fingerprint, after: Fingerprint, of: Traits) -> list[str]
         if aspect == "stopped" and aspect in of.leaves:
             said += [f"a stopped process {each!r} that is not among `stops`" for each in changed if each not in of.stops]
         elif aspect not in of.leaves:
-            said += [f"{ASPECTS.get(aspect, aspect)} {each!r}, and {aspect!r} is not among `leaves`" for each in changed]
+            said += [f"{differing.ASPECTS.get(aspect, aspect)} {each!r}, and {aspect!r} is not among `leaves`" for each in changed]
     return said
 
 

@@ -381,12 +381,15 @@ def test_equal_fingerprints_are_clean() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "text"),
     [
-        ({"nft_tables": []}, {"nft_tables": ["inet wf-1"]}, 'n1: nft_tables ["inet wf-1"] was left'),
-        ({"stopped": ["a"]}, {"stopped": ["dockerd"]}, 'n1: stopped ["dockerd"] was left and ["a"] is gone'),
-        ({"mounts": ["/data"]}, {"mounts": []}, 'n1: mounts ["/data"] is gone'),
-        ({"disk": 0}, {"disk": 1.5}, "n1: disk was 0, is 1.5"),
-        ({"mounts": ["a"]}, {"mounts": ["a", "a"]}, 'n1: mounts ["a"] was left'),
-        ({"mounts": ["a"], "disk": 0}, {"mounts": ["a", "b"]}, 'n1: mounts ["b"] was left'),
+        ({"nft_tables": []}, {"nft_tables": ["inet wf-1"]}, "n1: nftables table inet wf-1 was left"),
+        ({"stopped": ["a"]}, {"stopped": ["dockerd"]}, "n1: stopped process dockerd was left and stopped process a is gone"),
+        ({"mounts": ["/data"]}, {"mounts": []}, "n1: mount /data is gone"),
+        ({"disk": 0}, {"disk": 1.5}, "n1: added disk latency was 0, is 1.5"),
+        ({"disk": []}, {"disk": ["fsync +0.5", "write +1"]}, "n1: added disk latency fsync +0.5 and added disk latency write +1 were left"),
+        ({"containers": []}, {"containers": ["ce99c910715b"]}, "n1: running container of no app ce99c910715b was left"),
+        ({"theirs": [{"a": 1}]}, {"theirs": [""]}, 'n1: theirs "" was left and theirs {"a": 1} is gone'),
+        ({"mounts": ["a"]}, {"mounts": ["a", "a"]}, "n1: mount a was left"),
+        ({"mounts": ["a"], "disk": 0}, {"mounts": ["a", "b"]}, "n1: mount b was left"),
     ],
 )
 def test_a_difference_is_broken_and_named(before: dict[str, Json], after: dict[str, Json], text: str) -> None:

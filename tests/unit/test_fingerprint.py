@@ -21,10 +21,11 @@ from harness import registry
 from harness.core.errors import CommandFailed, Unreachable
 from harness.core.values import Json, Latency, Result, TaskNames, Traits
 from harness.faults.hang import UNITS
+from harness.history.differing import ASPECTS
 from harness.testing.bare import BareMode
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
-from harness.undo.fingerprint import ASPECTS, PROGRAM, differences, fingerprint, theirs, undeclared
+from harness.undo.fingerprint import PROGRAM, differences, fingerprint, theirs, undeclared
 
 
 def node() -> MemoryNode:

@@ -28,6 +28,7 @@ from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, budget_amo
 from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Unavailable, Who
 from harness.faults import common
 from harness.faults.own_fault import LEAVES, OwnFault
+from harness.history import differing
 from harness.history.bands import fault_bands
 from harness.history.events import FaultStage, History
 from harness.modes.fleet import Fleet
@@ -41,7 +42,7 @@ from harness.scenario import loads
 from harness.steps import Break, Hold
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
-from harness.undo import deadman, fingerprint, ledger, reaper
+from harness.undo import deadman, ledger, reaper
 from tests.unit.sessions import in_memory
 
 NAME = "DB_PASSWORD"
@@ -434,7 +435,7 @@ def test_nothing_is_excused_but_what_the_scenario_says(said: dict[str, Any], kin
 
 def test_what_it_leaves_may_be_anything_that_is_looked_for() -> None:
     """A run must look as it did before all the same."""
-    assert set(LEAVES) == set(fingerprint.ASPECTS)
+    assert set(LEAVES) == set(differing.ASPECTS)
 
 
 @pytest.mark.parametrize(("loses", "lost"), [("nothing", ()), ("process", ("n1",)), ("node", ("n1",)), ("link", ("n1",))])
