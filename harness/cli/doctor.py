@@ -146,7 +146,7 @@ def table(found: Sequence[Diagnosis]) -> Table:
     """Return what was found as a table: a word for each, then what was seen and what to do."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption=_conclusion(found), caption_justify="left", caption_style="")
     for column in ("", "what", "what was seen, and what to do"):
-        shown.add_column(column, overflow="fold", no_wrap=not column.endswith("do"))
+        shown.add_column(column, overflow="fold", no_wrap=not column)  # in narrow terminals the names make room
     usual = {True: Text("ok", "green"), False: Text("MISSING", "bold red"), None: Text("note", "yellow")}
     part = ""
     for check in found:

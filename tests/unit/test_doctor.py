@@ -211,6 +211,16 @@ def test_the_table_fits_80_columns_and_says_all_in_words() -> None:
     assert lines[-1].strip() == "nspawn nodes cannot run here: nft"
 
 
+def test_in_a_narrow_terminal_no_column_takes_the_room_of_another() -> None:
+    """Words stay whole: what was seen has as much room as what it is about."""
+    file = io.StringIO()
+    found = [doctor.Diagnosis("a name of some thirty letters", False, "what was seen is told", "and what to do")]  # noqa: FBT003
+    Console(file=file, width=40, highlight=False).print(doctor.table(found))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert any(line.rstrip().endswith("what was seen") for line in lines), lines
+
+
 def test_this_machine_can_be_looked_at() -> None:
     """The real probes answer, whatever they find."""
     here = doctor.ThisMachine()
