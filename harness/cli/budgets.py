@@ -49,7 +49,8 @@ def _print_mode(out: Console, mode: Any) -> None:
     if any(elections):
         table.add_section()
         table.add_row("an election, at most", *elections)
-    out.print(table)
+    if table.row_count:
+        out.print(table)
     alike: dict[tuple[str, ...], list[str]] = {}
     for loss, sums in _sums(list(profiles.values())).items():
         alike.setdefault(sums, []).append(loss)

@@ -81,6 +81,14 @@ def test_files_that_are_not_for_the_mode_keep_no_other_from_being_run(call: Call
     assert (result.exit_code, result.output.count("takes     ")) == (0, 1)
 
 
+def test_a_mode_without_timers_has_no_table_of_them(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head with nothing below it says nothing."""
+    monkeypatch.setenv("COLUMNS", "100")
+    said = call("modes").output
+    assert said.partition("ansible")[2].split()[0] == "after", said
+    assert said.count("timer  ") == 3
+
+
 @pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("columns", [100, 80])
 def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
