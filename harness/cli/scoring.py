@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from harness.reports.scorecard import Card, Conclusion, Left
 
 FORMATS = ("terminal", "markdown", "json")
-SUFFIXES = {".md": "markdown", ".json": "json"}
-"""What a file's name says of its format."""
+SUFFIXES = {".md": "markdown", ".json": "json", ".txt": "terminal", "": "terminal"}
+"""What the end of a file's name says of its format."""
 MOST_REPEATS = 1000
 WIDTH = 100
 """Columns of what is written to a file as a terminal would show it."""
@@ -89,7 +89,7 @@ def scorecard_command(
     \b
     Exit status: 0 all runs came out as they must, a control convicted; 1 one was broken, 3 unknown; 4 one has no verdict; 2 bad input.
     """  # noqa: D301 - click knows by a real backspace that these lines are to stay lines
-    problems = output_problems(output)
+    problems = [*output_problems(output), *_unknown_ending(form, output)]
     if from_kept:
         given = {"--mode": mode, "--jobs": jobs, "--provider": provider, "--profile": profile, "--seed": seed}
         if useless := [name for name, value in given.items() if value is not None] + ["--repeats"] * (repeats != 1):
@@ -109,6 +109,14 @@ def scorecard_command(
     for problem in unread:
         say(in_line(problem), err=True)
     ctx.exit(worst([*map(_status, card.runs), *([HARNESS_FAILED] if unread else [])]))
+
+
+def _unknown_ending(form: str | None, output: Path | None) -> list[Problem]:
+    """Say now, and not after what may take hours, that the name of --output says no format, and nothing else does."""
+    if form is not None or output is None or output.suffix.lower() in SUFFIXES:
+        return []
+    expected = f"a name that ends with {', '.join(filter(None, SUFFIXES))}, or --format beside it"
+    return [Problem("--output", 0, 0, f"the ending {output.suffix[:80]!r}, which says no format", expected)]
 
 
 def _status(run: RunFigures) -> int:
@@ -347,7 +355,7 @@ def _give(card: Card, said: Sequence[Conclusion], form: str | None, output: Path
     from harness.reports.console import text_of  # noqa: PLC0415 - same
     from harness.reports.scorecard import json_of  # noqa: PLC0415 - same
 
-    form = form or ("terminal" if output is None else SUFFIXES.get(output.suffix, "terminal"))
+    form = form or ("terminal" if output is None else SUFFIXES[output.suffix.lower()])
     as_text: dict[str, Callable[[], str]] = {
         "markdown": lambda: markdown(card, said),
         "json": lambda: json_text(json_of(card, said)) + "\n",

@@ -379,6 +379,20 @@ def test_all_that_is_wrong_with_the_names_is_told_at_once(call: Callable[..., Re
     assert (result.exit_code, "4 problems; nothing was done" in result.output) == (2, True), result.output
 
 
+def test_an_ending_that_says_no_format_is_told_before_anything_is_done(call: Callable[..., Result]) -> None:
+    """Nobody finds terminal text where a table was asked for; --format says it for any name, and capitals are no difference."""
+    saved(Path("results"), node_kill())
+    result = call("scorecard", "--from", "nowhere", "--output", "card.xyz")
+    assert (result.exit_code, "2 problems" in result.output) == (2, True), result.output
+    assert "the ending '.xyz', which says no format; expected a name that ends with .md, .json, .txt" in " ".join(result.output.split())
+    result = call("scorecard", "s.yaml", "--output", "card.html")
+    assert (result.exit_code, "'.html'" in result.output) == (2, True), result.output
+    assert call("scorecard", "--from", "--format", "json", "--output", "card.xyz").output == "written to card.xyz\n"
+    assert json.loads(Path("card.xyz").read_text())
+    for name in ("card", "card.txt", "card.MD"):
+        assert call("scorecard", "--from", "--output", name).output == f"written to {name}\n"
+
+
 @pytest.mark.parametrize(
     ("name", "words"), [("pipe", "no ordinary file"), ("to-a-pipe", "no ordinary file"), ("x" * 300, "cannot be written")]
 )
