@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,17 @@ def folders(results: Path) -> list[Path]:
     found: list[tuple[float, Path]] = []
     for each in inside(results):
         with suppress(OSError):
-            found.append(((each / "plan.json").lstat().st_mtime, each))
+            found.append((_begun(each), each))
     return [folder for _, folder in sorted(found)]
+
+
+def _begun(folder: Path) -> float:
+    """Return when a run began by its own word, which copies keep; where it has none, when its plan was written. Raises `OSError` without a plan."""
+    written = (folder / "plan.json").lstat().st_mtime
+    try:
+        return datetime.fromisoformat(str(environment_of(folder).get("started"))).timestamp()
+    except (BadInput, OSError, ValueError, OverflowError):
+        return written
 
 
 def inside(results: Path) -> list[Path]:

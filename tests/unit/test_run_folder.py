@@ -103,6 +103,16 @@ def test_runs_are_listed_oldest_first(tmp_path: Path) -> None:
     assert [each.name for each in folders(tmp_path)] == ["zebra", "ant", "mole"]
 
 
+def test_copies_of_runs_stay_in_their_order(tmp_path: Path) -> None:
+    """As they say when they began, and not by when their files were written; one that says nothing of use goes by that."""
+    results(tmp_path, "last", "first", "odd", "mute")
+    for name, started in (("last", "1970-01-01T02:00:00+00:00"), ("first", "1970-01-01T01:00:00+01:00"), ("odd", "soon")):
+        (tmp_path / name / "environment.json").write_text(f'{{"started": "{started}"}}')
+    assert [each.name for each in folders(tmp_path)] == ["first", "odd", "mute", "last"]
+    (tmp_path / "latest").unlink()
+    assert find(tmp_path, "latest").name == "last"
+
+
 def test_where_no_run_was_made_there_is_none(tmp_path: Path) -> None:
     """Neither in an empty folder nor where there is no folder, nor in a file."""
     (tmp_path / "file").touch()
