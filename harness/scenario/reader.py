@@ -120,9 +120,10 @@ def _scenario(reading: Draft) -> Scenario | None:
     read = [step for step in steps if step]
     if (count := len(breaks(read))) > MOST_FAULTS:
         reading.add(("steps",), f"{count} faults in one run", f"{MOST_FAULTS} at most")
-    elif len(read) == len(steps):
-        note_twice(reading, read)
-        note_numbers(reading, read)
+    else:  # up to the first that cannot be read: that one may heal a fault, or remove an app
+        sure = read[: steps.index(None) if None in steps else None]
+        note_twice(reading, sure)
+        note_numbers(reading, sure)
     checks = [read_check(reading, item, place) for item, place in reading.listed(body, "checks")]
     promises = [read_named(reading, item, place, reading.known.checkers, "promise") for item, place in reading.listed(body, "promises")]
     control = read_control(reading, body, promises)

@@ -105,6 +105,13 @@ NAMES: dict[str, tuple[str, list[str]]] = {
         "  - {fault: daemon.hang, on: n1, as: hung}\n  - {fault: daemon.hang, on: n1, with: {daemon: both}, hold: 5s}\n",
         ["s.yaml:8:30: fault 2 (daemon.hang) where fault 1 (daemon.hang in line 7) has docker on n1"],
     ),
+    "the same before a step that cannot be read": (
+        (
+            "  - {fault: node.kill, on: n1, as: dead}\n  - {fault: node.kill, on: n1, hold: 5s}\n  - wait: soon\n"
+            "  - {fault: node.kill, on: n1, hold: 5s}\n"
+        ),
+        ["s.yaml:8:28: fault 2 (node.kill) where fault 1 (node.kill in line 7) has the power of n1", "s.yaml:9:11: 'soon'"],
+    ),
 }
 
 
