@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
-from harness.checkers import Availability, Conflicts, Probed
+from harness.checkers import Availability, Conflicts, Manual, Probed
 from harness.checkers.usual import FEWEST
 from harness.core import targets
 from harness.core.figures import DIGITS, given
@@ -22,7 +22,7 @@ from harness.history.interfaces import about_of
 from harness.history.loads import SLOT
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
-from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, faults_made, flat, most
+from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, actions, faults_made, flat, most
 
 if TYPE_CHECKING:
     from harness.core.values import App
@@ -64,6 +64,7 @@ def warnings(made: Plan) -> list[str]:
         *_too_short(made),
         *_two_for_certain(made),
         *_pinned(made),
+        *_nobody_acts(made),
         *_seldom(made),
         *_patient(made),
         *_seldom_asked(made),
@@ -167,6 +168,17 @@ def _pinned(made: Plan) -> list[str]:
         f"{app.name} is pinned to {app.pin}: when that is lost no other node may run it, so {promised[app.name]} of {app.name} must come out broken"
         for app in made.apps
         if app.pin and app.name in promised and any(not named or app.pin in {each.word for each in named} for named in hit)
+    ]
+
+
+def _nobody_acts(made: Plan) -> list[str]:
+    """Say of which apps nobody brings anything back, though that is promised; a control may be there to show it."""
+    promises = [each for each in made.promises if isinstance(each, Manual)] if made.steps and not made.control else []
+    return [
+        f"no step does anything, so nobody brings back what a fault takes of {each.app}: {each.name} of {each.app} cannot be held; "
+        "`do: …` is such a step"
+        for each in promises
+        if not actions(made.steps)
     ]
 
 

@@ -113,7 +113,7 @@ class Bare:
 def known() -> registry.Known:
     """Give the registries with the mode of this file as the only one."""
     real = registry.known()
-    return registry.Known(real.faults, real.workloads, real.checkers, {"timed": Timed, "bare": Bare}, real.providers)
+    return registry.Known(real.faults, real.workloads, real.checkers, {"timed": Timed, "bare": Bare}, real.providers, real.actions)
 
 
 def made(text: str = TEXT, seed: int = 7) -> Plan:
@@ -646,6 +646,27 @@ def test_a_plan_warns_of_what_nobody_promises_or_nobody_will_see(case: str) -> N
     planned = made(text)
     without = {key: Budget(()) if key.startswith("daemon.hang") else budget for key, budget in planned.budgets.items()}
     assert warnings(replace(planned, budgets=without)) == said
+
+
+@pytest.mark.parametrize(
+    ("step", "control", "warned"),
+    [
+        ("", "", True),
+        (", {do: service.restart, with: {service: docker}, on: n1}", "", False),
+        ("", ", control: {verdict: broken, because: manual}", False),
+    ],
+)
+def test_a_plan_warns_of_work_that_somebody_is_to_bring_back_where_nobody_does_anything(step: str, control: str, *, warned: bool) -> None:
+    """What `manual` promises comes by an action; a control may be there to show what comes without one."""
+    head = "{scenario: x, why: y, cluster: {nodes: 3}, apps: [{name: web, instances: 1}], steps: [{fault: node.kill, on: n1, hold: 60s}"
+    said = [
+        each for each in warnings(made(f"{head}{step}], promises: [{{manual: {{app: web, within: 60s}}}}]{control}}}")) if "do: " in each
+    ]
+    assert (
+        said
+        == ["no step does anything, so nobody brings back what a fault takes of web: manual of web cannot be held; `do: …` is such a step"]
+        * warned
+    )
 
 
 @pytest.mark.parametrize(
