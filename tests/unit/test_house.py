@@ -191,7 +191,10 @@ KNOWN = {
     "plan/__init__.py": ({"Rescheduled"}, "the limit of a promise, which it works out itself"),
     "plan/beside.py": ({"Availability", "Conflicts"}, "what is measured of every run, whatever it promises"),
     "plan/briefing.py": ({"Assumptions", "CameInTime", "Checks", "Clean", "Settled"}, _STANDING),
-    "plan/foresight.py": ({"Availability", "Conflicts", "Probed"}, "how few calls their shares need; which apps one spares"),
+    "plan/foresight.py": (
+        {"Availability", "Conflicts", "Manual", "Probed"},
+        "how few calls their shares need; which apps one spares; what nobody does by hand",
+    ),
     "scenario/jsonschema.py": ({"Probe"}, "what stands under `probes`"),
     "scenario/probes.py": ({"Probe"}, "what stands under `probes`"),
     "scenario/promises.py": ({"CameInTime", "Settled"}, _STANDING),
