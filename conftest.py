@@ -1,4 +1,4 @@
-"""What a full run of this repository takes of what needs clusters: the main scenario in each mode, and a sixth of all else; others each time."""
+"""What a full run of this repository takes of what needs clusters: the main scenario in each mode, and an eighth of all else; others each time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.pytest_plugin import run_seed
 
 MAIN = "node-kill"
 """The scenario that is run in each mode, whatever is drawn of the others."""
-SHARE = 6
+SHARE = 8
 """One of so many of the others is run."""
 SHARES = {"upstream": 30}
 """Folders of scenarios of which fewer are: there are many, each about one thing that happened once."""
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--drawn",
         action="store_true",
-        help=f"run {MAIN} in every mode, and of the other scenarios, each in one mode, and of the tests of clusters a sixth, by the seed",
+        help=f"run {MAIN} in every mode, and of the other scenarios, each in one mode, and of the tests of clusters an eighth, by the seed",
     )
 
 
@@ -44,7 +44,7 @@ def drawn(items: Sequence[pytest.Item], seed: int) -> set[pytest.Item]:
     """Return what is left of the tests: the same for a seed, in whatever order they come.
 
     All that need no cluster are, and the main scenario in every mode. A scenario is run in a mode that it is for, so none is skipped
-    here. Of the other scenarios, each in one of the modes that it is for, of the controls, and of the tests that share a cluster, a sixth of each,
+    here. Of the other scenarios, each in one of the modes that it is for, of the controls, and of the tests that share a cluster, an eighth of each,
     and of some folders fewer (`SHARES`).
     """
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated

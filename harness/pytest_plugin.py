@@ -99,13 +99,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_number,
         default=0,
         metavar="N",
-        help="run a scenario anew, N times at most, where nothing could be said of it because this machine had too much to do (default: 0)",
+        help="run a scenario anew, N times at most and with no other beside it, where nothing could be said of it because this machine had too "
+        "much to do (default: 0)",
     )
 
     for name in _SETTINGS:
         parser.addini(f"whalefall_{name}", f"what --wf-{name} is where the command line does not say it", default="")
 
 
+_LENDING = frozenset({"cluster", "lend"})
+"""Fixtures by which a test has a cluster."""
 _SETTINGS = ("mode", "provider", "profile", "results", "inventory")
 """What the ini-file can say as ``whalefall_…``."""
 
@@ -208,6 +211,27 @@ def _options(config: pytest.Config) -> Options:
 
         standing = config.stash.setdefault(_STANDING, Standing())
     return Options(results=_results(config), keep=config.getoption("--wf-keep-cluster"), standing=standing, stop=threading.Event())
+
+
+@contextlib.contextmanager
+def _beside_others(config: pytest.Config) -> Iterator[None]:
+    """Run beside what else is run, in other workers of pytest-xdist, but beside nothing that is done again: it is to have the machine to itself."""
+    if not config.getoption("--wf-again"):
+        yield
+        return
+    from harness.host import turns  # noqa: PLC0415 - see `_options`
+
+    options = _options(config)
+    with turns.beside(options.results, options.clock):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test that has a cluster lent wait for what is done again; a scenario does so itself."""
+    __tracebackhide__ = True  # in the tests of everybody who has us installed
+    with _beside_others(item.config) if _LENDING & {*getattr(item, "fixturenames", ())} else contextlib.nullcontext():
+        return (yield)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -398,20 +422,23 @@ class ScenarioItem(pytest.Item):
         if self.config.getoption("setuponly") or self.config.getoption("setupplan"):
             return
         from harness.conductor import conduct  # noqa: PLC0415 - see `_options`
+        from harness.host import turns  # noqa: PLC0415 - same
 
         options = _options(self.config)
         _forget(self)
         _keep(self, tested.planned_properties(self.plan, _near(self.path)))
         with _told(options, _begin(self.config, self.plan), plan=self.plan):
             try:
-                self._run = conduct(self.plan, options)
+                with _beside_others(self.config):
+                    self._run = conduct(self.plan, options)
                 for _ in range(self.config.getoption("--wf-again")):
                     if not tested.could_not_tell(self._run):
                         break
                     before = f"{self.plan.scenario}: {tested.wrong(self._run)}"
                     _say(self.config, f"{before}; once more (kept in {_near(self._run.folder)})")
                     try:
-                        again = conduct(self.plan, options)
+                        with turns.by_itself(options.results, options.clock):
+                            again = conduct(self.plan, options)
                     except Unsupported as error:  # what could not be said before is no skip
                         _say(self.config, f"{self.plan.scenario}: not once more: {error}")
                         break

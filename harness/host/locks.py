@@ -65,6 +65,11 @@ def taken(handle: int, *, shared: bool = False) -> bool:
     return True
 
 
+def released(handle: int) -> None:
+    """Let go of the lock of an open file, which stays open. Raises `OSError`."""
+    fcntl.flock(handle, fcntl.LOCK_UN)
+
+
 def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: float, clock: Clock, every: float) -> T:
     """Return what `take` returns once it takes the lock of the file `path`. Raises `Expired` after `seconds`, which says who has it.
 

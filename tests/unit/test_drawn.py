@@ -60,7 +60,7 @@ def _drawn(seed: int, shuffled: int = 1) -> set[str]:
     return {item.nodeid for item in module.drawn(items, seed)}
 
 
-def test_a_sixth_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
+def test_an_eighth_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_the_main_one_is_run_in_all() -> None:
     """One that is for a single mode counts as one, and is not skipped in the others."""
     counts: list[tuple[int, int]] = []
     modes: set[str] = set()
@@ -77,7 +77,7 @@ def test_a_sixth_of_the_scenarios_and_controls_are_drawn_each_in_one_mode_and_th
     assert modes == {"fleet", "swarm", "mesos"}
 
 
-def test_a_sixth_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
+def test_an_eighth_of_the_tests_that_share_a_cluster_are_drawn_and_all_that_need_none_are_run() -> None:
     """From whatever file; noise has a run of its own, which takes all of it."""
     for seed in range(20):
         kept = _drawn(seed)

@@ -28,6 +28,7 @@ from harness.conductor import Options, spelling
 from harness.core.errors import FaultFailed, Problem, Unsupported
 from harness.core.values import Finding, Json, Verdict
 from harness.history.events import Note
+from harness.host import turns
 from harness.plan import Plan
 from harness.pytest_plugin import _told, _without
 from harness.registry.entries import PlugIns
@@ -480,6 +481,25 @@ def test_only_what_could_not_be_said_on_a_busy_machine_is_run_again(bench: Bench
     bench.conductor.conducted.clear()
     bench.run("scenarios/overloaded-once.yaml").assert_outcomes(failed=1)
     assert len(bench.conductor.conducted) == 1
+
+
+def test_what_is_run_again_has_the_machine_to_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other scenario of the same results is run beside it; without --wf-again nothing is locked."""
+    bench.scenario("overloaded-once")
+    taken: list[str] = []
+
+    @contextlib.contextmanager
+    def noted(kind: str, folder: Path) -> Iterator[None]:
+        taken.append(f"{kind} {folder.name}: {len(bench.conductor.conducted)}")
+        yield
+
+    for kind in ("beside", "by_itself"):
+        monkeypatch.setattr(turns, kind, lambda folder, _, kind=kind: noted(kind, folder))
+    bench.run().assert_outcomes(failed=1)
+    assert taken == []
+    bench.conductor.conducted.clear()
+    bench.run("--wf-again", "1").assert_outcomes(passed=1)
+    assert taken == ["beside results: 0", "by_itself results: 1"]
 
 
 def test_no_run_that_is_done_again_hides_what_was_said_before(bench: Bench) -> None:
