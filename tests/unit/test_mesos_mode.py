@@ -346,8 +346,9 @@ def test_on_slow_machines_nothing_that_needs_zookeeper_starts_before_it_has_a_le
     upstream.mode.unhurried(1.0)
     upstream.ensemble["n2"].mode = "looking"
     upstream.mode._form_seconds = 2.0  # each look asks real servers
-    with pytest.raises(Expired, match="not ready: n2; last seen: n2: ZooKeeper to have a leader: looking"):
+    with pytest.raises(Expired, match="n2: ZooKeeper to have a leader: "):
         upstream.mode.form(upstream.cluster)
+    upstream.mode._form_seconds = 60.0
     calls = upstream.node("n1").calls
     first = next(each for each in calls if each[0] == "sh")
     assert "docker" in [each for call in calls for each in call], "it is waited for"
