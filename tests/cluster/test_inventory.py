@@ -438,7 +438,7 @@ def test_two_harnesses_cannot_have_one_host(use: Hosts) -> None:
 
 def test_too_few_hosts_are_an_error(use: Hosts) -> None:
     """With the hosts there are."""
-    with pytest.raises(HarnessError, match=r"3 host\(s\) \(db1, db2, db3\); expected 4: the plan needs 4 nodes"):
+    with pytest.raises(HarnessError, match=r"3 hosts \(db1, db2, db3\); expected 4: the plan needs 4 nodes"):
         _create(4)
 
 
