@@ -122,7 +122,7 @@ def test_logs_tell_of_every_daemon(fleet: Cluster) -> None:
     assert b"became" in logs["etcd.log"]
     assert b"API listen on" in logs["docker.log"]
     assert b"CONTAINER ID" in logs["containers.txt"]
-    assert not [name for name, text in logs.items() if b"exit status" in text]
+    assert not [name for name, text in logs.items() if b"\nexit status" in text]
 
 
 def test_a_node_that_lost_its_power_comes_back_by_itself(fleet: Cluster) -> None:
