@@ -219,10 +219,10 @@ def _beside_others(config: pytest.Config) -> Iterator[None]:
     if not config.getoption("--wf-again"):
         yield
         return
-    from harness.host import turns  # noqa: PLC0415 - see `_options`
+    from harness.core.clock import SystemClock  # noqa: PLC0415 - see `_options`
+    from harness.host import turns  # noqa: PLC0415 - same
 
-    options = _options(config)
-    with turns.beside(options.results, options.clock):
+    with turns.beside(_results(config), SystemClock()):
         yield
 
 

@@ -65,11 +65,6 @@ def taken(handle: int, *, shared: bool = False) -> bool:
     return True
 
 
-def released(handle: int) -> None:
-    """Let go of the lock of an open file, which stays open. Raises `OSError`."""
-    fcntl.flock(handle, fcntl.LOCK_UN)
-
-
 def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: float, clock: Clock, every: float) -> T:
     """Return what `take` returns once it takes the lock of the file `path`. Raises `Expired` after `seconds`, which says who has it.
 
@@ -96,11 +91,15 @@ def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: flo
 
 
 @contextmanager
-def held(path: Path, *, what: str, seconds: float, clock: Clock) -> Iterator[None]:
-    """Hold the lock of a file, which is made where it is missing and stays. Raises as `awaited`, and `OSError`."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, private.FILE_MODE)
+def held(path: Path, *, what: str, seconds: float, clock: Clock, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder, or of a file, which is made where it is missing and stays; `shared` as `taken` has it.
+
+    Raises as `awaited`, and `OSError`, also for a link.
+    """
+    kind = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    handle = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, private.FILE_MODE)
     try:
-        awaited(lambda: taken(handle), path, what=what, seconds=seconds, clock=clock, every=0.05)
+        awaited(lambda: taken(handle, shared=shared), path, what=what, seconds=seconds, clock=clock, every=0.05)
         yield
     finally:
         os.close(handle)

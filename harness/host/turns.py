@@ -6,12 +6,11 @@ who is kept waiting for too long, or by a process that is stopped, goes on all t
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from harness.core.errors import Expired
-from harness.host import locks, private
+from harness.host import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,53 +22,37 @@ DOOR = ".turns"
 """The file in the folder that is locked by whoever waits for its turn. The folder's own lock is that of those who run."""
 SECONDS = 600.0
 """How long somebody waits for those that run now: a run takes some minutes at most."""
-_EVERY_SECONDS = 0.2
+_TURN = "a turn"
 
 
 @contextmanager
 def beside(folder: Path, clock: Clock) -> Iterator[None]:
     """Run beside others that do so, once nobody is or is to be by itself."""
-    with _opened(folder) as (door, room):
-        if _waited(door, folder / DOOR, clock, 2 * SECONDS):  # for one that waits as long as it may, and then runs
-            _waited(room, folder, clock, SECONDS, shared=True)
-            _let_go(door)
+    folder = folder.resolve()
+    with ExitStack() as room:
+        with _courteously(), ExitStack() as door:
+            _enter(door, folder, clock)
+            room.enter_context(locks.held(folder, what=_TURN, seconds=SECONDS, clock=clock, shared=True))
         yield
 
 
 @contextmanager
 def by_itself(folder: Path, clock: Clock) -> Iterator[None]:
     """Run while none of those is `beside` it that have the same folder."""
-    with _opened(folder) as (door, room):
-        if _waited(door, folder / DOOR, clock, 2 * SECONDS):
-            _waited(room, folder, clock, SECONDS)
+    folder = folder.resolve()
+    with ExitStack() as both:
+        with _courteously():
+            _enter(both, folder, clock)
+            both.enter_context(locks.held(folder, what=_TURN, seconds=SECONDS, clock=clock))
         yield
 
 
-@contextmanager
-def _opened(folder: Path) -> Iterator[tuple[int, int]]:
-    """Give a handle of the door and one of the folder, -1 for what cannot be opened. Both are closed at the end, which lets go of their locks."""
-    handles = [-1, -1]
-    try:
-        with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            handles[0] = os.open(folder / DOOR, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, private.FILE_MODE)
-            handles[1] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        yield handles[0], handles[1]
-    finally:
-        for handle in handles:
-            if handle >= 0:
-                os.close(handle)
+def _enter(door: ExitStack, folder: Path, clock: Clock) -> None:
+    """Take the door's lock, after one that waits as long as it may, and then runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    door.enter_context(locks.held(folder / DOOR, what=_TURN, seconds=2 * SECONDS, clock=clock))
 
 
-def _waited(handle: int, path: Path, clock: Clock, seconds: float, *, shared: bool = False) -> bool:
-    """Wait for a lock, and say whether it was to be had."""
-    with suppress(Expired, locks.HeldUp, OSError):
-        return handle >= 0 and locks.awaited(
-            lambda: locks.taken(handle, shared=shared), path, what="a turn", seconds=seconds, clock=clock, every=_EVERY_SECONDS
-        )
-    return False
-
-
-def _let_go(handle: int) -> None:
-    with suppress(OSError):
-        locks.released(handle)
+def _courteously() -> suppress:
+    """Go on where a lock cannot be had."""
+    return suppress(Expired, locks.HeldUp, OSError)
