@@ -96,7 +96,6 @@ class Mesos:
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds
         self._more = 0.0  # seconds more for either
-        self._slow = False  # whether a cluster is formed step by step
         self._images: Mapping[str, str] = {}  # of master, agent and Marathon, by the words of `PACKAGED`; empty for the stand-ins
         self._lock = threading.Lock()
         self._numbers: dict[tuple[str, str], numbering.Numbers] = {}  # run id, app → the numbers of its instances
@@ -113,7 +112,6 @@ class Mesos:
     def unhurried(self, seconds: float) -> None:
         """Allow forming and deploying so many seconds more; see `harness.core.protocols.Unhurried`."""
         self._more = seconds
-        self._slow = True
 
     def withstand(self, seconds: float) -> None:
         """Stretch the timers of Mesos and ZooKeeper; see `harness.core.protocols.Stretching`."""
@@ -143,8 +141,9 @@ class Mesos:
         everyone = {node.name for node in cluster.nodes}
         stop = threading.Event()
 
-        later = [f"{unit}.service" for unit in _DAEMONS.values()] if self._images or self._slow else []
-        later += _PROXY_UNITS if self._slow else []
+        slow = self._more > 0.0  # then it is formed step by step
+        later = [f"{unit}.service" for unit in _DAEMONS.values()] if self._images or slow else []
+        later += _PROXY_UNITS if slow else []
 
         def ground(node: Node) -> None:
             handed = shipped.archive(configured.files(node, members, self._timers))
@@ -155,18 +154,18 @@ class Mesos:
             on_nodes.docker_answers(cluster, node, deadline, stop)
 
         def one(node: Node) -> None:
-            if not self._slow:
+            if not slow:
                 ground(node)
             if self._images:
                 self._start_images(cluster, node, deadline, all_three=node in members)
-            if self._slow:
+            if slow:
                 mine = [unit for unit in later if node in members or unit not in _OF_MEMBERS]
                 on_nodes.script(node, 'exec systemctl start --no-block "$@"', *mine, deadline=deadline)
             self._lists(cluster, node, everyone, deadline, stop)
 
         with cluster.network():
             late: dict[str, Expired] = {}
-            if self._slow:
+            if slow:
                 # What stands on ZooKeeper tries it all along, and Marathon ends and begins anew without it: in all that work it hardly starts itself.
                 late = on_nodes.on_each(cluster.nodes, ground, stop)
                 late = late or on_nodes.on_each(members, lambda node: self._elects(cluster, node, deadline, stop), stop)
