@@ -117,20 +117,22 @@ class Recorder:
                 raise OSError(errno.ENOSPC, f"only {written} bytes of {len(line)} were written")
         except OSError as error:
             self.failure = error
-            os.close(self._file)
-            self._file = None
+            self._close_file()
             return False
         self._next += 1
         return True
 
     def look(self) -> OSError | None:
-        """Return why nothing is written any more; None where all is well. Also that the file was removed: whatever is written then is lost. Quick."""
-        if self.failure is None and self._lock.acquire(blocking=False):
-            try:
-                if self._file is not None and os.fstat(self._file).st_nlink == 0:
+        """Return why nothing is written any more; None where all is well. Also that the file was removed: whatever is written then is lost. Quick.
+
+        Without the lock, so that whoever looks just while another writes sees it, too.
+        """
+        file = self._file
+        if self.failure is None and file is not None:
+            with suppress(OSError):
+                # A file that is still ours afterwards was not closed, and its number not somebody else's, while it was asked.
+                if os.fstat(file).st_nlink == 0 and self._file == file:
                     self.failure = FileNotFoundError(errno.ENOENT, "it was removed while the run went on", str(self.path))
-            finally:
-                self._lock.release()
         return self.failure
 
     def listen(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
@@ -177,5 +179,10 @@ class Recorder:
                     os.fsync(self._file)
                 except OSError as error:
                     self.failure = error
-                os.close(self._file)
-                self._file = None
+                self._close_file()
+
+    def _close_file(self) -> None:
+        """Close the file. It is nobody's before its number may be another's: `look` asks without the lock."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)

@@ -228,6 +228,21 @@ def test_a_run_ends_at_any_moment(session: Session, fault: type[Scripted], momen
     assert fault.broken == set()
 
 
+def test_results_that_were_removed_are_seen_while_another_writes(session: Session) -> None:
+    """Whoever waits next waits in vain: it looks whoever has the recorder."""
+    found: list[OSError | None] = []
+
+    def hear(entry: Entry) -> None:  # called while its thread has the recorder
+        session.recorder.path.unlink()
+        looking = threading.Thread(target=lambda: found.append(session.recorder.look()))
+        looking.start()
+        looking.join(20.0)
+
+    session.recorder.listen(hear)
+    session.recorder.record(PhaseBegan(Phase.DEPLOYING))
+    assert "it was removed while the run went on" in str(found)
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_node_that_hangs_does_not_keep_a_run_that_ends(session: Session, fault: type[Scripted], reason: str) -> None:
     """A command that would go on for ever is ended on the node, whoever asked it, and the fault is mended though its inject was cut short."""

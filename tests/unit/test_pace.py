@@ -170,6 +170,7 @@ def _defaults(path: Path) -> Iterator[str]:
 AS_THEY_STAND: Mapping[str, str] = {
     "host/building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
     "host/shelves.py: BUILD_SECONDS": "the same, for another process to build it",
+    "host/turns.py: SECONDS": "a courtesy: who waited for so long goes on all the same",
     "conductor/until.py: seconds=STAYS_SECONDS": "how long something must be so; it fails nothing",
     "core/protocols/node.py: timeout=30.0": "what is promised at least; each kind of node lengthens it",
     "nodes/ssh/commands.py: seconds=GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
