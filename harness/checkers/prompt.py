@@ -10,7 +10,7 @@ from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Report, conclude, doubted, plural, unknown
 from harness.checkers.outages import before_the_bite, judge_share, judged_time, under_way_in, unmade_of
-from harness.checkers.slowness import slowness
+from harness.checkers.slowness import SEEN_LATE, slowness
 from harness.checkers.troubles import BUSY, WORTH_A_LINE, blind
 from harness.checkers.usual import FEWEST, calm, usually
 from harness.checkers.windows import Window, Windows
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 PART = 0.99
 """The part of all calls that counts: a 99th percentile, by the nearest rank."""
+
+MOSTLY = 5.0
+"""A load that is so many times what there was without a fault is the fault's own: others would have had to multiply theirs in the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,9 @@ class Prompt:
 
     What was too slow before anything was broken, or may have been (fewer than 20 calls), convicts nobody; nor does what was as slow before
     for as long. On a machine with too much to do nobody knows whose doing it was, but for what was well before a fault that takes nothing away,
-    and was well again after it: then it was that fault's, which may be that load itself. Calls that were under way while the harness stood still, and
-    those to an instance that was not to run, do not count. Where so many answers are missing, or calls were not made, or were made before it is known
-    that the fault had bitten, that they could turn it, it is unknown; so it is with fewer than 20.
+    and was well again after it: then it was that fault's, which may be that load itself, unless there was too much to do without it, too. Calls that
+    were under way while the harness stood still, and those to an instance that was not to run, do not count. Where so many answers are missing, or
+    calls were not made, or were made before it is known that the fault had bitten, that they could turn it, it is unknown; so it is with fewer than 20.
     """
 
     name: ClassVar[str] = "latency"
@@ -135,7 +138,7 @@ class Prompt:
             app=self.app,
             promised=quick(self.p99),
         )
-        own = self._own_load(history, window, after)
+        own = self._own_load(history, window, Interval(usual.start, history.observed), after)
         points = [doubted(replace(each, by=math.inf) if own else each, self._doubt(history, window, before, own=own)) for each in points]
         return Report(points, f"{text} (promised {quick(self.p99)})", told)
 
@@ -143,10 +146,19 @@ class Prompt:
         """Return a call as one that went badly where it took longer than was promised."""
         return replace(op, outcome=Outcome.FAIL) if op.ok and (op.latency or 0.0) > self.p99 else op
 
-    def _own_load(self, history: History, window: Window, after: Took) -> bool:
-        """Whether a load would be the doing of what was in force: that takes nothing away, and all was well again once it was over."""
-        lives = [each.life(history.end) for each in fault_bands(history) if each.in_force is not None and each.traits.loses is Loss.NOTHING]
-        return bool(common(lives, window.pieces)) and after.calls >= FEWEST and after.p99 <= self.p99
+    def _own_load(self, history: History, window: Window, seen: Interval, after: Took) -> bool:
+        """Whether a load would be the doing of what was in force: that takes nothing away, and all was well again once it was over.
+
+        A machine that had too much to do without any fault, too, has somebody else's load: of no less nobody knows what it does to a cluster that is
+        busy itself. Where it was next to nothing beside the other, that other is the fault's.
+        """
+        bands = fault_bands(history)
+        lives = [each.life(history.end) for each in bands if each.in_force is not None and each.traits.loses is Loss.NOTHING]
+        if not common(lives, window.pieces) or after.calls < FEWEST or after.p99 > self.p99:
+            return False
+        broken = [Interval(life.start, life.end + SEEN_LATE) for life in (each.life(history.end) for each in bands)]
+        others = slowness(history, without([seen], broken)).factor
+        return others < WORTH_A_LINE or slowness(history, list(window.pieces)).factor >= MOSTLY * others
 
     def _doubt(self, history: History, window: Window, before: Took, *, own: bool) -> str:
         """Say why what was too slow may be no fault's doing; nothing where nothing says so."""

@@ -82,10 +82,19 @@ def test_what_is_no_faults_doing_convicts_nobody(story: Story, word: str) -> Non
 
 def test_a_busy_machine_convicts_only_by_what_was_well_before_and_after() -> None:
     """With a kernel in common the load may be the fault itself; but where it does not end with the fault nobody knows whose it was."""
-    assert _judged(_story(0.01, 0.5, 0.01).pressed(2, 68, 30)).verdict is BROKEN
-    assert _judged(_story(0.01, 0.5, 0.5).pressed(2, 68, 30)).verdict is UNKNOWN
+    assert _judged(_story(0.01, 0.5, 0.01).pressed(30, 50, 30)).verdict is BROKEN
+    assert _judged(_story(0.01, 0.5, 0.5).pressed(30, 50, 30)).verdict is UNKNOWN
     assert _judged(_story(0.01, 0.5, 0.5)).verdict is BROKEN
     assert _judged(_story(0.01, 0.1, 0.01).pressed(2, 68, 30)).verdict is HELD
+
+
+def test_a_load_that_was_there_without_the_fault_is_not_the_faults_own() -> None:
+    """What else there was to do may have grown meanwhile, or do more harm beside it; but not where it was next to nothing."""
+    slow = _story(0.01, 0.5, 0.01)
+    loads = ((8, 30, 8, UNKNOWN), (30, 30, 30, UNKNOWN), (30, 8, 30, UNKNOWN), (4, 40, 4, BROKEN), (2, 30, 2, BROKEN))
+    for before, meanwhile, after, verdict in loads:
+        story = slow.copy().pressed(2, 30, before).pressed(30, 50, meanwhile).pressed(50, 68, after)
+        assert _judged(story).verdict is verdict, (before, meanwhile, after)
 
 
 def test_what_machines_did_by_themselves_convicts_nobody() -> None:
