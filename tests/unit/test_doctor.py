@@ -316,7 +316,7 @@ def test_too_little_room_for_machines_is_a_note(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("WHALEFALL_VM_MEMORY", "640")
     found = by_name(FakeMachine(files={**VMS, "/proc/meminfo": "MemAvailable: 1000000 kB\n"}, space=3 * GIB))
     assert (found["memory"].ok, found["memory for them"].ok, found["disk for them"].ok) == (True, None, None)
-    assert "976 MB free; 3 machines need about 2880 MB" in found["memory for them"].saw
+    assert "976 MB free; 3 machines need about 4032 MB" in found["memory for them"].saw
     assert "WHALEFALL_VM_MEMORY" in found["memory for them"].remedy
     monkeypatch.setenv("WHALEFALL_VM_MEMORY", "lots")
     assert "WHALEFALL_VM_MEMORY" in by_name(FakeMachine(files=VMS))["box"].saw
