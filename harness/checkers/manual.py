@@ -18,7 +18,7 @@ from harness.core.figures import at, given, lasted
 from harness.core.instances import app_of
 from harness.core.syncs import MEASURE
 from harness.core.units import ABOVE, Duration
-from harness.core.values import Outcome
+from harness.core.values import About, Outcome
 from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import Interval, common, neat, never_seen, node_spans, stays, united
 from harness.history.losses import AT_ONCE
@@ -51,6 +51,7 @@ class Manual:
     """
 
     name: ClassVar[str] = "manual"
+    about: ClassVar[About] = About(by_hand=True)
     whole: ClassVar[str] = "it is about the time from a loss to what somebody does about it, whatever goes on meanwhile"
     app: str
     within: Annotated[Duration, Field(gt=0, description=ABOVE)]

@@ -159,6 +159,7 @@ class About:
     asked: str = ""  # the parameter that must be given for it to go by those calls; empty: it always does
     scale: bool = False  # that so many instances (its parameter `to`) of an app (`app`) run in time (`within`) once a step asks for so many
     returns: bool = False  # that what a fault takes of an app (`app`) runs again in time: `within`, or else the mode's budget
+    by_hand: bool = False  # that what a fault takes of an app (`app`) comes back by an action of the run, and not before
 
 
 @dataclass(frozen=True, slots=True)

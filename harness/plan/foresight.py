@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
-from harness.checkers import Availability, Conflicts, Manual, Probed
+from harness.checkers import Availability, Conflicts, Probed
 from harness.checkers.usual import FEWEST
 from harness.core import targets
 from harness.core.figures import DIGITS, given
@@ -173,7 +173,7 @@ def _pinned(made: Plan) -> list[str]:
 
 def _nobody_acts(made: Plan) -> list[str]:
     """Say of which apps nobody brings anything back, though that is promised; a control may be there to show it."""
-    promises = [each for each in made.promises if isinstance(each, Manual)] if made.steps and not made.control else []
+    promises: list[Any] = [each for each in made.promises if about_of(each).by_hand] if made.steps and not made.control else []
     return [
         f"no step does anything, so nobody brings back what a fault takes of {each.app}: {each.name} of {each.app} cannot be held; "
         "`do: …` is such a step"

@@ -214,6 +214,7 @@ def _abouts(cls: Any) -> Iterator[Lack]:
         yield from _without(cls, "a promise by calls", "" if said.calls is None else said.calls.parameter, said.asked)
         yield from _without(cls, "a promise of a scale", *(("app", "to", "within") if said.scale else ()))
         yield from _without(cls, "a promise that work runs again", *(("app",) if said.returns else ()))
+        yield from _without(cls, "a promise that work comes back by hand", *(("app",) if said.by_hand else ()))
 
 
 _STREAMS = ", ".join(f"CallStream.{each.name}" for each in CallStream)

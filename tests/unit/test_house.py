@@ -192,8 +192,8 @@ KNOWN = {
     "plan/beside.py": ({"Availability", "Conflicts"}, "what is measured of every run, whatever it promises"),
     "plan/briefing.py": ({"Assumptions", "CameInTime", "Checks", "Clean", "Settled"}, _STANDING),
     "plan/foresight.py": (
-        {"Availability", "Conflicts", "Manual", "Probed"},
-        "how few calls their shares need; which apps one spares; what nobody does by hand",
+        {"Availability", "Conflicts", "Probed"},
+        "how few calls their shares need; which apps one spares",
     ),
     "scenario/jsonschema.py": ({"Probe"}, "what stands under `probes`"),
     "scenario/probes.py": ({"Probe"}, "what stands under `probes`"),

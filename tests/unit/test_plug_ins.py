@@ -539,6 +539,7 @@ def test_a_workload_that_says_of_itself_what_cannot_be_is_told(
         ({"about": About(CallStream.QUORUM, asked="strictly")}, "found a promise by calls without strictly"),
         ({"about": About(scale=True)}, "found a promise of a scale without app, to, within"),
         ({"about": About(returns=True)}, "found a promise that work runs again without app"),
+        ({"about": About(by_hand=True)}, "found a promise that work comes back by hand without app"),
         ({"takes": ("Quorom",)}, "found takes Quorom; expected the names of capabilities of modes"),
     ],
 )

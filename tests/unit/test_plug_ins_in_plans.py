@@ -125,6 +125,16 @@ class Back(Judging):
 
 
 @dataclass(frozen=True)
+class Woken(Judging):
+    """A checker of others that goes by what somebody does about a loss."""
+
+    app: str
+
+    name: ClassVar[str] = "acme.woken"
+    about: ClassVar[About] = About(by_hand=True)
+
+
+@dataclass(frozen=True)
 class Grown(Judging):
     """A checker of others that goes by a scale."""
 
@@ -197,7 +207,7 @@ def known() -> registry.Known:
     """Return what can be named, with what this file adds."""
     real = registry.known()
     workloads = {**real.workloads, **{each.name: each for each in (Knock, Scribble)}}
-    checkers = {**real.checkers, **{each.name: each for each in (Reached, Kept, Asked, Back, Grown)}}
+    checkers = {**real.checkers, **{each.name: each for each in (Reached, Kept, Asked, Back, Woken, Grown)}}
     return dataclasses.replace(real, workloads=workloads, checkers=checkers)
 
 
@@ -326,6 +336,13 @@ def test_a_plan_warns_of_a_hold_that_is_too_short_for_their_promise() -> None:
     said = [warnings(made("", promise, "1s")) for promise in ("rescheduled: {app: web}", "acme.back: {app: web}")]
     assert [each.replace("rescheduled", "acme.back") for each in said[0]] == said[1]
     assert any("acme.back will be unknown for what is not back sooner" in each for each in said[1])
+
+
+def test_a_plan_warns_that_nobody_acts_on_what_their_promise_is_about() -> None:
+    """By its own name, as of ours."""
+    said = [warnings(made("", promise)) for promise in ("manual: {app: web, within: 9s}", "acme.woken: {app: web}")]
+    assert [each.replace("manual", "acme.woken") for each in said[0]] == said[1]
+    assert any("acme.woken of web cannot be held" in each for each in said[1])
 
 
 def test_a_workload_that_takes_a_quorum_is_told_where_there_is_none() -> None:
