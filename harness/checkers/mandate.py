@@ -98,7 +98,7 @@ def impossible_leaders(
 
 
 def self_made(history: History, gone: Sequence[Away]) -> list[tuple[MemberSeen, int, str]]:
-    """Return the words of members that were cut off which name one of themselves as the leader of a term that began meanwhile, with the reason.
+    """Return the words of members that were lost which name one that was cut off as the leader of a term that began meanwhile, with the reason.
 
     A leader that is cut off goes on leading in its old term by its own word; to lead in a new one takes a majority, which it cannot have had.
     """
@@ -115,7 +115,7 @@ def self_made(history: History, gone: Sequence[Away]) -> list[tuple[MemberSeen, 
             early, late = each.interval.start + IN_FLIGHT, each.interval.end
             if not (each.cut and each.node == event.leader and early < since <= entry.time < late):
                 continue
-            said = any(other.cut and other.node == event.node and other.interval.holds(entry.time) for other in gone)
+            said = any(other.node == event.node and other.interval.holds(entry.time) for other in gone)
             if said and event.term > _known_term(history, each):
                 who = "itself" if event.node == event.leader else event.leader
                 text = f"{event.node} named {who} the leader of term {event.term} at {at(entry.time)}, when {event.leader} {each.why}"
