@@ -94,6 +94,25 @@ def test_a_machine_that_was_seen_off_all_along_was_surely_off(off: float, *, sur
     assert (not_surely(band, node_spans(history), history.end) == "") is surely
 
 
+@pytest.mark.parametrize(
+    ("kind", "back", "surely"),
+    [
+        (Traits(Loss.NODE), 45, True),
+        (Traits(Loss.NODE), 20, False),
+        (Traits(Loss.NODE, in_place=True), 45, False),
+        (Traits(Loss.LINK), 45, False),
+    ],
+    ids=["both off all along", "one back before", "a machine that may come back", "a cut"],
+)
+def test_only_a_fault_that_takes_machines_away_is_vouched_for_by_all_of_them(kind: Traits, back: float, *, surely: bool) -> None:
+    """That one was off says nothing of the other, nor of a fault that does not keep it off."""
+    story = Story().node(0, "n1").node(0, "n2").off(10.1, "n1").off(10.1, "n2").node(45, "n1").node(back, "n2")
+    story.fault("x", "n1 n2", decided=9, in_force=10, failed=39, healing=40, healed=45, traits=kind, lost="n1 n2")
+    history = story.done(60).history()
+    (band,) = fault_bands(history)
+    assert (not_surely(band, node_spans(history), history.end) == "") is surely
+
+
 def test_one_bad_fault_of_two_is_enough() -> None:
     """All must have bitten."""
     story = node_kill().fault("net.partition", "n3", decided=57, number=2)

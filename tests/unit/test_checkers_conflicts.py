@@ -158,6 +158,22 @@ def test_an_expected_double_run_began_where_it_may_have_however_long_nobody_coul
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(("start", "verdict"), [(8, Verdict.UNKNOWN), (12, Verdict.HELD)])
+def test_an_expected_double_run_began_when_it_did_whatever_ran_twice_before(start: float, verdict: Verdict) -> None:
+    """Of another instance, from before the fault until after the other began."""
+    story = Story().node(0, "n1", "web@1", "db@1").node(0, "n2").node(0, "n3").node(7, "n2", "web@1").node(20, "n2")
+    story.node(start, "n3", "db@1").node(30, "n1", "web@1").fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40)
+    finding = judged(story.watched(59, "n1 n2 n3").done(60), expect_double_run=True)
+    assert finding.verdict is verdict, finding.summary
+
+
+def test_the_longest_double_run_is_told() -> None:
+    """Of several."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(10, "n2", "web@1").node(12, "n2").node(20, "n2", "web@1").node(25, "n2")
+    finding = judged(story.node(30, "n2", "web@1").node(33, "n2").watched(59, "n1 n2").done(60))
+    assert finding.summary.endswith("; web@1 ran on n1 and n2 at once for 5.0 s"), finding.summary
+
+
 @pytest.mark.parametrize(("start", "verdict"), [(15, Verdict.UNKNOWN), (25, Verdict.HELD)])
 def test_an_expected_double_run_in_the_time_of_a_fault_began_in_it(start: float, verdict: Verdict) -> None:
     """The second fault is asked about, and the first had bitten before."""

@@ -260,6 +260,16 @@ def test_who_leads_in_the_next_term_is_the_only_one_elected(term: int, verdict: 
     assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.parametrize(("asked", "verdict"), [(True, HELD), (False, UNKNOWN)])
+def test_a_word_stands_for_as_long_as_its_member_could_be_asked(*, asked: bool, verdict: Verdict) -> None:
+    """That it could not says nothing of whom it follows."""
+    story = _unheard(_unheard(_cut(_story(), targets="n3"), "n1", 60, 75), "n2", 60, 75)
+    for second in range(61, 75):
+        story.watching(second, "membership", "n1", alive=asked).watching(second, "membership", "n2", alive=asked)
+    finding = _judged(story, Elections(longest=10.0))
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_members_that_were_never_heard_again_may_have_elected() -> None:
     """Two of three are not heard from some time on: of whom they follow then nobody knows."""
     story = _unheard(_unheard(_cut(_story(), targets="n3"), "n1", 60, 95), "n2", 60, 95)

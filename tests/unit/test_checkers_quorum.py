@@ -899,6 +899,16 @@ def test_leadership_that_moves_and_is_lost_before_the_switch_says_so_counts() ->
     assert stays.summary == "leadership moved from n1 to n2 2.5 s after node.kill began to bite"
 
 
+@pytest.mark.parametrize(("lost", "verdict"), [(34, Verdict.UNKNOWN), (36, Verdict.BROKEN)])
+def test_a_machine_of_another_that_is_seen_to_be_off_late_has_not_moved_leadership_before(lost: float, verdict: Verdict) -> None:
+    """Only whose own machine goes off may have lost leadership to that sooner than it was seen: n3 is off at 35 s, and n1 leads."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").node(0, "n3").off(35, "n3").watched(99, "n1 n2 n3")
+    story.fault("node.kill", "n3", decided=10, in_force=40, healing=60, healed=62).members(lost, "n1 n2", 2, None)
+    finding = judged(story.members(38, "n1 n2", 3, "n2").done(100), QuorumSurvived(leader="stays"))
+    doubted = "nobody knows whether node.kill had bitten before 35.0 s" in finding.summary
+    assert (finding.verdict, doubted) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
+
+
 @pytest.mark.parametrize(
     ("since", "verdict", "text"),
     [

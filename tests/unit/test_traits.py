@@ -50,6 +50,22 @@ def test_every_fault_of_ours_declares_its_traits(name: str) -> None:
     assert traits.from_history(traits.to_history(kind, ["n1", "n2"])) == (kind, ("n1", "n2"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "called"),
+    [
+        (Traits(Loss.PROCESS, ("etcd", "docker")), "x etcd and docker"),
+        (Traits(Loss.LINK), "x halves"),
+        (Traits(Loss.NODE), "x"),
+        (Traits(Loss.NOTHING, ("disk",)), "x"),
+    ],
+)
+def test_a_fault_is_called_by_the_daemons_that_it_takes_or_the_shape_of_its_cut(kind: Traits, called: str) -> None:
+    """What else it is about its name says already."""
+    story = Story().fault("x", "n1", decided=1, in_force=2, traits=kind, parameters={"shape": "halves"})
+    (band,) = fault_bands(story.done(5).history())
+    assert band.called == called
+
+
 OLD = ("node.kill", "net.partition", "daemon.hang", "process.kill", "disk.slow", "none")
 """The faults that there were before histories said what kind they are."""
 
