@@ -176,7 +176,10 @@ def test_what_is_wrong_with_a_yaml_file_is_said(tmp_path: Path, text: str, said:
 
 
 def test_no_message_repeats_a_password_that_stands_in_arguments(tmp_path: Path) -> None:
-    """Only what the arguments are called."""
+    """Only what the arguments are called, also where nothing stands between the name and the rest."""
+    (said,) = wrong(tmp_path, "x ansible_ssh_common_args=\"sshpass -phunter2 -o 'SetEnv hunter2' -o SetEnv=hunter2 -hunter2\"\n")
+    assert "ansible_ssh_common_args with '… -p… -oSetEnv… -oSetEnv=… -h…'" in said
+    assert "hunter2" not in said
     (said,) = wrong(tmp_path, "x ansible_ssh_common_args=\"-o ProxyCommand='sshpass -p hunter2 ssh jump' -i hunter2 --x=hunter2\"\n")
     assert "ansible_ssh_common_args with '-oProxyCommand=… -i … --x=…'" in said
     assert "hunter2" not in said

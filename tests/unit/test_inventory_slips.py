@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import BadInput
-from harness.providers.inventory import blanks, shapes
+from harness.core.errors import BadInput, Problem
+from harness.core.values import Json
+from harness.providers.inventory import blanks, shapes, variables
 from harness.providers.inventory.formats import load
 from harness.providers.inventory.hosts import Host, Switch
+from harness.providers.inventory.slips import Slip, slip
 
 HOSTS = "a ansible_host=198.51.100.1\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n"
 
@@ -271,3 +273,25 @@ def test_what_an_ssh_config_says_of_a_host_is_told_in_its_own_line(tmp_path: Pat
         ("config:7:1", "one whalefal"),
         ("config:8:1", "a, which is "),
     ]
+
+
+KINDS: tuple[Json, ...] = (None, True, 0, -1, 1.5, "", " ", "{{ x }}", "'", [], ["x"], [["x"]], {}, {"x": "y"}, {"x": {"y": []}})
+"""One value of each kind that an inventory can hold."""
+
+
+@pytest.mark.parametrize("value", KINDS, ids=repr)
+def test_a_variable_may_hold_a_value_of_any_kind(value: Json) -> None:
+    """What it cannot be is told; nothing stumbles over it."""
+    for key in {*variables.OURS, *variables._NEEDED, *variables._BECOME, "ansible_prot", "ansibel_host", "whalefall_x"}:
+        problems: list[Problem] = []
+        at = variables.Value(value, "hosts.yml", 1)
+        assert isinstance(variables.host("n1", at, {key: at}, problems), Host)
+        said = slip(key, value, {key})
+        assert said is None or isinstance(said, Slip)
+        assert all(isinstance(each, Problem) for each in (*problems, *variables.perhaps_open(key, at)))
+
+
+def test_an_address_below_the_variable_for_it_is_told(tmp_path: Path) -> None:
+    """As a mapping, which a colon makes of it."""
+    text = "all:\n  hosts:\n    n1:\n      ansible_host:\n        198.51.100.1:\n"
+    assert told(tmp_path, text, "hosts.yml", 1)[0].startswith("hosts.yml:5:9: ansible_host is a mapping; expected text")

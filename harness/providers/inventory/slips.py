@@ -70,7 +70,7 @@ class Slip:
 
 def slip(key: str, value: Json, said: Collection[str]) -> Slip | None:
     """Return what is to be told of one of a host's variables, all of which are called as in `said`; None where there is nothing to tell."""
-    if key in _EMPTY and value in {None, ""}:
+    if key in _EMPTY and (value is None or value == ""):
         return Slip(f"{key} without a value", "one, or no such line", "it counts as not said", stops=False)
     if not is_theirs(key) or key.startswith("ansible_ssh_"):
         return None  # of those only a few are understood, and every other one is a problem already

@@ -76,6 +76,8 @@ _KEYS = {"ansible_private_key", "ansible_private_key_passphrase"}
 """The text of a key, not its file."""
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 _JUMP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\[\]-]*")
+_OPTION = re.compile("(?:-o[A-Za-z]+|--[A-Za-z-]+|-[A-Za-z])=?")
+"""The name of an option, as a word of ssh's arguments begins with it."""
 _HOST_KEY = re.compile(r"(?:ssh-|ecdsa-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: .*)?")
 
 
@@ -223,6 +225,13 @@ def _not_understood(key: str, at: Value) -> Problem | None:
     return None
 
 
+def _name_alone(word: str) -> str:
+    """Return the name of the option that a word begins with, and of the rest only that there is more."""
+    name = _OPTION.match(word)
+    begun = name[0] if name else ""
+    return begun + "…" * (begun != word)
+
+
 def _whole(value: Json) -> int | None:
     if isinstance(value, bool):
         return None
@@ -323,7 +332,7 @@ class _Reader:
                 bad.append(word)
         if bad:
             hint = "host keys are always checked" if any("hostkey" in word.lower() for word in bad) else ""
-            # Only the options' names are repeated: passwords stand in what follows them.
-            named = " ".join(re.sub("=.*", "=…", word, flags=re.DOTALL) if word.startswith("-") else "…" for word in bad)
+            # Only the options' names are repeated: passwords stand in what follows them, also without a blank or a sign between.
+            named = " ".join(map(_name_alone, bad))
             self._problems.append(each.problem(f"{key} with {named!r}", "-o ProxyJump=[USER@]HOST[:PORT] and nothing else", hint))
         return found
