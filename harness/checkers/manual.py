@@ -96,7 +96,7 @@ class Manual:
         back = next((each for each in runs if each.start > since and each.sure and _stayed(each, runs, end)), None)
         came = None if back is None else back.start
         if back is not None and back.start < begun:
-            again = f"{one.instance} ran again on {back.node} {lasted(back.start - since)} after {one.home} was lost"
+            again = f"{one.instance} ran again on {back.node} {lasted(back.start - since)} after {one.counted_from_its_end.lost}"
             early = broken(f"{again}, and nobody had done anything by then", back.entry, *one.entries)
             return came, doubted(early, _unheard_of(history, self.expected))
         if silent := _silent(spans, Interval(since, begun)) | {*never_seen(history)}:

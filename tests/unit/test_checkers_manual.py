@@ -263,3 +263,4 @@ def test_what_stops_at_once_as_it_did_before_is_lost_to_the_daemon_alone_that_it
     story.fault("process.kill", "n1", decided=60, in_force=60.1, healing=120, healed=121, traits=kind, lost="n1")
     finding = Manual("web", 10.0, Expected(member="zookeeper")).check(story.done(150).history())
     assert finding.verdict is verdict, finding.summary
+    assert f"8.0 s after it stopped on n1 (2.0 s after {part} was lost there)" in finding.summary  # its machine was not
