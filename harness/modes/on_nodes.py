@@ -13,6 +13,7 @@ from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachabl
 from harness.core.traits import daemon
 from harness.core.values import View
 from harness.host import untrusted
+from harness.nodes.programs import RUN_SECONDS
 from harness.web import Site, WebTrouble
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ _CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
 _NOT_PULLED = 3  # how the script ends where a registry did not give the image
 _HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
 _LOG_BYTES = 2_000_000
+_DOCKER_SECONDS = 20.0  # for one command of its client
 _FEW, _MANY = 3, 5  # who votes
 
 RUNTIME_UNITS: Mapping[str, str] = {"dockerd": "docker.service", "containerd": "containerd.service"}
@@ -161,6 +163,23 @@ def _unlimited(node: Node, limits: ContainerLimits, deadline: Deadline) -> list[
     weightless = "weight support" in str(found.get("Warnings"))
     able = {"pids": found.get("PidsLimit"), "cpu": found.get("CpuCfsQuota"), "memory": found.get("MemoryLimit"), "io": not weightless}
     return [name for name in limits.given if able[name] is not True]
+
+
+def docker(node: Node, *argv: str) -> str:
+    """Return what a node's own Docker says to a command of its client. Raises `HarnessError` where it refuses, or does not answer in time."""
+    # `timeout` ends the client on the node, too, where the daemon hangs.
+    result = node.run("timeout", f"{_DOCKER_SECONDS:g}", "docker", *argv, timeout=pace.limit(RUN_SECONDS))
+    if not result.ok:
+        raise CommandFailed(node.name, ("docker", *argv), result.exit, result.err.decode(errors="replace"), "does Docker answer there?")
+    return result.text
+
+
+def lacks_image(node: Node, image: str) -> bool:
+    """Whether a node surely has no such image: one that was there, and could not be asked for, must not be removed in the end."""
+    result = node.run("docker", "image", "inspect", "--", image)
+    if not result.ok and b"no such image" not in result.err.lower():
+        raise CommandFailed(node.name, result.argv, result.exit, result.err.decode(errors="replace"), "is its dockerd well?")
+    return not result.ok
 
 
 def image_where_it_can_be(cluster: Cluster, app: App, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""How a mode's timers come about: a profile of that mode, with single timers replaced. Pure: nothing here asks anybody."""
+"""How a mode's timers come about: a profile of that mode, with single timers replaced, or those of a cluster that was found. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.errors import BadInput, Problem
+from harness.core.figures import given
 from harness.core.naming import close
 
 if TYPE_CHECKING:
@@ -33,6 +34,22 @@ def chosen(profiles: Mapping[str, T], profile: str, overrides: Mapping[str, floa
     if problems:
         raise BadInput(problems)
     return made
+
+
+def in_force(profile: T, seen: Mapping[str, Mapping[str, float]]) -> tuple[T, list[str]]:
+    """Return the timers that nodes were seen to go by, each by node in seconds, and remarks on what is not as one would think.
+
+    Where nodes differ the longest counts: a budget is what recovery may take at most. What no node tells is taken from the profile.
+    """
+    remarks = []
+    for timer, by_node in seen.items():
+        if len(set(by_node.values())) > 1:
+            each = ", ".join(f"{node} {given(seconds)}" for node, seconds in by_node.items())
+            remarks.append(f"{timer} is not the same everywhere ({each}); the longest counts")
+    missing = [each.name for each in dataclasses.fields(profile) if not seen.get(each.name)]
+    if missing:
+        remarks.append(f"{', '.join(missing)} could not be read on any node; the profile's own {'is' if len(missing) == 1 else 'are'} used")
+    return dataclasses.replace(profile, **{timer: max(by_node.values()) for timer, by_node in seen.items() if by_node}), remarks
 
 
 def _unknown(place: str, found: str, name: str, known: list[str]) -> Problem:

@@ -1,7 +1,6 @@
 """Takes over a fleet cluster that somebody else runs, and leaves it as it was.
 
-What was found is noted beside the provider's record of the run, where there is one, so that another process knows it too; so is every app before it
-is deployed: only what that note names is ever withdrawn from a cluster that is not ours.
+What was found is noted (`harness.modes.notes`), and so is every app before it is deployed.
 """
 
 from __future__ import annotations
@@ -19,28 +18,22 @@ from urllib.parse import quote, urlsplit
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, of_node
-from harness.core.figures import given
 from harness.core.instances import APP_LABEL
 from harness.core.protocols import Running
-from harness.host import private, untrusted
-from harness.modes import on_nodes
+from harness.host import untrusted
+from harness.modes import notes, on_nodes, profiles
 from harness.modes.etcd import CLIENT_PORT
 from harness.modes.fleet import unit_files
 from harness.modes.fleet.fleet_timers import FleetTimers
 from harness.nodes.programs import READ
 from harness.nodes.together import together
-from harness.providers import clusters
 from harness.web import Site, WebTrouble
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.core.protocols import Cluster, Node
     from harness.core.values import App
     from harness.modes.fleet.fleet_api import Api, FleetMachine
 
-FILE = "control-plane.json"
-"""The note, in the run's folder."""
 WITHDRAW_SECONDS = 60.0
 """How long an app may take to be gone: fleet's agents look every 5 s, and a container gets 2 s to stop."""
 
@@ -119,31 +112,22 @@ def find(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], profile: Flee
 
 
 def note(cluster: Cluster, found: FoundFleet) -> None:
-    """Note down what was found, on disk when this returns. Without a folder of the run (a rehearsal) there is nothing to note it for."""
-    path = _path(cluster.run_id)
-    if path.parent.is_dir():
-        body = dataclasses.asdict(found)
-        try:
-            clusters.write(path, {**body, "members": {str(number): name for number, name in found.members.items()}})
-        except OSError as error:
-            raise HarnessError(f"cannot note down the control plane in {path}: {error}; is the disk full?") from error
+    """Note down what was found; see `harness.modes.notes.write`."""
+    body = dataclasses.asdict(found)
+    notes.write(cluster.run_id, {**body, "members": {str(number): name for number, name in found.members.items()}})
 
 
 def noted(run_id: str) -> FoundFleet | None:
     """Return what was noted for a run; None where nothing was. Raises `HarnessError` for a note that cannot be read."""
-    path = _path(run_id)
-    try:
-        body: dict[str, Any] = private.record(path)
-        return FoundFleet(
+    return notes.read(
+        run_id,
+        lambda body: FoundFleet(
             {int(number): str(name) for number, name in body["members"].items()},
             FleetTimers(**body["timers"]),
             tuple(body["remarks"]),
             {app: tuple(nodes) for app, nodes in body["deployed"].items()},
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, HarnessError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HarnessError(f"the note {path} cannot be read: {type(error).__name__}: {error}") from error
+        ),
+    )
 
 
 def begin(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) -> None:
@@ -161,17 +145,9 @@ def begin(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) ->
     problems = [*_units_there(app, at_any(cluster, api_of, lambda api: api.units())), *_foreign(cluster, app)]
     if problems:
         raise HarnessError(f"{app.name} cannot be deployed: {'; '.join(problems)}; give the app another name")
-    lacking = together(cluster.nodes, lambda node: _lacks(node, app.image), "looking for images")
+    lacking = together(cluster.nodes, lambda node: on_nodes.lacks_image(node, app.image), "looking for images")
     nodes = tuple(node.name for node, without in zip(cluster.nodes, lacking, strict=True) if without)
     note(cluster, dataclasses.replace(found, deployed={**found.deployed, app.name: nodes}))
-
-
-def _lacks(node: Node, image: str) -> bool:
-    """Whether a node surely has no such image: one that was there, and could not be asked for, must not be removed in the end."""
-    result = node.run("docker", "image", "inspect", "--", image)
-    if not result.ok and b"no such image" not in result.err.lower():
-        raise CommandFailed(node.name, result.argv, result.exit, result.err.decode(errors="replace"), "is its dockerd well?")
-    return not result.ok
 
 
 def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) -> None:
@@ -245,14 +221,8 @@ def read_timers(told: Sequence[str], names: Sequence[str], profile: FleetTimers)
             remarks.append(f"no process fleetd was seen on {name}, so its timers are not known")
         for timer, seconds in values.items():
             seen.setdefault(timer, {})[name] = seconds
-    for timer, by_node in seen.items():
-        if len(set(by_node.values())) > 1:
-            each = ", ".join(f"{node} {given(seconds)}" for node, seconds in by_node.items())
-            remarks.append(f"{timer} is not the same everywhere ({each}); the longest counts")
-    missing = [each.name for each in dataclasses.fields(FleetTimers) if each.name not in seen]
-    if missing:
-        remarks.append(f"{', '.join(missing)} could not be read on any node; the profile's own {'is' if len(missing) == 1 else 'are'} used")
-    return dataclasses.replace(profile, **{timer: max(by_node.values()) for timer, by_node in seen.items()}), remarks
+    made, told_of_them = profiles.in_force(profile, seen)
+    return made, [*remarks, *told_of_them]
 
 
 def seconds_of(duration: str) -> float:
@@ -414,7 +384,7 @@ def _foreign(cluster: Cluster, app: App) -> list[str]:
     def one(node: Node) -> list[str]:
         rows = [
             line.partition(" ")
-            for line in _docker(node, "ps", "--all", "--format", f'{{{{.Names}}}} {{{{.Label "{APP_LABEL}"}}}}').splitlines()
+            for line in on_nodes.docker(node, "ps", "--all", "--format", f'{{{{.Names}}}} {{{{.Label "{APP_LABEL}"}}}}').splitlines()
         ]
         return [
             f"{node.name} has a container {name} that is not ours"
@@ -429,18 +399,10 @@ def _containers(node: Node, app: App, *, every: bool) -> list[str]:
     """Return the ids of an app's containers on a node, those that run or all that there are."""
     which = ("--all",) if every else ()
     if (called := app.called) is None:
-        return _docker(node, "ps", *which, "--quiet", "--filter", f"label={APP_LABEL}={app.name}").split()
+        return on_nodes.docker(node, "ps", *which, "--quiet", "--filter", f"label={APP_LABEL}={app.name}").split()
     shown = f'{{{{.Label "{called.label}"}}}}' if called.label else "{{.Names}}"
-    rows = [line.partition(" ") for line in _docker(node, "ps", *which, "--format", f"{{{{.ID}}}} {shown}").splitlines()]
+    rows = [line.partition(" ") for line in on_nodes.docker(node, "ps", *which, "--format", f"{{{{.ID}}}} {shown}").splitlines()]
     return [number for number, _, said in rows if any(re.fullmatch(called.pattern, each) for each in said.split(","))]
-
-
-def _docker(node: Node, *argv: str) -> str:
-    # `timeout` ends the client on the node, too, where the daemon hangs.
-    result = node.run("timeout", "20", "docker", *argv, timeout=pace.limit(_COMMAND_SECONDS))
-    if not result.ok:
-        raise CommandFailed(node.name, ("docker", *argv), result.exit, result.err.decode(errors="replace"), "does Docker answer there?")
-    return result.text
 
 
 def _member_addresses(address: str) -> Mapping[int, tuple[str, ...]]:
@@ -476,7 +438,3 @@ def destroy(api: Api, unit: str) -> None:
 def at_any(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], ask: Callable[[Api], Any]) -> Any:
     """Ask fleet at the first node that answers. Raises `Unreachable` with every node's words where none does."""
     return on_nodes.at_first(cluster.nodes, lambda node: ask(api_of(cluster, node)), "fleet", "its API at every node")
-
-
-def _path(run_id: str) -> Path:
-    return clusters.folder(run_id) / FILE
