@@ -74,7 +74,8 @@ class Prompt:
     for as long. On a machine with too much to do nobody knows whose doing it was, but for what was well before a fault that takes nothing away,
     and was well again after it: then it was that fault's, which may be that load itself, unless there was too much to do without it, too. Calls that
     were under way while the harness stood still, and those to an instance that was not to run, do not count. Where so many answers are missing, or
-    calls were not made, or were made before it is known that the fault had bitten, that they could turn it, it is unknown; and so it is with fewer than
+    calls were not made, or were made before it is known that the fault had bitten, that they could turn it, it is unknown; as it is with fewer than
+    20.
     20.
     """
 
