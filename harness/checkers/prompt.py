@@ -76,7 +76,6 @@ class Prompt:
     were under way while the harness stood still, and those to an instance that was not to run, do not count. Where so many answers are missing, or
     calls were not made, or were made before it is known that the fault had bitten, that they could turn it, it is unknown; as it is with fewer than
     20.
-    20.
     """
 
     name: ClassVar[str] = "latency"
