@@ -33,15 +33,8 @@ def fault(folder: Path) -> type[Fault]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(MODULE)
-    sys.modules[MODULE] = module  # dataclasses look their module up while they are made
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        if before is None:
-            del sys.modules[MODULE]
-        else:
-            sys.modules[MODULE] = before
+    sys.modules[MODULE] = module  # it stays there: its annotations are read by what it imports, whenever somebody asks for its parameters
+    spec.loader.exec_module(module)
     port: Any = module.Port
     found: type[Fault] = port
     return found

@@ -264,7 +264,7 @@ def test_judged(row: str, promise: Callable[[Judged], None]) -> None:
 
 def test_every_checker_is_under_contract() -> None:
     """One that is registered has a row, and each row is of the checker that it is called by."""
-    assert {row.partition(",")[0] for row in ROWS} == {*_known()}
+    assert {row.partition(",")[0] for row in ROWS} == {*_known()}, "give each a row in ROWS: a history to hold, and one that it must not"
     assert all(judged.checker.name == row.partition(",")[0] for row, judged in ROWS.items())
 
 

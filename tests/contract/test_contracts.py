@@ -284,7 +284,7 @@ def test_snapshots(stage: Stage, tmp_path: Path) -> None:
 
 def test_every_provider_is_under_contract() -> None:
     """One that is registered is tried here. Hosts of somebody else's are not made at will: theirs are in tests/cluster/test_inventory.py."""
-    assert {*registry.known().providers} - {*PROVIDERS_UNDER_TEST} == {"inventory"}
+    assert {*registry.known().providers} - {*PROVIDERS_UNDER_TEST} == {"inventory"}, "give each a line in PROVIDERS_UNDER_TEST"
 
 
 def _case_id(case: tuple[Fault, tuple[str, ...], bool]) -> str:

@@ -45,7 +45,7 @@ def test_performing(name: str, promise: Callable[[PerformingCase], None]) -> Non
 
 def test_every_workload_that_performs_is_under_contract() -> None:
     """One that is registered has a row."""
-    assert {name for name, kind in registry.known().workloads.items() if issubclass(kind, Performing)} == {*ROWS}
+    assert {name for name, kind in registry.known().workloads.items() if issubclass(kind, Performing)} == {*ROWS}, "give each a row in ROWS"
 
 
 @dataclass

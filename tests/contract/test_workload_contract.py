@@ -232,7 +232,7 @@ def test_workload(case: WorkloadCase, promise: Callable[[WorkloadCase], None]) -
 def test_every_workload_is_under_contract() -> None:
     """One that is registered has a row; those that make their calls themselves have a contract of their own."""
     driven = {name for name, kind in registry.known().workloads.items() if not issubclass(kind, Performing)}
-    assert {row.partition(",")[0] for row in ROWS} == driven
+    assert {row.partition(",")[0] for row in ROWS} == driven, "give each a row in ROWS, with what serves it and how that can fail"
 
 
 # -- the contract itself: it is shown workloads that it must convict

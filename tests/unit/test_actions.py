@@ -951,7 +951,9 @@ ELSEWHERE: Mapping[str, str] = {
 
 def test_every_action_is_under_contract() -> None:
     """One that is new has a place here, too."""
-    assert {action.name for action in OURS} | {*ELSEWHERE} == {*ACTIONS}
+    assert {action.name for action in OURS} | {*ELSEWHERE} == {*ACTIONS}, (
+        "give each a place in OURS, or in ELSEWHERE with where it is tried"
+    )
     assert not {action.name for action in OURS} & {*ELSEWHERE}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -86,7 +87,7 @@ def test_a_mode_without_timers_has_no_table_of_them(call: Callable[..., Result],
     monkeypatch.setenv("COLUMNS", "100")
     said = call("modes").output
     assert said.partition("ansible")[2].split()[0] == "after", said
-    assert said.count("timer  ") == 3
+    assert said.count("timer  ") == sum(any(mode.TIMERS.values()) for mode in registry.known().modes.values())
 
 
 @pytest.mark.usefixtures("bare")
@@ -104,8 +105,8 @@ def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], mon
         "after node.kill",
         "default three beats 15 + start 2 = 17 s",
         "fast three beats 1.5 + start 2 = 3.5 s",
-        "after daemon.hang docker, daemon.hang containerd, disk.slow, net.partition, none: no recovery is promised",
         "an election, at most 10 s 10 s",
     ):
         assert line in words
+    assert re.search(r"after daemon\.hang docker, daemon\.hang containerd, disk\.slow, [^:]*\bnone\b[^:]*: no recovery is promised", words)
     assert max(len(line) for line in result.output.splitlines()) <= columns

@@ -78,6 +78,8 @@ ASKED = (
     "tests/unit/test_faults.py::test_every_fault_is_a_frozen_dataclass_named_as_in_its_table",
     "tests/unit/test_doctor.py::test_a_whole_machine_is_ready_and_every_fault_has_its_rung",
     "tests/unit/test_plug_ins.py::test_ours_also_pass_what_is_asked_of_others",
+    "tests/unit/test_slips.py::test_of_each_parameter_it_is_told_what_it_is",
+    "tests/unit/test_cli_modes.py",
     "tests/unit/test_scenario.py::test_the_schema_names_everything_there_is",
     "tests/contract/test_contracts.py",
 )

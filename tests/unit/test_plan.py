@@ -28,6 +28,7 @@ from harness.scenario import NotForMode, load, loads
 from harness.steps import Break, Check, Hold, Wait
 from harness.workloads.http import Http
 from harness.workloads.register import Register
+from tests.usual import IN_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -320,9 +321,9 @@ def for_mode(path: Path, mode: str) -> Scenario | None:
         return None
 
 
-@pytest.mark.parametrize("mode", sorted(registry.known().modes))
+@pytest.mark.parametrize("mode", IN_MODES)
 @pytest.mark.parametrize("path", sorted(SCENARIOS.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_our_scenarios_are_planned_saved_and_told_in_every_mode(path: Path, mode: str) -> None:
+def test_our_scenarios_are_planned_saved_and_told_in_every_mode_that_they_are_for(path: Path, mode: str) -> None:
     """Each of ours makes a plan with the real registries, which reads back, and which can be told; or says why it is not for the mode."""
     scenario = for_mode(path, mode)
     if scenario is None:
@@ -403,7 +404,8 @@ def test_a_plan_is_told_in_words() -> None:
 def test_no_line_of_a_plan_is_wider_than_the_terminal(width: int) -> None:
     """Every word is still there, and what goes on stands under where its text began."""
     whole, shown = describe(made(), 10_000), describe(made(), width)
-    assert max(len(line) for line in shown.splitlines()) <= width
+    longest = max(map(len, whole.split()))  # no word is broken, and one of them is the path of this checkout
+    assert max(len(line) for line in shown.splitlines()) <= max(width, longest + 12)
     assert shown.split() == whole.split()
     assert f"\n{' ' * 12}" in shown
 

@@ -21,6 +21,7 @@ from harness.core.values import Phase, Verdict
 from harness.history.events import PhaseBegan
 from harness.history.recorder import Recorder
 from harness.registry import entries
+from harness.reports.written import WRITTEN
 from harness.runs.run import Run
 from tests.unit.commanding import a_plan, judging
 
@@ -122,10 +123,8 @@ def test_a_name_that_is_none_is_told_with_those_that_are(call: Callable[..., Res
     wrong = call("report", "acme.verdict", "no-run", "--output", "none/there.md")
     assert wrong.exit_code == 2
     assert "--output: 'none/there.md', whose folder is not there" in wrong.output
-    assert (
-        "NAME: an unknown report 'acme.verdict'; expected one of claims, json, text, acme.verdicts; did you mean 'acme.verdicts'?"
-        in wrong.output
-    )
+    names = ", ".join([*sorted(WRITTEN), "acme.verdicts"])
+    assert f"NAME: an unknown report 'acme.verdict'; expected one of {names}; did you mean 'acme.verdicts'?" in wrong.output
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to somebody else")

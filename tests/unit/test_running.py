@@ -123,7 +123,7 @@ def test_an_unknown_name_on_the_command_line_hides_no_problem_of_the_files(call:
         assert result.exit_code == 2
         for words in (
             f"--mode: an unknown mode 'fleit'; expected one of {', '.join(MODES)}; did you mean 'fleet'?",
-            "--provider: an unknown provider 'nspwn'; expected one of inventory, nspawn, vagrant; did you mean 'nspawn'?",
+            f"--provider: an unknown provider 'nspwn'; expected one of {', '.join(PROVIDERS)}; did you mean 'nspawn'?",
             "--profile: an unknown profile 'slow'; expected one of default, fast",
             "bad.yaml:3:17: an unknown fault 'node.kil'",
             "bad.yaml:4:12: an unknown promise 'conflict'",

@@ -47,7 +47,7 @@ def test_of_each_parameter_it_is_told_what_it_is(kind: str, name: str, cls: Any)
     assert kind
     assert not [
         key for key, wanted in parameters.wanted(cls).items() if wanted in {"", "text", "a whole number", "a number", "a mapping"}
-    ], name
+    ], f"{name}: say what each is, by Field(description=...)"
 
 
 PROBE = {"name": "front", "on": "n2", "command": "./q"}

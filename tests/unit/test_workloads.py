@@ -424,7 +424,8 @@ def test_workloads_are_built_from_what_a_scenario_says() -> None:
 
 def test_workloads_are_known_by_their_names() -> None:
     """As scenario files call them."""
-    assert {name: cls.name for name, cls in WORKLOADS.items()} == {name: name for name in ("command", "http", "probe", "redis", "register")}
+    assert {*WORKLOADS} >= {"command", "http", "probe", "redis", "register"}
+    assert all(cls.name == name for name, cls in WORKLOADS.items())
 
 
 # ---------------------------------------------------------------- the driver
