@@ -161,7 +161,7 @@ class Availability:
                 point
                 for name, pieces in before.items()
                 for part in pieces
-                for point in early_gaps(history, self.gap, name, of[name], replace(early, pieces=(part,)))
+                for point in early_gaps(history, self.gap, name, of[name], replace(early, pieces=(part,)), parts[name])
             ),
             *(
                 point

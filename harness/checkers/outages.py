@@ -163,19 +163,26 @@ def _longest_before(history: History, instance: str, calls: Sequence[Op], allowe
     return max((each for each in found if each is not None), key=lambda each: each.length, default=Interval(time.start, time.start))
 
 
-def early_gaps(history: History, allowed: float, name: str, calls: Sequence[Op], early: Window) -> list[Point]:
-    """Say which gaps were too long and over before it is known that a fault had bitten (`before_the_bite`): it may have made them.
+def early_gaps(
+    history: History, allowed: float, name: str, calls: Sequence[Op], early: Window, judged: Sequence[Interval] = ()
+) -> list[Point]:
+    """Say which gaps were too long and began before it is known that a fault had bitten (`before_the_bite`): it may have made them.
 
-    So it may, with one before it that failed, where that had been decided when they began.
+    So it may, with one before it that failed, where that had been decided when they began. One that was not over by the bite is judged with all of
+    it; where the window is the time of one fault, with what of it lies in that (`judged`), and is told here if it is too long by the rest alone.
     """
     refused = served(calls, min((band.begins for band in fault_bands(history) if band.was_there), default=early.start)).refused
+    bite = early.end
+    until = max((each.end for each in judged if early.named and each.start == bite), default=bite)
     points = []
-    for gap in outages(name, calls, early.pieces[0], early):
+    for gap in outages(name, calls, Interval(early.start, until), replace(early, pieces=(Interval(early.start, until),))):
         since = max(gap.interval.start, early.start) if refused else gap.interval.start
-        if not gap.censored and gap.interval.end - since > allowed:
-            text = f"{gap.text}, {given(allowed)} were allowed{done_in(history, [gap.interval], app_of(name) if '@' in name else '')}"
-            why = f"that was over before {at(early.end)}, and nobody knows whether the fault had bitten by then"
-            points.append(unknown(f"{text}; but {why}", gap.entry))
+        went_on = gap.interval.end > bite or gap.censored
+        if since >= bite or gap.interval.end - since <= allowed or (went_on and (until == bite or gap.interval.end - bite > allowed)):
+            continue
+        text = f"{gap.text}, {given(allowed)} were allowed{done_in(history, [gap.interval], app_of(name) if '@' in name else '')}"
+        over = f"{lasted(gap.interval.end - bite)} of that are since {at(bite)}" if went_on else f"that was over before {at(bite)}"
+        points.append(unknown(f"{text}; but {over}, and nobody knows whether the fault had bitten by then", gap.entry))
     return points
 
 

@@ -111,7 +111,10 @@ class Probed:
         if void := self._before(history, asked, answered, whole if window.decided is None else window):
             return Report(void, details=details)
         early = before_the_bite(history, window)
-        points = [*judge_gap(history, self.gap, longest, gaps, of, window), *early_gaps(history, self.gap, self.called, answered, early)]
+        points = [
+            *judge_gap(history, self.gap, longest, gaps, of, window),
+            *early_gaps(history, self.gap, self.called, answered, early, window.pieces),
+        ]
         if len(during) < FEWEST:
             when = window.when if window.named else "while things were broken"
             few = f"only {plural(len(during), 'answer')} of the probe {self.called} {when}; {FEWEST} are needed for a share"

@@ -42,6 +42,14 @@ def test_too_small_a_share_is_broken() -> None:
     assert judged(story, share=0.8).verdict is Verdict.BROKEN
 
 
+@pytest.mark.parametrize(("whole", "verdict"), [(True, Verdict.BROKEN), (False, Verdict.UNKNOWN)])
+def test_a_share_that_could_still_have_risen_convicts_nobody(*, whole: bool, verdict: Verdict) -> None:
+    """A run that was cut off shows only the calls until then."""
+    story = Story().fault("node.kill", "n1", decided=10, in_force=10).gets(0, 20, "web@1").gets(20, 50, "web@1", Outcome.FAIL)
+    finding = judged(story.done(51) if whole else story, share=0.5, gap=60)
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_calls_of_unknown_fate_are_not_available() -> None:
     """A call that ran into its deadline served nobody."""
     story = broken_from_ten().gets(0, 20, "web@1").gets(20, 50, "web@1", Outcome.UNKNOWN).gets(50, 59, "web@1")

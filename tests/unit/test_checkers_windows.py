@@ -277,6 +277,22 @@ def test_a_fault_that_may_have_been_over_convicts_nobody_and_acquits_nobody(chec
     )
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "verdict"), [(24.6, 32.4, UNKNOWN), (25.2, 32.4, HELD), (24.6, 31.5, HELD), (24.6, 34, BROKEN), (26, 35, BROKEN)]
+)
+@pytest.mark.parametrize(
+    ("checker", "story"),
+    [(Availability("web", 0.1, 7.8, during=("cut",)), served), (Probed("queue", 0.1, 7.8, during=("cut",)), asked)],
+)
+def test_an_outage_over_the_bite_of_a_fault_that_may_be_all_its_doing_acquits_nobody(
+    checker: Checker, story: Callable[[tuple[float, float]], Story], since: float, until: float, verdict: Verdict
+) -> None:
+    """The cut is decided at 24.5 s, and in force at 25 s: what is too long by what was so in between may have been so since it bit."""
+    finding = judged(checker, story((since, until)))
+    doubted = "and nobody knows whether the fault had bitten by then" in finding.summary
+    assert (finding.verdict, doubted) == (verdict, verdict is UNKNOWN), finding.summary
+
+
 def test_each_round_of_a_name_is_judged_by_itself() -> None:
     """A good round makes up for no bad one; what is told has the times of both."""
     story = Story().phase(1, Phase.STEADY)
