@@ -8,6 +8,7 @@ import pytest
 
 from harness.checkers import Availability
 from harness.core.values import Call, Effect, Outcome, Verdict
+from harness.history.events import Answered, History, Invoked
 from harness.testing.histories import Story
 from tests.unit.reporting import moments
 
@@ -119,6 +120,17 @@ def test_calls_of_which_lines_are_missing_may_have_been_good(
     finding = judged(story.gets(until, 50, "web@1", Outcome.FAIL).gets(50, 59, "web@1"), share=share, gap=gap)
     assert finding.verdict is verdict, finding.summary
     assert verdict is Verdict.BROKEN or f"the answers of {(until - since) * 10:.0f} calls are missing" in finding.summary
+
+
+@pytest.mark.parametrize(("untold", "verdict"), [((34, 34.2), Verdict.UNKNOWN), ((10, 10.2), Verdict.BROKEN)])
+def test_calls_of_which_no_line_is_told_may_have_been_good(untold: tuple[float, float], verdict: Verdict) -> None:
+    """Nobody says of whom they were: any that was made in a gap may have ended it."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 50, "web@1", Outcome.FAIL).gets(50, 59, "web@1")
+    told = [(entry.time, entry.event) for entry in story.history().entries]
+    lost = {event.op for time, event in told if isinstance(event, Invoked) and untold[0] <= time < untold[1]}
+    kept = [each for each in told if not (isinstance(each[1], Invoked | Answered) and each[1].op in lost)]
+    finding = Availability("web", 0.1, 25.0).check(History.of_events(*kept))
+    assert (len(lost), finding.verdict) == (2, verdict), finding.summary
 
 
 def test_calls_to_others_of_which_lines_are_missing_excuse_nothing() -> None:

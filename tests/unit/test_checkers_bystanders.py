@@ -116,6 +116,14 @@ def test_what_moves_by_itself_convicts_no_cluster(trouble: Callable[[Story], Sto
     assert found[0] is verdict, found[1]
 
 
+@pytest.mark.parametrize(("to", "verdict"), [("n1", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)])
+def test_what_had_stopped_by_itself_and_come_back_had_not_moved(to: str, verdict: Verdict) -> None:
+    """It crashed before anything was broken, too, and ran on where it was: that no cluster moved it then excuses none that does."""
+    story = _lost().endures(recovery=16.5).whole(1.0, "before").node(5, "n1", "db@1").node(7, "n1", "web@1", "db@1").node(90, "n1", "db@1")
+    found = _told(story.node(93, "n1", "web@1", "db@1") if to == "n1" else story.node(93, "n3", "web@1", "web@2"))
+    assert found[0] is verdict, found[1]
+
+
 @pytest.mark.parametrize(("ready", "verdict"), [(12.0, Verdict.UNKNOWN), (8.0, Verdict.BROKEN)])
 def test_what_moves_on_a_machine_on_which_leaders_are_lost_by_its_load_convicts_no_cluster(ready: float, verdict: Verdict) -> None:
     """Timers that no stall was too long for need not have stood the load; leadership that the fault moved is no sign of it."""
