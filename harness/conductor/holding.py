@@ -94,11 +94,11 @@ class Holding:
                 why = "not made"
                 self.fault.look_before(self.cluster, self._nodes)
         except BaseException as error:
-            # Nothing was done, so nothing is to be mended, nor to be written into the ledger: what is there is not ours.
+            # Nothing was done, so nothing is to be mended, nor to be written into the ledger: what is there is not ours. Nor does it count as
+            # decided: with no heal to come, it would be taken for one that lasts until the end of the run.
             self._over = True
             if not isinstance(error, HarnessError):
                 raise
-            self._tell(Stage.DECIDED, expression)
             self._tell(Stage.FAILED, f"{why}: {error}")
             stops.go_on()
             return False

@@ -142,9 +142,12 @@ class OwnFault:
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
         """Need nothing: every node has a shell. Raises `BadInput` where the question cannot be asked there, as where it has a slip in it.
 
-        What it answers counts only when the fault is made: no app may run yet.
+        What it answers counts only when the fault is made, and so does that it gives no answer: no app may run yet.
         """
-        status, said = self._asked(cluster, target)
+        try:
+            status, said = self._asked(cluster, target)
+        except Unreachable:
+            return None
         if status not in NO_PROGRAM:
             return None
         found = f"in_force ended with status {status} on {target.name}: {said or '(it said nothing)'}"

@@ -87,8 +87,9 @@ class Band:
 
     @property
     def was_there(self) -> bool:
-        """Whether anything of it may ever have been there; nothing was of one that hit nobody."""
-        return bool(self.targets) or self.injected is not None or self.in_force is not None
+        """Whether anything of it may ever have been there; nothing was of one that hit nobody, or that failed before it was decided."""
+        begun = any(time is not None for time in (self.decided, self.healing, self.healed))
+        return (bool(self.targets) and begun) or self.injected is not None or self.in_force is not None
 
     @property
     def begins(self) -> float:
@@ -97,7 +98,7 @@ class Band:
         return self.decided if self.decided is not None else min((time for time in times if time is not None), default=0.0)
 
     def life(self, end: float) -> Interval:
-        """From the decision to the time when nothing is left of it, or to `end` where that was never seen. One that hit nobody leaves nothing."""
+        """From the decision to the time when nothing is left of it, or to `end` where that was never seen. One that was not made leaves nothing."""
         if not self.was_there and self.failed is not None:
             return Interval(self.begins, max(self.begins, self.failed))
         return Interval(self.begins, max(self.begins, end if self.healed is None else self.healed))

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness.actions.own_command import RunCommand
+from harness.checkers.assumptions import Assumptions
 from harness.conductor import Session, lending, permission
 from harness.conductor.rehearsal import rehearse
 from harness.core import parameters
@@ -25,7 +26,7 @@ from harness.core.errors import BadInput, FaultFailed, HarnessError, Unreachable
 from harness.core.protocols import Action, Cluster, Fault, Node
 from harness.core.threads import CertainThread
 from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, budget_among
-from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Unavailable, Who
+from harness.core.values import Budget, Loss, Result, Stage, Term, Traits, Unavailable, Verdict, Who
 from harness.faults import common
 from harness.faults.own_fault import LEAVES, OwnFault
 from harness.history import differing
@@ -112,9 +113,37 @@ def test_a_question_that_cannot_be_asked_breaks_nothing(session: Session, tmp_pa
     """It is asked before anything is broken, so that the run says so at once, and nothing is left of it."""
     session.break_(marking(asking="exit 3", breaking="touch broken"), "n1", Hold(5.0))
     told = stages(session)
-    assert [*told] == [Stage.DECIDED, Stage.FAILED]
+    assert [*told] == [Stage.FAILED]
     assert told[Stage.FAILED].startswith("not made: asking whether it is in force already failed on 1 of 1 node")
     assert not (tmp_path / "n1" / "broken").exists()
+
+
+def test_a_fault_that_was_not_made_is_over_at_once(session: Session) -> None:
+    """It never began, so no heal of it is to come: what is looked at afterwards is from after all faults, and no other cause hides this one."""
+    session.break_(marking(asking="exit 3"), "n1", Hold(5.0))
+    session.end()
+    history = History.load(session.recorder.path)
+    (band,) = fault_bands(history)
+    assert not band.was_there
+    assert band.life(history.end).end == band.failed
+    found = Assumptions().check(history)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "command on n1 failed: not made: asking whether it is in force already failed" in found.summary
+    assert "the last fault was over" not in str(found.details)
+
+
+def test_a_question_without_an_end_fails_no_run(session: Session) -> None:
+    """Asked once the cluster is formed, as when the fault is made, where nobody knows is *unknown*; never a harness that failed."""
+
+    def endless(argv: Sequence[str], stdin: bytes) -> Result:
+        raise Unreachable("n1", f"{argv[0]} {stdin!r}", "no end of it after 3 s; it was killed")
+
+    for node in session.cluster.nodes:
+        assert isinstance(node, MemoryNode)
+        node.programs["sh"] = endless
+    permission.must_be_possible(dataclasses.replace(session.plan, steps=(Break(marking(), "n1", Hold(5.0)),)), session.cluster)
+    session.break_(marking(), "n1", Hold(5.0))
+    assert re.search(r"not made: asking whether it is in force already .* no end of it after 3 s", stages(session)[Stage.FAILED], re.DOTALL)
 
 
 def test_what_failed_first_is_told_first_where_it_cannot_be_mended_either(session: Session) -> None:
@@ -167,7 +196,7 @@ def test_what_is_so_before_anything_was_done_is_no_fault_and_is_not_mended(sessi
         node.run("sh", "-c", "touch mark")
     session.break_(marking(mending="rm -f mark; touch mended"), target, Hold(5.0))
     told = stages(session)
-    assert [*told] == [Stage.DECIDED, Stage.FAILED]
+    assert [*told] == [Stage.FAILED]
     assert re.fullmatch(r"not made: in_force says that it is in force on n\d(, n\d)? before anything was done: .*", told[Stage.FAILED])
     assert sorted(each.name for each in tmp_path.glob("n*/m*")) == ["mark"] * 3
     assert ledger.read(session.folder / "ledger.jsonl") == ledger.OpenFaults((), ())
