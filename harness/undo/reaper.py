@@ -23,7 +23,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, NoSuchRun, UnknownRun, in_words, unstarted
 from harness.core.figures import given
 from harness.core.naming import close, few
-from harness.core.plain import as_path, below, command, in_line
+from harness.core.plain import as_path, below, command, in_line, sentence
 from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Reaping, Retaining
 from harness.core.units import counted
 from harness.host import marks, private, processes, state, surroundings
@@ -491,7 +491,7 @@ def _mend(run_id: str, ledger_path: Path, *, spare: bool = False, all_of_them: b
                 continue
             yield f"{run_id}: {what} is gone with its cluster"
         except Exception as error:  # noqa: BLE001 - the other faults are mended all the same
-            yield f"{run_id}: {what} could NOT be healed: {in_words(error)}"
+            yield f"{run_id}: {what} could NOT be healed: {sentence(in_words(error))}"
             continue
         else:
             yield f"{run_id}: {what} was healed" + (f"; it said: {in_line(said)}" if isinstance(said, str) and said else "")
@@ -576,7 +576,9 @@ def heal(run_id: str | None, results: Path, say: Callable[[str], None] = lambda 
         try:
             telling.tell(_heal(folder))
         except Exception as error:  # noqa: BLE001 - the other runs are mended all the same
-            telling.tell([f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"])
+            telling.tell(
+                [f"{folder.name}: could NOT be looked at to its end: {sentence(in_words(error))}; what it broke may be broken still"]
+            )
     return [in_line(each) for each in telling.over()]
 
 

@@ -21,6 +21,7 @@ from harness.history.calls import invoked
 from harness.history.events import Answered, Note
 from harness.history.loads import COUNT, RUN, SLOT, Tally, tally
 from harness.host import private
+from harness.host.talk import LONGEST_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ WAITING = 1000
 """Lines that wait to be told, each cut to `LINE_BYTES`; of a command that says more in a moment the reader waits."""
 END_SECONDS = 10.0
 """How long the threads may take to end once the command has: they wait for nothing but the disk."""
+_UNSEEN = f"its end was not seen: it was killed, said a line of more than {LONGEST_LINE >> 20} MiB, or its node gives no answer"
 
 
 class _Line(NamedTuple):
@@ -129,7 +131,7 @@ class Performer:
         if self._stopping.is_set():
             self._end(run, Outcome.UNKNOWN, error="it was ended with the run")
         elif status is None:
-            self._end(run, Outcome.UNKNOWN, error="its end was not seen: it was killed, or its node gives no answer")
+            self._end(run, Outcome.UNKNOWN, error=_UNSEEN)
         else:
             outcome = Outcome.FAIL if status else Outcome.OK
             self._end(run, outcome, value=str(status), error=f"status {status}: {self._kept.last}" if status else "")

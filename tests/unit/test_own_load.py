@@ -26,6 +26,7 @@ from harness.history.events import Answered, History, Invoked, Note
 from harness.history.loads import MOST, SLOT, CountedCalls, Load, Tally, loads, tally
 from harness.history.recorder import Recorder
 from harness.modes.fleet import Fleet
+from harness.nodes import children
 from harness.plan import Plan, plan
 from harness.reports.prose import describe
 from harness.reports.timeline import Timeline
@@ -187,6 +188,14 @@ def test_a_line_that_is_too_long_tells_of_no_calls_however_it_begins(tmp_path: P
     monkeypatch.setattr(performing, "LINE_BYTES", 40)
     script = """printf '{"ok": 7}%60s\\n' ''; printf '{"ok": 5}%30s\\n' ''"""
     assert [each.tally for each in one(performed(tmp_path, OwnLoad("load", script), over)).pieces] == [Tally(5, 0)]
+
+
+def test_a_line_without_an_end_is_named_as_what_ends_the_hearing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody killed it, and its node answers: whoever looks for its end must be told where to look."""
+    monkeypatch.setattr(children, "LONGEST_LINE", 100)
+    history = performed(tmp_path, OwnLoad("load", "while :; do printf 0; done"), over)
+    (error,) = [event.error for _, event in history.each(Answered) if event.error.startswith("its end was not seen")]
+    assert "said a line of more than 1 MiB" in error
 
 
 def test_what_one_says_is_kept_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ def _broken(folder: Path, provider: type[MemoryProvider], run_id: str = "run-1",
 
 def _refuse(self: MemoryProvider, node: object) -> None:
     """Stand in for a switch that does not work."""
-    raise HarnessError("no current")
+    raise HarnessError("no\n  current")
 
 
 def test_nodes_that_outlive_their_cluster_are_mended(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_heal_that_fails_is_said_and_stays_open(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Lasting, "on", _refuse)
     (said,) = reaper.heal("run-1", tmp_path)
     assert "could NOT be healed" in said
-    assert "no current" in said
+    assert "no current" in said, "what was said on several lines is told on one"
     assert [line.number for line in unsettled(path)] == [1]
 
 
@@ -939,7 +939,7 @@ def test_a_reaper_that_cannot_go_is_not_waited_for(tmp_path: Path, monkeypatch: 
         one = Reaper("no-such-run", path, "passing").start()
         child = one._child
         assert child is not None
-        os.kill(child.pid, signal.SIGSTOP)
+        _stop(child)
         getattr(one, asked)()
         if ended:
             _await(child.pid, "")  # that it is gone may take a moment
