@@ -18,7 +18,7 @@ from harness.core.figures import at, lasted
 from harness.core.instances import app_of
 from harness.core.units import Names
 from harness.core.values import HERE, NodeState
-from harness.history.absence import Absence
+from harness.history.absence import Absence, parted
 from harness.history.bands import OFF_LATE, fault_bands, first_bitten
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.events import NodeSeen
@@ -68,9 +68,9 @@ class Bystanders:
     action took away and another asked for again. What an action takes away is not the cluster's doing, nor need be what stops while a fault made on
     this machine is there, which hits no node and may be felt on any. Unknown where nothing ran on a node that no fault hit, where no fault was in
     force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's timers stand. So is what stopped where
-    faults that hit others left it no majority, all of them together, or a recovery after that; and what was seen in another container from one look
-    to the next: it was started anew; and what stopped on its node before anything was broken, too. With `during` it is what ran there when a fault
-    bit, and only until that fault was mended (`harness.checkers.windows`).
+    faults that hit others left it no majority, all of them together, or a cut kept it from others that have one, or a recovery after that; and what
+    was seen in another container from one look to the next: it was started anew; and what stopped on its node before anything was broken, too. With
+    `during` it is what ran there when a fault bit, and only until that fault was mended (`harness.checkers.windows`).
     """
 
     name: ClassVar[str] = "bystanders"
@@ -135,7 +135,8 @@ class Bystanders:
         over = Interval(max(one.decided, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
         voters = self.expected.voters
-        why = _by_action(history, one, gap.start, voters) or _from_here(history, gap.start) or _left_alone(history, one, gap.start, voters)
+        why = _by_action(history, one, gap.start, voters) or _from_here(history, gap.start)
+        why = why or _left_alone(history, one, gap.start, voters) or _parted(history, one, gap.start, voters)
         why = why or _too_early(history, spans, gap.start) or _by_itself(history, spans, one, gap)
         return doubted(point, why)
 
@@ -246,6 +247,15 @@ def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) 
     near = endurance(history).recovery + AT_ONCE
     first = min((each.start for each in Absence.of(history, voters).when(one.node) if each.start <= time <= each.end + near), default=None)
     return "" if first is None else f"{one.node} may have had no majority from {at(first)} on"
+
+
+def _parted(history: History, one: _Bystander, time: float, voters: Voters) -> str:
+    """Say that a cut kept a node from others though both had a majority, or had just then: whoever leads may miss it. Nothing where none did."""
+    for band in fault_bands(history):
+        life = band.life(history.end)
+        if life.start <= time <= life.end + endurance(history).recovery and one.node in parted(history, band, voters):
+            return f"{band.called} kept {one.node} from others from {at(life.start)} on"
+    return ""
 
 
 def _json(gap: Interval) -> Json:

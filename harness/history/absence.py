@@ -86,8 +86,8 @@ class Absence:
     @classmethod
     def _of(cls, history: History, voters: Voters) -> Self:
         bands, spans = fault_bands(history), node_spans(history)
-        members = frozenset(members_of(history, voters.members))
-        cluster = _Cluster(tuple(sorted({*spans, *members}, key=lambda node: (len(node), node))), members, voters.daemon)
+        cluster = _Cluster.of(history, voters)
+        members = cluster.members
         maybe = [each for band in bands if (each := _may_take(cluster, band, band.away, history.end))]
         homeless = [each for band in bands if (each := _may_take(cluster, band, _no_homes(band), history.end))]
         surely = [each for band in bands if (each := _surely_takes(cluster, band, history.end))]
@@ -157,6 +157,11 @@ class _Cluster:
     nodes: tuple[str, ...]  # in order
     members: frozenset[str]
     daemon: str
+
+    @classmethod
+    def of(cls, history: History, voters: Voters) -> Self:
+        members = frozenset(members_of(history, voters.members))
+        return cls(tuple(sorted({*node_spans(history), *members}, key=lambda node: (len(node), node))), members, voters.daemon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +297,13 @@ def _drops(band: Band, nodes: Sequence[str]) -> Mapping[str, frozenset[str]]:
         return made(nodes, band.targets)
     except ValueError:  # a cut that could not be made
         return {}
+
+
+def parted(history: History, band: Band, voters: Voters) -> frozenset[str]:
+    """Return the nodes that a cut keeps from others though neither is lost to it, as at the rim of a bridge or a ring: who leads may miss them."""
+    drops = _drops(band, _Cluster.of(history, voters).nodes)
+    pairs = ((node, other) for node, others in drops.items() for other in others)
+    return frozenset().union(*({*pair} for pair in pairs if not {*pair} & {*band.lost}))
 
 
 def _taken(cluster: _Cluster, effects: Sequence[_Effect], *, surely: bool = False) -> tuple[dict[str, list[Away]], list[Interval]]:

@@ -264,6 +264,35 @@ def test_what_stops_where_faults_together_leave_no_majority_convicts_no_cluster(
     assert (found[0], "may have had no majority" in found[1]) == (verdict, verdict is Verdict.UNKNOWN), found[1]
 
 
+@pytest.mark.parametrize(
+    ("shape", "hit", "lost", "where", "stops", "verdict"),
+    [
+        ("bridge", "n2", "", "n1", 35, Verdict.UNKNOWN),
+        ("bridge", "n2", "", "n3", 55, Verdict.UNKNOWN),  # a recovery after it
+        ("bridge", "n2", "", "n3", 70, Verdict.BROKEN),
+        ("bridge", "n1", "", "n4", 35, Verdict.UNKNOWN),
+        ("ring", "n2", "", "n4", 35, Verdict.UNKNOWN),
+        # who sees all that are not lost has not been hit
+        ("isolate", "n2", "n2", "n3", 35, Verdict.BROKEN),
+        ("one_way", "n2", "n2", "n3", 35, Verdict.BROKEN),
+        ("halves", "n2", "n2", "n4", 35, Verdict.BROKEN),
+    ],
+)
+def test_what_stops_where_a_cut_kept_it_from_others_with_a_majority_convicts_no_cluster(
+    shape: str, hit: str, lost: str, where: str, stops: float, verdict: Verdict
+) -> None:
+    """At the rim of a bridge, or a ring, nobody is without a majority, and whoever leads may miss a node that is no target."""
+    nodes = ["n1", "n2", "n3", "n4"]
+    story = Story().phase(1, Phase.STEADY).endures(recovery=16.5).watched(99, " ".join(nodes))
+    for node in nodes:
+        story.node(0, node, *(["web@1"] if node == where else []))
+    story.fault(
+        *("net.partition", hit), decided=20, in_force=20.2, healing=39, healed=40, traits=LINK, lost=lost, parameters={"shape": shape}
+    )
+    found = _told(story.node(stops, where).node(stops + 5, where, "web@1"))
+    assert (found[0], "kept" in found[1]) == (verdict, verdict is Verdict.UNKNOWN), found[1]
+
+
 def test_what_was_to_stop_may() -> None:
     """An app that has fewer instances by an action; one that was not done changes nothing."""
     for outcome, verdict in ((Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN)):
