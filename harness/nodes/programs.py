@@ -5,7 +5,9 @@ The programs are sent as text, and find nothing there but python3-minimal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ast
+import threading
+from typing import TYPE_CHECKING, Any
 
 from harness.core import pace
 from harness.core.errors import CommandFailed
@@ -26,6 +28,8 @@ def read(path):
 """
 """Defines `read`: a file's text, or nothing where it cannot be read."""
 
+_ONE_AT_A_TIME = threading.Lock()
+
 RUN_SECONDS = 30.0
 """How long a command may take for which nobody says it."""
 TRANSFER_SECONDS = 60.0
@@ -35,6 +39,19 @@ _MIB = 1024 * 1024
 # The size is looked at before the file takes its place: a connection that is lost in the middle, or a machine that goes off, looks to `cat` like the
 # end of the file.
 _PUT = 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && [ "$(wc -c <"$1.new")" -eq "$3" ] && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
+
+
+def literal(text: str) -> Any:
+    """Read the plain values of which such a program has printed the repr: python3-minimal has no JSON. Raises `ValueError` for anything else.
+
+    By one thread at a time. The parser of Python 3.11 counts its depth for all threads together, and raises `SystemError` where a second one comes in
+    between, as while the first collects garbage (python/cpython#106905).
+    """
+    with _ONE_AT_A_TIME:
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+            raise ValueError(f"no plain value: {error}") from error
 
 
 def put(node: Node, source: Path, target: PurePosixPath) -> None:

@@ -6,7 +6,6 @@ that somebody else runs other things come and go as well, so there only what a f
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -16,7 +15,7 @@ from harness.core.figures import given
 from harness.core.protocols import Disks, Node, Provider, Running
 from harness.core.values import Json, TaskNames, Traits
 from harness.history import differing
-from harness.nodes.programs import READ
+from harness.nodes.programs import READ, literal
 
 SECONDS = 20.0
 """How long the node may take to answer. It takes some 50 ms; the rest is for a machine under load."""
@@ -187,9 +186,9 @@ def undeclared(before: Fingerprint, after: Fingerprint, of: Traits) -> list[str]
 
 def _read(node: Node, text: str) -> dict[str, list[str]]:
     try:
-        body = ast.literal_eval(text.strip())
+        body = literal(text)
         return {str(aspect): sorted(str(each) for each in found) for aspect, found in body.items()}
-    except (ValueError, SyntaxError, TypeError, AttributeError) as e:
+    except (ValueError, TypeError, AttributeError) as e:
         raise Unreachable(node.name, "its fingerprint", f"an answer that is none: {text[:200]!r}") from e
 
 

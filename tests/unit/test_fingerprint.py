@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from harness.core.errors import CommandFailed, Unreachable
 from harness.core.values import Json, Latency, Result, TaskNames, Traits
 from harness.faults.hang import UNITS
 from harness.history.differing import ASPECTS
+from harness.nodes.programs import literal
+from harness.nodes.together import together
 from harness.testing.bare import BareMode
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
@@ -39,6 +42,32 @@ def test_a_sound_node_looks_the_same_twice() -> None:
     before = fingerprint(one, MemoryProvider())
     assert {*before} == {*ASPECTS}
     assert differences(before, fingerprint(one, MemoryProvider())) == []
+
+
+def test_what_nodes_print_is_read_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fingerprints of all nodes are taken at once, and Python's parser is not made for that: `SystemError`, in the middle of a run."""
+    read, inside, most = ast.literal_eval, 0, 0
+
+    def counted(text: str) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0)  # lets others come in
+        found = read(text)
+        inside -= 1
+        return found
+
+    monkeypatch.setattr(ast, "literal_eval", counted)
+    nodes = [node() for _ in range(8)]
+    together(nodes, lambda each: [fingerprint(each, MemoryProvider()) for _ in range(5)], "looking")
+    assert most == 1
+
+
+@pytest.mark.parametrize("text", ["", "print()", "[1", "{[]: 1}", "\0", "x" * 9999, "(" * 9999], ids=lambda each: each[:9])
+def test_what_is_no_plain_value_is_told(text: str) -> None:
+    """As one kind of error, whatever the parser says of it."""
+    with pytest.raises(ValueError, match="no plain value"):
+        literal(text)
 
 
 def test_what_is_left_is_named_in_a_sentence() -> None:

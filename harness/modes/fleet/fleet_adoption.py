@@ -5,7 +5,6 @@ What was found is noted (`harness.modes.notes`), and so is every app before it i
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import re
@@ -25,7 +24,7 @@ from harness.modes import notes, on_nodes, profiles
 from harness.modes.etcd import CLIENT_PORT
 from harness.modes.fleet import unit_files
 from harness.modes.fleet.fleet_timers import FleetTimers
-from harness.nodes.programs import READ
+from harness.nodes.programs import READ, literal
 from harness.nodes.together import together
 from harness.web import Site, WebTrouble
 
@@ -212,9 +211,9 @@ def read_timers(told: Sequence[str], names: Sequence[str], profile: FleetTimers)
     remarks: list[str] = []
     for name, text in zip(names, told, strict=True):
         try:
-            daemons: dict[str, Any] = ast.literal_eval(text.strip())
+            daemons: dict[str, Any] = literal(text)
             values = {**_fleet_timers(daemons.get("fleetd")), **_etcd_timers(daemons.get("etcd"))}
-        except (ValueError, SyntaxError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             remarks.append(f"the timers of {name} could not be read ({error})")
             continue
         if "fleetd" not in daemons:
