@@ -12,7 +12,7 @@ from harness.conductor.permission import done_to, must_be_at_hand, reach, refusa
 from harness.core import targets
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
-from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen, of_images
+from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen, of_images, told_as
 from harness.reports.prose import describe
 from harness.steps import faults_made, most
 
@@ -46,7 +46,7 @@ def rehearse(plan: Plan) -> str:
         with cluster.network():
             mode.adopt(cluster)
         plan = plan.timed(mode)
-        lines.append(f"{mode.name} runs on them")
+        lines.append(f"{told_as(mode)} runs on them")
         lines += [f"budget after {name}, by the timers found there: {budget.spelled()}" for name, budget in plan.budgets.items()]
         lines += mode.remarks
     steps, refused = _steps(plan, seen)

@@ -19,7 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.instances import app_of
-from harness.core.protocols import Disks, Distributed, Quorum, of_images, with_distribution
+from harness.core.protocols import Disks, Distributed, Quorum, Running, of_images, with_distribution
 from harness.core.values import AFTER, BEFORE, HIDDEN, LISTENS, NUMBER, RESTARTS, App, Budget, Json, Loss, NodeSpec, Term
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -200,6 +200,7 @@ class Plan:
         return dataclasses.replace(
             self,
             timers=dict(getattr(settings, "timers", {})),
+            distribution=mode.distribution if isinstance(mode, Distributed) else "",
             promises=briefing.fill(self.promises, budgets, self.expected, election, self.slower, self.apps),
             budgets=budgets,
             election=election,
@@ -357,9 +358,16 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         because=scenario.because,
         election=election,
         observers=observers,
-        distribution=mode.distribution if isinstance(mode, Distributed) else "",
+        distribution=_distribution(mode, provider),
         images=dict(scenario.cluster.images),
     )
+
+
+def _distribution(mode: Mode, provider: str) -> str:
+    """Return what a mode runs in the place of upstream's own daemons; nothing where the cluster runs already, and nobody has looked yet."""
+    kind = registry.known().providers.get(provider)
+    theirs = isinstance(kind, type) and issubclass(kind, Running)
+    return mode.distribution if isinstance(mode, Distributed) and not theirs else ""
 
 
 def plan_of(path: Path, *, mode: str | None, provider: str | None, profile: str | None, seed: int) -> Plan:
@@ -394,7 +402,7 @@ def asked_plan(wish: Mapping[str, Any], mode: Mode, *, name: str, why: str, file
         checks=(),
         promises=(),
         control=None,
-        distribution=mode.distribution if isinstance(mode, Distributed) else "",
+        distribution=_distribution(mode, wish["provider"]),
     )
     return made.as_done(mode, (), ())
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close
+from harness.core.protocols import Running
 from harness.core.values import App
 from harness.scenario import models
 from harness.steps.part import meant
@@ -85,6 +86,11 @@ def _read_images(reading: Draft, cluster: models.ClusterPart, cls: Any) -> None:
     if not cluster.distribution:
         if images:
             reading.add(("cluster", "images"), "images without `distribution: images`", "both, or none", key=True)
+        return
+    kind = reading.known.providers.get(cluster.provider)
+    if isinstance(kind, type) and issubclass(kind, Running):
+        found = f"distribution images, with the {cluster.provider} provider"
+        reading.add(("cluster", "distribution"), found, "none: a cluster that runs already has daemons of its own")
         return
     before = len(reading.problems)
     for name in [each for each in images if each not in packaged]:

@@ -12,8 +12,8 @@ from harness.testing.servers import Response, Server, ServerTrouble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CREATE, _GET, _SET, _CHILDREN, _MANY = 1, 4, 5, 8, 22
-_NO_NODE, _EXISTS = -101, -110
+_CREATE, _DELETE, _GET, _SET, _CHILDREN, _MANY = 1, 2, 4, 5, 8, 22
+_NO_NODE, _EXISTS, _NOT_EMPTY = -101, -110, -111
 _STAT = bytes(68)
 
 
@@ -70,15 +70,23 @@ class ZooKeeperServer(Server):
             error = _EXISTS if name in self.nodes else _NO_NODE if above and above not in self.nodes else 0
         else:
             error = 0 if name in self.nodes else _NO_NODE
+        if kind == _DELETE and not error:
+            error = _NOT_EMPTY if any(each.startswith(f"{name}/") for each in self.nodes) else 0
         if error:
             return error, b""
+        return 0, self._done(kind, name, rest)
+
+    def _done(self, kind: int, name: str, rest: bytes) -> bytes:
+        if kind == _DELETE:
+            del self.nodes[name]
+            return b""
         if kind in {_CREATE, _SET}:
             self.nodes[name], self.writes = _taken(rest)[0], self.writes + 1
-            return 0, _buffer(path) if kind == _CREATE else _STAT
+            return _buffer(name.encode()) if kind == _CREATE else _STAT
         if kind == _GET:
-            return 0, _buffer(self.nodes[name]) + _STAT
+            return _buffer(self.nodes[name]) + _STAT
         children = [each.rpartition("/")[2] for each in self.nodes if each.rpartition("/")[0] == name]
-        return 0, struct.pack(">i", len(children)) + b"".join(_buffer(each.encode()) for each in children)
+        return struct.pack(">i", len(children)) + b"".join(_buffer(each.encode()) for each in children)
 
     def _many(self, body: bytes) -> Iterator[bytes]:
         while struct.unpack(">i", body[:4])[0] == _GET:

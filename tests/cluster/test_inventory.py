@@ -6,18 +6,16 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from harness.conductor import Options, conduct
 from harness.conductor.rehearsal import rehearse
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import HarnessError, Unreachable, Unsupported
+from harness.core.errors import HarnessError, Unsupported
 from harness.core.protocols import Cluster, Links, Node, Power, Viewing
 from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict, Who
 from harness.faults.hang import Hang
@@ -25,35 +23,18 @@ from harness.faults.partition import Partition
 from harness.history.events import FaultStage
 from harness.host import state
 from harness.modes.fleet import Fleet
-from harness.nodes.ssh.keys import make_host_key, make_user_key
 from harness.plan import Plan, plan
-from harness.providers import PROVIDERS, clusters
+from harness.providers import PROVIDERS
 from harness.providers.inventory.claims import ALLOWED, CLAIM
 from harness.providers.inventory.formats import VARIABLE
 from harness.scenario import load
 from harness.undo.fingerprint import differences, fingerprint
-from harness.undo.reaper import sweep, undo
+from harness.undo.reaper import sweep
 from tests.cluster.running import read_until, reaper_of, run_argv
+from tests.cluster.somebody_elses import Hosts, left_as_found, lent
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]
 
-REPO = Path(__file__).resolve().parents[2]
-SWITCH = """
-import json, pathlib, sys
-verb, folder, run, name = sys.argv[1:]
-if verb == "status":
-    leader = json.loads(pathlib.Path(folder, "nodes", name, "machine.json").read_text())["leader"]
-    try:
-        stat = pathlib.Path(f"/proc/{leader['pid']}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        stat = ["X"]
-    print("Power is", "off" if stat[0] in "ZX" or int(stat[19]) != leader["started"] else "on")
-    sys.exit()
-from harness.providers import PROVIDERS
-provider = PROVIDERS["nspawn"]()
-getattr(provider, verb)(next(each for each in provider.adopt(run) if each.name == name))
-"""
-"""The power switch of the hosts, as ipmitool or virsh would be: the machines' own host. Its status is as quick as theirs."""
 SCENARIO = """
 scenario: somebody-elses
 why: A machine that runs work dies; on hosts that somebody else runs.
@@ -66,95 +47,19 @@ promises: [{rescheduled: {app: web}}, conflicts, {quorum: {writes: go on}}, writ
 """
 
 
-@dataclass
-class Hosts:
-    """Machines with a fleet that somebody else runs, and how to reach them."""
-
-    theirs: Cluster
-    folder: Path
-    pins: dict[str, str] = field(default_factory=dict)
-
-    def inventory(self, name: str = "hosts.ini", *, more: str = "", **each: str) -> Path:
-        """Write an inventory of all hosts; `more` are variables of the group, `each` some of single hosts."""
-        lines = ["[whalefall]"]
-        lines += [
-            f'db{node.name[1:]} ansible_host={node.address} whalefall_host_key="{self.pins[node.name]}" {each.get(node.name, "")}'
-            for node in self.theirs.nodes
-        ]
-        lines += ["[whalefall:vars]", "ansible_user=root", f"ansible_ssh_private_key_file={self.folder / 'id_ed25519'}"]
-        lines += [more]
-        path = self.folder / name
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
-
-    def powered(self, name: str = "powered.ini", *, more: str = "", **each: str) -> Path:
-        """Write an inventory whose hosts can be switched."""
-        switch = f"{sys.executable} {self.folder / 'switch.py'}"
-        commands = {
-            node.name: " ".join(
-                f'whalefall_power_{verb}="{switch} {verb} {state.run_folder(self.theirs.run_id)} {self.theirs.run_id} {node.name}"'
-                for verb in ("off", "on", "status")
-            )
-            for node in self.theirs.nodes
-        }
-        return self.inventory(name, more=more, **{node: f"{commands[node]} {each.get(node, '')}" for node in commands})
-
-    def whole(self) -> bool:
-        """Whether fleet lists every host, asked at each, and each takes logins and runs containers."""
-        theirs = self.theirs
-        try:
-            listed = all(theirs.can(Viewing).view(theirs, node).nodes == ("n1", "n2", "n3") for node in theirs.nodes)
-        except Unreachable:
-            return False
-        return listed and all(node.run("systemctl", "is-active", "ssh", "docker", "etcd").ok for node in theirs.nodes)
-
-    def files(self, path: str) -> list[str]:
-        """Return the nodes that have a file."""
-        return [node.name for node in self.theirs.nodes if node.run("test", "-e", path).ok]
-
-
 @pytest.fixture(scope="module")
 def hosts(lend: Callable[..., contextlib.AbstractContextManager[Cluster]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Form a fleet on machines, make them reachable and mark them; inside their network for as long as the tests last."""
-    mode = Fleet.from_timers("fast", {})
-    specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
-    with lend(PROVIDERS["nspawn"](), "theirs", specs, mode) as theirs:
-        folder = tmp_path_factory.mktemp("theirs")
-        found = Hosts(theirs, folder)
-        mode.form(theirs)
-        (folder / "switch.py").write_text(SWITCH, encoding="utf-8")
-        make_user_key(folder)
-        for node in theirs.nodes:
-            found.pins[node.name] = make_host_key(folder / node.name)
-            node.put(folder / node.name / "ssh_host_ed25519_key", PurePosixPath("/etc/ssh/ssh_host_ed25519_key"))
-            node.put(folder / "id_ed25519.pub", PurePosixPath("/root", ".ssh", "authorized_keys"))
-            done = node.run("sh", "-c", f"systemctl enable --now ssh.service && touch {ALLOWED}")
-            assert done.ok, done.err
-        with theirs.network(), pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", str(REPO))
-            yield found
+    with lent(lend, Fleet.from_timers("fast", {}), "etcd", tmp_path_factory.mktemp("theirs")) as found:
+        yield found
 
 
 @pytest.fixture
 def use(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
-    """Lend the hosts with the plain inventory, and see afterwards that no claim and no record of this test is left.
-
-    What is left is removed all the same: it is one test's failure, and not that of those which follow.
-    """
+    """Lend the hosts with the plain inventory, and see afterwards that no claim and no record of this test is left."""
     monkeypatch.setenv(VARIABLE, str(hosts.inventory()))
-    others = {*PROVIDERS["inventory"]().runs()}  # type: ignore[attr-defined]
-    # A host that the last test switched on is up long before its daemons are.
-    wait_until(hosts.whole, awaited="the hosts to be whole", seconds=60.0, clock=SystemClock(), every=0.2)
-    yield hosts
-    claims, records = hosts.files(CLAIM), sorted({*PROVIDERS["inventory"]().runs()} - others)  # type: ignore[attr-defined]
-    for run_id in records:
-        noted = PROVIDERS["inventory"]().results(run_id)  # type: ignore[attr-defined]
-        undo(run_id, (noted or Path("/nonexistent")) / "ledger.jsonl", "inventory", keep=False)
-        clusters.remove_folder(run_id)
-        clusters.unregister(run_id)
-    for node in hosts.theirs.nodes if claims else ():
-        node.run("rm", "-f", CLAIM)
-    assert (claims, records) == ([], [])
+    with left_as_found(hosts):
+        yield hosts
 
 
 def _only(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:

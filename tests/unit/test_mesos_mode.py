@@ -6,15 +6,15 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.core.errors import BadInput, Expired, HarnessError, Unreachable, Unsupported
-from harness.core.protocols import Cluster, of_images, told_as
-from harness.core.values import App, Health, NodeSpec, Result, Volume
+from harness.core.protocols import of_images, told_as
+from harness.core.values import App, Health, Volume
 from harness.modes.fleet import Fleet
 from harness.modes.mesos import Mesos, configured, marathon_apps, numbering, shipped
 from harness.modes.mesos.marathon_api import MarathonTask
@@ -22,147 +22,10 @@ from harness.modes.mesos.mesos_timers import PROFILES
 from harness.plan import Plan, plan_of, provenance
 from harness.reports.prose import describe
 from harness.reports.verdict_table import title
-from harness.testing.ensemble import ZooKeeperServer
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
-from harness.testing.memory_provider import MemoryProvider
-from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble, loopback
-
-RUN = "mesos-test"
-IDS = [f"{number}{number}{number}{number}{number}{number}{number}{number}-1111-2222-3333-444444444444" for number in range(10)]
-
-
-def task(
-    number: int, host: str, *, app: str = "/web", port: int = 31000, state: str = "TASK_RUNNING", version: str = "1"
-) -> dict[str, Any]:
-    """Return a task as Marathon lists it; `number` is of its id."""
-    name = f"{app.strip('/').replace('/', '_')}.instance-{IDS[number]}._app.1"
-    staged = f"2026-11-30T12:00:0{number}.000Z"
-    return {"id": name, "appId": app, "host": host, "ports": [port], "state": state, "stagedAt": staged, "version": version}
-
-
-@dataclass
-class Upstream:
-    """Marathon and the masters of a cluster: what each node's tell. `silent` names nodes whose REST is broken."""
-
-    cluster: Cluster
-    mode: Mesos
-    ensemble: dict[str, ZooKeeperServer]
-    tasks: list[dict[str, Any]] = field(default_factory=list)
-    agents: list[str] = field(default_factory=list)
-    leader: str = "n2"
-    silent: dict[str, Behaviour] = field(default_factory=dict)
-    apps: dict[str, dict[str, Any]] = field(default_factory=dict)
-    changes: list[tuple[str, str]] = field(default_factory=list)
-    status: int = 0
-    operated: list[tuple[str, str]] = field(default_factory=list)
-    drained: dict[str, str] = field(default_factory=dict)
-    queue: Any = field(default_factory=lambda: {"queue": []})
-
-    def answer(self, node: str, request: Request) -> Behaviour:
-        """Answer as the daemons of that node, all of which share a port here."""
-        if node in self.silent:
-            return self.silent[node]
-        path = request.path.partition("?")[0]
-        if path == "/api/v1":
-            return self._operate(json.loads(request.body))
-        if path == "/master/slaves" and node != self.leader:
-            return Response(307, b"", f"Location: //{self.leader}:5050/master/slaves\r\n")
-        told = {
-            "/v2/queue": self.queue,
-            "/v2/tasks": {"tasks": self.tasks},
-            "/master/slaves": {"slaves": [self._agent(each) for each in self.agents], "recovered_slaves": []},
-            "/metrics/snapshot": {"master/elected": 1.0 if node == self.leader else 0.0},
-            "/v2/leader": {"leader": f"{self.leader}:8080"},
-            "/state": {"master_hostname": self.leader},
-            "/": {},  # an instance of an app that listens on the same port
-        }
-        return self._json(told[path]) if path in told else self._changed(request, path)
-
-    def _agent(self, host: str) -> dict[str, Any]:
-        drain = {"deactivated": True, "drain_info": {"state": self.drained[host]}} if host in self.drained else {}
-        return {"id": f"{host}-S0", "hostname": host, **drain}
-
-    def _operate(self, call: dict[str, Any]) -> Behaviour:
-        agent = call[call["type"].lower()]["agent_id"]["value"]
-        self.operated.append((call["type"], agent))
-        host = agent.partition("-")[0]
-        if call["type"] == "DRAIN_AGENT":
-            self.drained[host] = "DRAINED"
-        else:
-            del self.drained[host]
-        return Response(200, b"")
-
-    def _changed(self, request: Request, path: str) -> Behaviour:
-        if self.status:
-            return Response(self.status, b'{"message": "no", "details": [{"path": "/id", "errors": ["bad"]}]}')
-        name = "/" + path.removeprefix("/v2/apps").strip("/").removesuffix("/restart")
-        if request.method == "GET":
-            return self._json({"app": self.apps[name]}) if name in self.apps else Response(404, b'{"message": "App does not exist"}')
-        self.changes.append((request.method, path))
-        body = json.loads(request.body or b"{}")
-        if request.method == "POST" and path == "/v2/apps":
-            if body["id"] in self.apps:
-                return Response(409, b'{"message": "An app with id [/web] already exists."}')
-            self.apps[body["id"]] = body
-            return Response(201, json.dumps({**body, "deployments": [{"id": "d1"}]}).encode())
-        if request.method == "DELETE":
-            self.apps.pop(name, None)
-            self.tasks = [each for each in self.tasks if each["appId"] != name]
-        elif request.method == "PUT":
-            self.apps[name] |= body
-        return self._json({"deploymentId": "d2", "version": "2"})
-
-    @staticmethod
-    def _json(body: Any) -> Response:
-        return Response(200, json.dumps(body).encode())
-
-    def view(self, name: str = "n1") -> Any:
-        """Ask at a node."""
-        return self.mode.view(self.cluster, self.cluster.node(name))
-
-    def node(self, name: str) -> MemoryNode:
-        """Return a node as what it is."""
-        node = self.cluster.node(name)
-        assert isinstance(node, MemoryNode)
-        return node
-
-
-def fine(argv: tuple[str, ...], stdin: bytes) -> Result:
-    """Run without trouble."""
-    return Result(argv, 0, b"fine\n", stdin)
-
-
-def make(count: int) -> Iterator[Upstream]:
-    """Lend a cluster of so many nodes, an agent on each of which is listed."""
-    names = [f"n{number}" for number in range(1, count + 1)]
-    provider = MemoryProvider()
-    addresses = [loopback() for _ in names]
-    nodes = provider.create(RUN, [NodeSpec(name, address) for name, address in zip(names, addresses, strict=True)])
-    for node in nodes:
-        assert isinstance(node, MemoryNode)
-        node.programs.update({"sh": fine, "timeout": fine, "journalctl": fine})
-    servers: list[Server] = []
-    try:
-        first = Server(lambda _: ServerTrouble.CLOSE, addresses[0])
-        keeper = ZooKeeperServer(addresses[0])
-        servers += [first, *(Server(lambda _: ServerTrouble.CLOSE, address, first.port) for address in addresses[1:])]
-        ensemble = {"n1": keeper} | {
-            name: ZooKeeperServer(address, keeper.port, keeper.nodes) for name, address in zip(names[1:], addresses[1:], strict=True)
-        }
-        mode = Mesos(ports=(first.port, first.port, first.port, keeper.port))
-        cluster = Cluster(RUN, nodes, provider, mode, FakeClock(moves_itself=True), apps=(App("web", 2),))
-        upstream = Upstream(cluster, mode, ensemble, agents=names)
-        for name, server in zip(names, servers, strict=True):
-            server.behave = lambda request, name=name: upstream.answer(name, request)  # type: ignore[misc]  # a default binds the name
-        for each in (*servers, *ensemble.values()):
-            each.__enter__()
-        for name in names:
-            ensemble[name].mode = "leader" if name == "n3" else "follower"
-        yield upstream
-    finally:
-        for each in (*servers, *ensemble.values()):
-            each.close()
+from harness.testing.servers import Behaviour, Response, ServerTrouble
+from tests.unit.mesos_upstream import IDS, RUN, Upstream, make, task
 
 
 @pytest.fixture
@@ -542,6 +405,15 @@ promises:
 IMAGES = {"master": "mesosphere/mesos-master:1.11", "agent": "mesosphere/mesos-agent:1.11", "marathon": "mesosphere/marathon:v1.11"}
 
 
+def test_what_runs_on_hosts_that_are_there_is_told_once_it_was_seen(tmp_path: Path) -> None:
+    """And not before: it may be upstream's own."""
+    file = tmp_path / "loss.yaml"
+    file.write_text(SCENARIO)
+    made = plan_of(file, mode=None, provider="inventory", profile=None, seed=1)
+    assert made.orchestrator == "mesos"
+    assert made.timed(Mesos()).orchestrator == "mesos (stand-in)"
+
+
 def with_images(**images: str) -> str:
     """Return the scenario with its daemons from images."""
     listed = ", ".join(f"{name}: '{image}'" for name, image in images.items())
@@ -582,6 +454,11 @@ def test_who_reads_of_daemons_from_images_reads_from_which(tmp_path: Path) -> No
         (SCENARIO.replace("profile: fast}", "profile: fast, distribution: images}"), None, "no image for master, agent, marathon"),
         (SCENARIO.replace("profile: fast}", "profile: fast, distribution: upstream}"), None, "upstream"),
         (with_images(**IMAGES), "swarm", "distribution images, with the swarm mode; expected a mode whose daemons can come from images"),
+        (
+            with_images(**IMAGES).replace("nspawn", "inventory"),
+            None,
+            "distribution images, with the inventory provider; expected none: a cluster that runs already has daemons of its own",
+        ),
     ],
 )
 def test_images_that_cannot_be_are_told_with_their_place(tmp_path: Path, text: str, mode: str | None, words: str) -> None:

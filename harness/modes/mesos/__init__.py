@@ -19,9 +19,11 @@ from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
 from harness.core.instances import RUN_LABEL
+from harness.core.protocols import Running
 from harness.core.values import App, Placement, TaskNames, View
 from harness.modes import on_nodes
 from harness.modes.mesos import agent_draining, app_json, configured, marathon_api, marathon_apps, numbering, shipped, zookeeper
+from harness.modes.mesos import mesos_adoption as adoption
 from harness.modes.mesos import mesos_timers as timing
 from harness.modes.mesos.marathon_api import Locked, MarathonTask, Rest
 
@@ -103,6 +105,9 @@ class Mesos:
         self._asked: dict[str, float] = {}  # run id → when it was asked last who an instance is
         self._epochs: dict[str, dict[int, str]] = {}  # run id → ZooKeeper's epoch → node that led in it
         self._applied: dict[tuple[str, str], int] = {}  # run id, node → the epoch that it told of last
+        self._found: dict[str, adoption.FoundMesos] = {}  # run id → what was found there
+        self._stand_in = True  # master, agent and Marathon are, where they come from no images
+        self.remarks: Sequence[str] = ()
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Self:
@@ -120,7 +125,9 @@ class Mesos:
     @property
     def distribution(self) -> str:
         """Say that master, agent and Marathon are stand-ins, or from which images they come; see `harness.core.protocols.Distributed`."""
-        return f"images: {', '.join(dict.fromkeys(self._images.values()))}" if self._images else "stand-in"
+        if self._images:
+            return f"images: {', '.join(dict.fromkeys(self._images.values()))}"
+        return "stand-in" if self._stand_in else ""
 
     @property
     def timers(self) -> Mapping[str, float]:
@@ -184,6 +191,8 @@ class Mesos:
         """
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         with cluster.network():
+            if isinstance(cluster.provider, Running):
+                adoption.begin(cluster, app, self._daemons())
             on_nodes.on_each(cluster.nodes, lambda node: on_nodes.image(node, app, deadline), threading.Event())
             if not app.instances:
                 return
@@ -212,7 +221,7 @@ class Mesos:
         host = rest.follows()
         if not host:
             raise Unreachable(node.name, "the master that its agent follows", "it follows none")
-        return self._view(cluster, self._rest(cluster, _node_of(cluster, host, node)))
+        return self._view(cluster, self._rest(cluster, self._node_of(cluster, host, node)))
 
     def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery from a fault may take, from their own timers. No terms where nothing is promised."""
@@ -264,7 +273,12 @@ class Mesos:
         return "zookeeper"
 
     def members(self, cluster: Cluster) -> tuple[str, ...]:
-        """Names of the nodes that are members of ZooKeeper, and have a master and a Marathon, sorted: three, or five of five or more; else one."""
+        """Names of the nodes that are members of ZooKeeper, and have a master and a Marathon, sorted: three, or five of five or more; else one.
+
+        Of a cluster that was taken over: those that were found then.
+        """
+        if isinstance(cluster.provider, Running):
+            return self._taken_over(cluster).members
         return tuple(sorted(node.name for node in on_nodes.voters(cluster.nodes)))
 
     @contextmanager
@@ -300,7 +314,7 @@ class Mesos:
                 host = self._at_any(cluster, lambda rest: rest.leader())
             except Unreachable:
                 return None
-            return _hosts(cluster).get(host or "")
+            return self._hosts(cluster).get(host or "")
         for name in self.members(cluster):
             with suppress(Unreachable):
                 if self._rest(cluster, cluster.node(name)).leads():
@@ -409,7 +423,7 @@ class Mesos:
             on_nodes.image_where_it_can_be(cluster, app, pace.limit(self._deploy_seconds) + self._more)
             deadline = self._anew_deadline(cluster, app)
             before = self._ids(cluster, app, deadline)
-            self._change(cluster, app, marathon_apps.definition(app, cluster.run_id), f"another definition of {app.name}", deadline)
+            self._change(cluster, app, self._definition(cluster, app), f"another definition of {app.name}", deadline)
             self._until_anew(cluster, app, before, deadline)
 
     # -- Removing
@@ -462,6 +476,36 @@ class Mesos:
         with cluster.network():
             agent_draining.undrain(lambda: self._leading(cluster), node.name, self._change_seconds(), cluster.clock)
 
+    # -- Adopting
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Find the Mesos cluster that these nodes are, all of it on them; see `harness.modes.mesos.mesos_adoption.find`. Changes nothing.
+
+        From then on the mode's timers, and so its budgets, are those that ZooKeeper, masters and Marathon were started with there; what could not be
+        read is the profile's own, and `remarks` say so. Raises `HarnessError` with all that is missing, also where an app is there already.
+        """
+        with cluster.network():
+            found = adoption.find(cluster, self._daemons(), self._timers)
+        adoption.note(cluster, found)
+        self._timers, self.remarks, self._stand_in = found.timers, found.remarks, found.stand_in
+        with self._lock:
+            self._found[cluster.run_id] = found
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        """Remove an app, its containers, its image where that was not there before, and what the run wrote into ZooKeeper.
+
+        On a cluster that is not ours nothing is touched that `deploy` has not noted. Raises `HarnessError` saying what is still there.
+        """
+        found = adoption.noted(cluster.run_id) if isinstance(cluster.provider, Running) else None
+        if isinstance(cluster.provider, Running) and (found is None or app.name not in found.deployed):
+            return
+        self.remove(cluster, app)
+        with cluster.network():
+            adoption.clear(cluster, app, found, lambda node: self.store(cluster, node, pace.limit(_CHANGE_SECONDS)))
+
+    def _daemons(self) -> adoption.Daemons:
+        return adoption.Daemons(self._rest, lambda cluster, node: self._saying(cluster, node, _SAYING_SECONDS), _UNITS)
+
     # -- LogFiles
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
@@ -472,7 +516,7 @@ class Mesos:
         """
         return on_nodes.gather(node, _LOGS)
 
-    # -- Asking
+    # -- Daemons
 
     def _rest(self, cluster: Cluster, node: Node, patience: float = _API_SECONDS) -> Rest:
         marathon, master, agent, _ = self._ports
@@ -493,13 +537,13 @@ class Mesos:
     def _view(self, cluster: Cluster, rest: Rest) -> View:
         hosts = rest.agents()
         if isinstance(hosts, str):
-            there = self._rest(cluster, _node_of(cluster, hosts, cluster.node(rest.node)))
+            there = self._rest(cluster, self._node_of(cluster, hosts, cluster.node(rest.node)))
             hosts = there.agents()
             if isinstance(hosts, str):
                 raise Unreachable(rest.node, "the leading master", f"{there.node}, which it follows, sends to {hosts}")
         tasks = rest.tasks()
         self._note(cluster, tasks)
-        names = _hosts(cluster)
+        names = self._hosts(cluster)
         placements = [self._placement(cluster, each, names) for each in tasks]
         return View(
             tuple(sorted({names.get(each, each) for each in hosts})),
@@ -581,6 +625,33 @@ class Mesos:
             saw=lambda: last,
         )
 
+    # -- Who a host is
+
+    def _taken_over(self, cluster: Cluster) -> adoption.FoundMesos:
+        """Return what was found of a cluster that was taken over, by this process or another. Raises `HarnessError` where nobody has."""
+        with self._lock:
+            found = self._found.get(cluster.run_id)
+        if found is None:
+            found = adoption.noted(cluster.run_id)
+            if found is None:
+                raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the members of this cluster are")
+            with self._lock:
+                self._found[cluster.run_id] = found
+        return found
+
+    def _hosts(self, cluster: Cluster) -> Mapping[str, str]:
+        """Return the names of nodes by what Mesos may call their hosts: our names, or their addresses; what was found where others named them."""
+        if isinstance(cluster.provider, Running):
+            return self._taken_over(cluster).hosts
+        return {told: node.name for node in cluster.nodes for told in (node.address, node.name)}
+
+    def _node_of(self, cluster: Cluster, host: str, asked: Node) -> Node:
+        """Return the node that a host is. Raises `Unreachable` for one that is none of ours, of whom a node has told."""
+        name = self._hosts(cluster).get(host)
+        if name is None:
+            raise Unreachable(asked.name, "the leading master", f"it follows {host}, which is no node of ours")
+        return cluster.node(name)
+
     # -- Who an instance is
 
     @staticmethod
@@ -596,7 +667,7 @@ class Mesos:
     def _note(self, cluster: Cluster, tasks: Sequence[MarathonTask]) -> None:
         """Number the instances of all tasks, and keep on which port of its host each answers."""
         wanted = {app.name: app.instances for app in cluster.apps}
-        names = _hosts(cluster)
+        names = self._hosts(cluster)
         listed: dict[str, list[MarathonTask]] = {}
         for each in tasks:
             listed.setdefault(self._called(cluster, each.app), []).append(each)
@@ -641,7 +712,7 @@ class Mesos:
 
     def _create(self, cluster: Cluster, app: App, deadline: Deadline) -> None:
         """Give Marathon an app, through the first node that takes it."""
-        body = marathon_apps.definition(app, cluster.run_id)
+        body = self._definition(cluster, app)
 
         def made(rest: Rest) -> None:
             try:
@@ -652,6 +723,10 @@ class Mesos:
             # Else it was made by a try whose answer was lost.
 
         self._until_taken(cluster, made, f"the app {app.name}", deadline)
+
+    def _definition(self, cluster: Cluster, app: App) -> dict[str, Json]:
+        pinned = self._taken_over(cluster).agents.get(app.pin or "") if isinstance(cluster.provider, Running) else None
+        return marathon_apps.definition(app, cluster.run_id, pinned)
 
     def _ours(self, cluster: Cluster, rest: Rest, app: App) -> bool:
         """Whether Marathon has an app. Raises `HarnessError` where it is none of this run's."""
@@ -791,19 +866,6 @@ class Mesos:
 
 _TOLD = re.compile(rf"(?P<app>[^@]+)@(?P<number>{numbering.UUID})")
 _TASK = re.compile(numbering.TASK)
-
-
-def _hosts(cluster: Cluster) -> dict[str, str]:
-    """Return the names of nodes by what Mesos may call their hosts: the same names, or their addresses."""
-    return {told: node.name for node in cluster.nodes for told in (node.address, node.name)}
-
-
-def _node_of(cluster: Cluster, host: str, asked: Node) -> Node:
-    """Return the node that a host is. Raises `Unreachable` for one that is none of ours, of whom a node has told."""
-    name = _hosts(cluster).get(host)
-    if name is None:
-        raise Unreachable(asked.name, "the leading master", f"it follows {host}, which is no node of ours")
-    return cluster.node(name)
 
 
 def _diagnosis(node: Node) -> str:

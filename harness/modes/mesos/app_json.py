@@ -16,7 +16,7 @@ from harness.core.naming import close, shown
 from harness.core.values import ANY, HIDDEN, ID, MOST_INSTANCES, App, Definition
 from harness.host import origins, untrusted
 from harness.modes.mesos import configured
-from harness.modes.mesos.marathon_apps import path
+from harness.modes.mesos.marathon_apps import mappings, path, services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,20 +63,9 @@ def clashes(apps: Sequence[App]) -> Iterator[tuple[str, str, str]]:
         for other in apps[:number]:
             if (app.native or other.native) and path(app) == path(other):
                 yield app.name, f"the id {path(app)}, which {other.name} has as well", "an id of its own for each app"
-            if (app.native or other.native) and (both := _services(app) & _services(other)):
+            if (app.native or other.native) and (both := services(app) & services(other)):
                 found = f"servicePort {min(both)}, which {other.name} has as well: HAProxy could send its callers to one of them alone"
                 yield app.name, found, "a port of its own for each app"
-
-
-def _services(app: App) -> frozenset[int]:
-    """Return the ports on which HAProxy listens for an app; of one of its user's own, those that its definition names."""
-    if app.native is None:
-        return frozenset({app.port})
-    body: Any = untrusted.loads(app.native.body.encode())
-    container = body.get("container")  # it has been read before
-    _, mapped = _mapped(container if isinstance(container, dict) else {})
-    said = (each.get("servicePort") for each in mapped if isinstance(each, dict))
-    return frozenset(each for each in said if type(each) is int and each)
 
 
 class _Reading:
@@ -185,7 +174,7 @@ class _Reading:
 
     def _note_ports(self, container: Mapping[str, Any]) -> None:
         """Note ports that no instance is ever given, and that HAProxy cannot have."""
-        at, mapped = _mapped(container)
+        at, mapped = mappings(container)
         for number, each in enumerate(mapped):
             host, service = (each.get(key) or 0 for key in ("hostPort", "servicePort")) if isinstance(each, dict) else (0, 0)
             if host and (type(host) is not int or host not in configured.PORTS):
@@ -199,7 +188,7 @@ class _Reading:
 
     def _port(self, container: Mapping[str, Any]) -> tuple[int, str]:
         """Return the container's own port behind the first that Mesos gives an instance of its host's, or why there is none."""
-        at, mapped = _mapped(container)
+        at, mapped = mappings(container)
         first = mapped[0] if mapped else None
         if first is None:
             return 0, "it maps no port"
@@ -208,14 +197,6 @@ class _Reading:
             self._add((*at, 0), f"the mapping {shown(first)}", "containerPort with the number of a port")
             return 0, ""
         return inner or 1, ""  # 0: the same as the host's, whichever that is
-
-
-def _mapped(container: Mapping[str, Any]) -> tuple[Place, Sequence[Any]]:
-    """Return what of a container's ports is mapped, and where that stands."""
-    docker = container.get("docker")
-    listed = container.get("portMappings") or (docker.get("portMappings") if isinstance(docker, dict) else None)
-    at = ("container", "portMappings") if container.get("portMappings") else ("container", "docker", "portMappings")
-    return at, listed if isinstance(listed, list) else []
 
 
 def hidden(body: Any) -> str:

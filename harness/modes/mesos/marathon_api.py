@@ -7,7 +7,7 @@ because none of it says anything about the cluster.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -82,6 +82,15 @@ class MesosAgent:
     drain: str  # DRAINING, DRAINED; empty where nobody drains it
 
 
+@dataclass(frozen=True, slots=True)
+class MarathonSettings:
+    """Timers that Marathon was started with, by our names for them, in milliseconds; None for one of which it says nothing."""
+
+    zk_session_timeout: float | None
+    reconciliation_initial_delay: float | None
+    min_revive_offers_interval: float | None
+
+
 class Locked(Unreachable):
     """A deployment that goes on holds the app: what was asked was not taken now."""
 
@@ -114,6 +123,14 @@ class Rest:
         if answer.status == _ABSENT:
             return None
         return self._read(answer, "GET", where, lambda body: _app(body["app"]))
+
+    def apps(self) -> Mapping[str, frozenset[int]]:
+        """Return all apps by their paths, each with its service ports. Raises `Unreachable`."""
+        return self._parsed(self.marathon, "/v2/apps", lambda body: {_text(each["id"]): _services(each) for each in body["apps"]})
+
+    def settings(self) -> MarathonSettings:
+        """Return the timers of the Marathon that leads. Raises `Unreachable`."""
+        return self._parsed(self.marathon, "/v2/info", _settings)
 
     def hindrances(self, path: str) -> tuple[str, ...]:
         """Return what keeps an app from being launched, in Marathon's own words: why it took none of the last offers, and how a task ended last.
@@ -210,6 +227,18 @@ class Rest:
         """Whether the master of this node says that it leads. Raises `Unreachable`."""
         return self._parsed(self.master, "/metrics/snapshot", lambda body: float(body["master/elected"]) == 1.0)
 
+    def flags(self) -> Mapping[str, str]:
+        """Return the flags of the master of this node, whether it leads or not. Raises `Unreachable`."""
+        return self._parsed(self.master, "/flags", lambda body: {_text(name): _text(value) for name, value in body["flags"].items()})
+
+    def stands_in(self) -> bool:
+        """Whether the master of this node says that it is none of upstream's. Raises `Unreachable`."""
+        return self._parsed(self.master, "/version", lambda body: bool(body.get("build_user") == "stand-in"))
+
+    def host(self) -> str:
+        """Return what this node's agent calls its host. Raises `Unreachable`."""
+        return self._parsed(self.agent, "/state", lambda body: _text(body["hostname"]))
+
     def follows(self) -> str:
         """Return the host of the master that this node's agent follows; empty where it follows none. Raises `Unreachable`."""
         return self._parsed(self.agent, "/state", lambda body: _text(body.get("master_hostname") or ""))
@@ -293,6 +322,21 @@ def _failure(said: Any) -> tuple[str, ...]:
 def _app(row: Any) -> MarathonApp:
     labels = {_text(key): _text(value) for key, value in (row.get("labels") or {}).items()}
     return MarathonApp(_text(row["id"]), int(row["instances"]), labels)
+
+
+def _services(row: Any) -> frozenset[int]:
+    """Return the service ports of an app, wherever its version of Marathon tells them."""
+    container = row.get("container") or {}
+    mapped = [*(container.get("portMappings") or ()), *((container.get("docker") or {}).get("portMappings") or ())]
+    told = [*(row.get("ports") or ()), *(each.get("servicePort") or 0 for each in mapped)]
+    told += [each.get("port") or 0 for each in row.get("portDefinitions") or ()]
+    return frozenset(int(each) for each in told) - {0}
+
+
+def _settings(body: Any) -> MarathonSettings:
+    told = {**body.get("zookeeper_config", {}), **body["marathon_config"]}
+    found = {each.name: told.get(each.name) for each in fields(MarathonSettings)}
+    return MarathonSettings(**{name: None if value is None else float(value) for name, value in found.items()})
 
 
 def _deployment(told: Any) -> str:

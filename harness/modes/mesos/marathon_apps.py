@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.errors import HarnessError
 from harness.core.instances import APP_LABEL, RUN_LABEL
@@ -13,9 +13,10 @@ from harness.core.values import ALWAYS
 from harness.host import untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.core.values import App, ContainerLimits, Health, Json
+    from harness.document import Place
 
 STOP_SECONDS: Final = 2
 """How long a container may take to stop by itself."""
@@ -35,9 +36,28 @@ def path(app: App) -> str:
     return app.native.called if app.native is not None else f"/{app.name}"
 
 
-def definition(app: App, run_id: str) -> dict[str, Json]:
+def services(app: App) -> frozenset[int]:
+    """Return the ports on which HAProxy listens for an app; of one of its user's own, those that its definition names."""
+    if app.native is None:
+        return frozenset({app.port})
+    container = _parsed(app.native.body).get("container")  # it has been read before
+    _, mapped = mappings(container if isinstance(container, dict) else {})
+    said = (each.get("servicePort") for each in mapped if isinstance(each, dict))
+    return frozenset(each for each in said if type(each) is int and each)
+
+
+def mappings(container: Mapping[str, Any]) -> tuple[Place, Sequence[Any]]:
+    """Return what of a container's ports is mapped, and where that stands."""
+    docker = container.get("docker")
+    listed = container.get("portMappings") or (docker.get("portMappings") if isinstance(docker, dict) else None)
+    at = ("container", "portMappings") if container.get("portMappings") else ("container", "docker", "portMappings")
+    return at, listed if isinstance(listed, list) else []
+
+
+def definition(app: App, run_id: str, pinned: str | None = None) -> dict[str, Json]:
     """Return the body of Marathon's ``/v2/apps``: that of our own, or its user's own as it stands.
 
+    `pinned` is what Mesos calls the host of the only node that may run it, where that is another name than ours.
     Each instance has a port of its host that Mesos chooses, and the whole app one service port, `App.port`, on which HAProxy answers for it.
     Raises `HarnessError` for a name that Marathon would not take.
     """
@@ -50,7 +70,7 @@ def definition(app: App, run_id: str) -> dict[str, Json]:
     if app.conflicts:
         constraints.append(["hostname", "UNIQUE"])
     if app.pin is not None:
-        constraints.append(["hostname", "CLUSTER", app.pin])
+        constraints.append(["hostname", "CLUSTER", pinned or app.pin])
     port: Json = {"containerPort": app.inner, "hostPort": 0, "servicePort": app.port, "protocol": "tcp"}
     labels: dict[str, Json] = {RUN_LABEL: run_id}
     return {

@@ -28,6 +28,12 @@ def instance_id(task: str) -> str | None:
     return found["number"] if found else None
 
 
+def app_of(task: str) -> str | None:
+    """Return what a task's id begins with: its app's path with underscores for slashes; None for what is no task of Marathon's."""
+    found = _TASK.fullmatch(task)
+    return found["app"] if found else None
+
+
 class Numbers:
     """The numbers of one app's instances, by their ids. For one thread at a time."""
 

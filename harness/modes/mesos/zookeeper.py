@@ -36,8 +36,9 @@ _IN_NONE: Final = "This ZooKeeper instance is not currently serving requests"
 _WORD_BYTES: Final = 65536
 _AT_ONCE: Final = 200
 """Keys that are read in one request."""
-_CREATE, _GET, _SET, _CHILDREN, _MANY = 1, 4, 5, 8, 22
-_NO_NODE, _EXISTS = -101, -110
+_CREATE, _DELETE, _GET, _SET, _CHILDREN, _MANY = 1, 2, 4, 5, 8, 22
+_NO_NODE, _EXISTS, _NOT_EMPTY = -101, -110, -111
+_ANY_VERSION: Final = struct.pack(">i", -1)
 _REFUSED: Final = range(-199, -99)
 """Errors by which ZooKeeper says that it has not done what was asked (KeeperException.Code: those below -100 are of the API)."""
 _EXPIRED: Final = frozenset({-112, -118})
@@ -148,6 +149,20 @@ class Znodes:
             values = self._read(lambda answer=answer: list(answer.many()))  # type: ignore[misc]  # a default binds it
             found |= {key: value.decode(errors="replace") for key, value in zip(some, values, strict=False) if value is not None}
         return found
+
+    def clear(self) -> None:
+        """Remove all keys, and the folders that are empty then; that nothing is there is fine. Raises `NotDone` or `InDoubt`."""
+        deadline = Deadline(self._clock, self._timeout)
+        session = self._open(deadline)
+        while (listed := self._asked(session, _CHILDREN, _text(self._folders[-1]) + b"\0", deadline, bears=(_NO_NODE,))).error == 0:
+            keys = self._read(lambda listed=listed: list(listed.texts()))  # type: ignore[misc]  # a default binds it
+            for each in keys:
+                self._asked(session, _DELETE, _text(f"{self._folders[-1]}/{each}") + _ANY_VERSION, deadline, bears=(_NO_NODE,))
+            if not keys:
+                break
+        for folder in reversed(self._folders):
+            if self._asked(session, _DELETE, _text(folder) + _ANY_VERSION, deadline, bears=(_NO_NODE, _NOT_EMPTY)).error == _NOT_EMPTY:
+                return
 
     def close(self) -> None:
         """Let go of the connection; the session ends by itself. Twice is fine."""
