@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -110,3 +113,26 @@ def test_a_shell_in_memory_changes_nothing_of_this_machine(tmp_path: Path) -> No
     assert node.run("sh", "-c", 'echo noted >"$1"; cat "$1"', "sh", "/run/a-note").text == "noted\n"
     assert [each.name for each in (tmp_path / "n1" / "run").iterdir()] == ["a-note"]
     assert not Path("/run/a-note").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root may change what is their own")
+@pytest.mark.parametrize(
+    "how", ['echo no >"$1"', 'sed -i s/yes/no/ "$1"', 'kill -9 "$2"', '/bin/rm "$1"', 'PATH=/usr/bin:/bin; echo no | tee "$1"']
+)
+def test_a_shell_in_memory_has_no_rights_on_this_machine(tmp_path: Path, how: str) -> None:
+    """A shell redirects, signals, and calls programs by their paths, whatever is in its PATH: a new fault is tried here by that it is there."""
+    node, ours = MemoryNode("n1", "10.77.0.11"), tmp_path / "ours"
+    node.programs["sh"] = memory_shell.shell(node, tmp_path / "n1")
+    ours.write_text("yes")
+    with subprocess.Popen(("sleep", "60")) as process:
+        done = node.run("sh", "-c", how, "sh", str(ours), str(process.pid))
+        process.terminate()
+    assert not done.ok
+    assert (ours.read_text(), process.returncode) == ("yes", -signal.SIGTERM)
+
+
+def test_a_script_that_lacks_a_program_is_told_where_it_can_be_tried(tmp_path: Path) -> None:
+    """Not that the machine has none."""
+    node = MemoryNode("n1", "10.77.0.11")
+    node.programs["sh"] = memory_shell.shell(node, tmp_path / "n1")
+    assert memory_shell.LACKING in node.run("sh", "-c", "systemctl stop docker").err.decode()
