@@ -1368,6 +1368,13 @@ def test_as_many_run_as_were_asked_for(story: Story, verdict: Verdict, words: st
     assert words in finding.summary
 
 
+@pytest.mark.parametrize(("was", "verdict"), [(1, Verdict.UNKNOWN), (2, Verdict.HELD), (3, Verdict.HELD)])
+def test_what_ran_already_shows_nothing_of_an_action_that_asked_for_more(was: int, verdict: Verdict) -> None:
+    """Where it asked for as many as there were, or for fewer, so many are to run."""
+    finding = Scaled("web", 2, 10.0).check(_scaled(2, was).done(80).history())
+    assert (finding.verdict, "as many ran already" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
+
+
 @pytest.mark.parametrize(
     ("last", "first", "docker", "verdict"),
     [
