@@ -11,7 +11,7 @@ from harness.checkers import Assumptions, Conflicts, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.topology import APART
 from harness.core.traits import EVERYBODY, daemon
-from harness.core.values import Budget, Finding, Loss, NodeState, Phase, Stage, Term, Traits, Verdict
+from harness.core.values import Budget, Call, Finding, Loss, NodeState, Phase, Stage, Term, Traits, Verdict
 from harness.history.absence import Absence, Voters
 from harness.history.events import FaultStage, NodeSeen
 from harness.history.intervals import Interval
@@ -395,6 +395,16 @@ def test_where_writes_are_acknowledged_there_is_a_majority(by: str, until: float
     story.writes(2, until, by=by).node(60, "n2", "web@2").watched(94, "n1 n2")
     found = Rescheduled("web", within=17).check(story.done(95).history())
     assert found.verdict is (verdict if until > 50 else UNKNOWN), found.summary
+
+
+@pytest.mark.parametrize(("function", "verdict"), [("write", BROKEN), ("read", UNKNOWN)])
+def test_what_takes_no_durable_write_shows_no_vote_of_a_slow_disk(function: str, verdict: Verdict) -> None:
+    """A member that cannot commit may answer reads."""
+    story = _kill(_slow(_cluster(3).node(0, "n3", "web@2"), "n1", 8, 70), "n3", 10, 70, 1)
+    for number in range(116):
+        story.call(2.0 + number / 2, "register", Call(function, f"k{number}", "v"), value="v", by="n1")
+    found = Rescheduled("web", within=17).check(story.node(60, "n2", "web@2").watched(94, "n1 n2").done(95).history())
+    assert found.verdict is verdict, found.summary
 
 
 @pytest.mark.parametrize(
