@@ -61,7 +61,7 @@ def proof(run_id: str, of: str = "run") -> str:
 def proves(said: object, run_id: str, of: str = "run") -> bool:
     """Whether what somebody shows is the word of a run."""
     mine = proof(run_id, of)
-    return bool(mine) and isinstance(said, str) and hmac.compare_digest(said.encode(), mine.encode())
+    return bool(mine) and isinstance(said, str) and hmac.compare_digest(said.encode(errors="backslashreplace"), mine.encode())
 
 
 def mark(run_id: str) -> str:
@@ -157,5 +157,5 @@ def _first(pairs: Sequence[bytes], name: str) -> str | None:
 
 def _begun_by(said: str) -> Process | None:
     """Return the process that `BEGUN_BY` names, or None."""
-    pid, _, started = said.partition(".")
+    pid, _, started = said[:_LONGEST].partition(".")
     return Process(int(pid), int(started)) if pid.isdecimal() and started.isdecimal() else None

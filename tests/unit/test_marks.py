@@ -182,6 +182,19 @@ def test_a_key_that_others_could_have_written_proves_nothing(child: Callable[...
     assert marks.marked(RUN) == [ours]
 
 
+@pytest.mark.parametrize("said", ["\udcff", "é", "", 5, None, [], {}])
+def test_what_is_no_word_proves_nothing(said: object) -> None:
+    """Whatever a ledger or a namespace says, also what cannot be encoded."""
+    assert not marks.proves(said, RUN)
+
+
+@pytest.mark.parametrize("by", ["9" * 5000 + ".1", "-1.-1", "x.y", "", "."])
+def test_a_helper_that_says_nothing_of_who_began_it_is_found(child: Callable[..., Child], by: str) -> None:
+    """What its environment says there may be anything."""
+    helper = child({**marks.environ(RUN), marks.BEGUN_BY: by})
+    assert process(helper) in marks.marked(RUN)
+
+
 def test_what_is_no_runs_id_has_no_mark() -> None:
     """And is not looked for."""
     assert marks.environ("../cut-1") == {}
