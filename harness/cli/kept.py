@@ -128,17 +128,21 @@ def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:
 
 
 def named(results: Path, runs: Iterable[str]) -> list[Path]:
-    """Return the folders of runs by their names. Raises `BadInput` with every name that is none."""
-    found: list[Path] = []
+    """Return the folders of runs by their names, each once: `results/*` names the newest by its link as well.
+
+    Raises `BadInput` with every name that is none.
+    """
+    found: dict[Path, Path] = {}
     problems: list[Problem] = []
     for run in runs:
         try:
-            found.append(find(results, run))
+            folder = find(results, run)
+            found.setdefault(folder.resolve(), folder)
         except UnknownRun as error:
             problems.append(Problem(run, 0, 0, str(error), "a run that is kept"))
     if problems:
         raise BadInput(problems)
-    return found
+    return [*found.values()]
 
 
 def must_be_over(folder: Path) -> None:

@@ -83,6 +83,19 @@ def test_reports_are_listed_with_what_they_are_and_whose(call: Callable[..., Res
     assert "text Verdict, findings, recovery and timeline, as `show` prints them, without colours whalefall" in rows
 
 
+def test_a_run_that_is_named_twice_is_one_run(
+    call: Callable[..., Result], plugged: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``results/*`` names the newest one by its link as well: what is counted over runs counts it once."""
+    plugged(Verdicts)
+    judging(monkeypatch, Verdict.BROKEN)
+    for name in ("run-1", "run-2"):
+        a_run(name)
+    Path("results/latest").symlink_to("run-2")
+    found = call("report", "acme.verdicts", "results/latest", "results/run-1", "run-2", "results/run-1/")
+    assert found.output.split() == ["run-2", "broken", "run-1", "broken"]
+
+
 def test_a_report_is_made_of_one_run_or_of_several(
     call: Callable[..., Result], plugged: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
