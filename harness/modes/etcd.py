@@ -64,8 +64,11 @@ class Etcd:
 
     def prefix(self, prefix: str) -> Mapping[str, str]:
         """Read all keys that start with a (not empty) prefix, in one linearizable read. Raises `NoGoodAnswer`."""
-        first = prefix.encode()
-        return self._range({"key": _b64(first), "range_end": _b64(_after(first))})
+        return self._range(_span(prefix))
+
+    def clear(self, prefix: str) -> None:
+        """Remove all keys that start with a (not empty) prefix; that there are none is fine. Raises `NotDone` or `InDoubt`."""
+        self._ask("kv/deleterange", _span(prefix))
 
     def status(self) -> Status:
         """Return the member's own view of the quorum; it asks no other member, so a cut-off one answers too. Raises `NoGoodAnswer`.
@@ -159,6 +162,10 @@ class Below:
         """Read all keys that start with a prefix; see `Etcd.prefix`."""
         return {key.removeprefix(self._name): value for key, value in self._etcd.prefix(self._name + prefix).items()}
 
+    def clear(self) -> None:
+        """Remove all keys below the name; see `Etcd.clear`."""
+        self._etcd.clear(self._name)
+
     def close(self) -> None:
         """Let go of the connection. Twice is fine."""
         self._etcd.close()
@@ -180,6 +187,12 @@ def _packed(text: str) -> str:
 
 def _unpacked(text: str) -> str:
     return base64.b64decode(text, validate=True).decode(errors="replace")
+
+
+def _span(prefix: str) -> dict[str, str]:
+    """Return the range of all keys that start with a prefix."""
+    first = prefix.encode()
+    return {"key": _b64(first), "range_end": _b64(_after(first))}
 
 
 def _after(prefix: bytes) -> bytes:

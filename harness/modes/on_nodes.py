@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from harness.core import pace, stops
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, Unsupported, brief, gist
+from harness.core.errors import CommandFailed, Expired, HarnessError, NoGoodAnswer, Unreachable, Unsupported, brief, gist
 from harness.core.traits import daemon
 from harness.core.values import View
 from harness.host import untrusted
@@ -180,6 +180,31 @@ def lacks_image(node: Node, image: str) -> bool:
     if not result.ok and b"no such image" not in result.err.lower():
         raise CommandFailed(node.name, result.argv, result.exit, result.err.decode(errors="replace"), "is its dockerd well?")
     return not result.ok
+
+
+class Values(Protocol):
+    """What a run's workloads wrote into a quorum, through one member."""
+
+    def clear(self) -> None:
+        """Remove all of it; that there is nothing is fine. Raises `NotDone` or `InDoubt`."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+def clear_values(members: Sequence[Node], values: Callable[[Node], Values], who: str) -> None:
+    """Remove what was written into a quorum, of `who`, through the first member that does it. Raises `Unreachable` where none does."""
+
+    def one(node: Node) -> None:
+        store = values(node)
+        try:
+            store.clear()
+        except NoGoodAnswer as error:
+            raise Unreachable(node.name, "what was written there", str(error)) from error
+        finally:
+            store.close()
+
+    at_first(members, one, who, "what the run wrote, at every member")
 
 
 def image_where_it_can_be(cluster: Cluster, app: App, seconds: float) -> None:

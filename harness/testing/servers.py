@@ -222,17 +222,23 @@ class EtcdServer(Server):
             return Response(200, _expvar({"raft.status": {**raft, "raftState": "StateLeader" if leads else "StateFollower"}}))
         elif path == "cluster/member/list":
             body["members"] = [{"ID": str(number)} | ({"name": name} if name else {}) for number, name in self.members.items()]
+        elif path == "kv/deleterange":
+            for each in self._within(asked):
+                del self.store[each]
         elif path != "kv/put":
             return Response(404, b"404 page not found\n")
         return Response(200, json.dumps(body).encode())
 
     def _range(self, asked: dict[str, str]) -> dict[str, Any]:
-        first = _text(asked["key"])
-        end = _text(asked["range_end"]) if "range_end" in asked else first + "\0"
-        found = sorted((key, value) for key, value in self.store.items() if first <= key < end)
+        found = self._within(asked)
         if not found:
             return {}
-        return {"kvs": [{"key": _b64(key), "value": _b64(value)} for key, value in found], "count": str(len(found))}
+        return {"kvs": [{"key": _b64(key), "value": _b64(self.store[key])} for key in found], "count": str(len(found))}
+
+    def _within(self, asked: dict[str, str]) -> list[str]:
+        first = _text(asked["key"])
+        end = _text(asked["range_end"]) if "range_end" in asked else first + "\0"
+        return sorted(key for key in self.store if first <= key < end)
 
 
 def loopback() -> str:

@@ -22,6 +22,7 @@ from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.history.events import FaultStage
 from harness.host import state
+from harness.modes.etcd import Etcd
 from harness.modes.fleet import Fleet
 from harness.plan import Plan, plan
 from harness.providers import PROVIDERS
@@ -122,6 +123,8 @@ def test_a_node_kill_on_hosts_that_somebody_else_runs_is_judged_and_they_are_lef
         assert node.run("docker", "ps", "--all", "--quiet").text.strip() == ""
         assert node.run("docker", "image", "ls", "--quiet").text == images[node.name]
         assert differences(before[node.name], fingerprint(node)) == []
+        with Etcd(node.address, 5.0) as etcd:
+            assert etcd.prefix("whalefall/") == {}
 
 
 def test_a_rehearsal_says_all_and_changes_nothing(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -59,6 +59,18 @@ def test_a_prefix_read_holds_every_key_of_the_prefix_and_no_other(member: EtcdSe
         assert etcd.prefix("c/") == {}
 
 
+def test_only_keys_of_the_prefix_are_cleared(member: EtcdServer) -> None:
+    """Twice, and where there are none."""
+    member.store.update({"a": "0", "a/1": "1", "a/2": "2", "a0": "3"})
+    with client(member) as etcd:
+        for each in ("a/", "a/", "c/"):
+            etcd.clear(each)
+        assert member.store == {"a": "0", "a0": "3"}
+        member.trouble = Response(503)
+        with pytest.raises(InDoubt):
+            etcd.clear("a")
+
+
 def test_a_status_holds_the_members_own_numbers(member: EtcdServer) -> None:
     """Ids are 64 bits wide and are not rounded."""
     member.term, member.member_id, member.leader_id = 7, 2**63 + 5, 12

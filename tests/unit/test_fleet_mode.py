@@ -13,12 +13,16 @@ from harness.core import stops
 from harness.core.errors import CommandFailed, Expired, HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Cluster, OwnApp
 from harness.core.values import App, NodeSpec, Placement, Result, View
+from harness.host import private
+from harness.host.state import run_folder
 from harness.modes import on_nodes
 from harness.modes.fleet import Fleet, fleet_adoption
+from harness.modes.fleet.fleet_timers import FleetTimers
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
 from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
+from tests.unit.theirs import Theirs
 
 RUN = "fleet-test"
 
@@ -191,6 +195,27 @@ def test_units_of_its_own_are_withdrawn_with_the_containers_that_they_made(fleet
     assert set(fleet.gone) == {"front%401.service"}
     cleared = [each for each in fleet.node("n1").calls if each[0] == "sh"]
     assert [each[4:] for each in cleared] == [("abc ghi", "front@1.service")]
+
+
+@pytest.mark.parametrize("theirs", [True, False], ids=["theirs", "ours"])
+def test_what_a_run_wrote_into_etcd_is_removed_from_a_fleet_of_somebody_else(fleet: Registry, *, theirs: bool) -> None:
+    """Through whichever member answers, and nothing else; one of ours goes as a whole."""
+    app, first, second = App("web", 1), *fleet.cluster.nodes[:2]
+    for node in fleet.cluster.nodes:
+        fleet.node(node.name).programs["timeout"] = lambda argv, _: Result(argv, 0, b"", b"")
+    fleet.units = []
+    fleet.cluster.apps = (app,)
+    if theirs:
+        fleet.cluster.provider = Theirs(store=fleet.cluster.provider.store)  # type: ignore[attr-defined]
+        private.folder(run_folder(fleet.cluster.run_id))
+        members = {1: first.name, 2: second.name}
+        fleet_adoption.note(fleet.cluster, fleet_adoption.FoundFleet(members, FleetTimers(), deployed={"web": ()}))
+    mine, other = f"whalefall/{fleet.cluster.run_id}/a/1", "whalefall/another-run/a/1"
+    with EtcdServer(first.address, 2379) as silent, EtcdServer(second.address, 2379) as etcd:
+        silent.trouble = ServerTrouble.CLOSE
+        etcd.store = {mine: "x", other: "y"}
+        fleet.mode.withdraw(fleet.cluster, app)
+        assert {*etcd.store} == ({other} if theirs else {mine, other})
 
 
 def test_what_fleet_refuses_is_told_without_secrets(fleet: Registry) -> None:

@@ -19,23 +19,9 @@ from harness.host import private, state
 from harness.modes.mesos import Mesos, mesos_adoption, zookeeper
 from harness.modes.mesos.mesos_timers import PROFILES, MesosTimers
 from harness.testing.ensemble import ZooKeeperServer
-from harness.testing.memory_provider import MemoryProvider
 from harness.testing.servers import Response
 from tests.unit.mesos_upstream import IDS, RUN, Upstream, fine, make, task
-
-
-class Theirs(MemoryProvider):
-    """A provider of hosts that somebody else runs."""
-
-    def spared(self, run_id: str) -> frozenset[str]:
-        """Return nobody."""
-        del run_id
-        return frozenset()
-
-    def at_once(self, run_id: str) -> int:
-        """Return one."""
-        del run_id
-        return 1
+from tests.unit.theirs import Theirs
 
 
 @dataclass

@@ -36,6 +36,7 @@ _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
 _API_SECONDS = 2.0  # for a request to fleet's API
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
+_CLEAR_SECONDS = 10.0  # for etcd to remove what a run wrote: one request
 _SCALE_SECONDS = 60.0  # fleet takes a unit at once where etcd has a quorum, and an election is over in a few seconds
 _ANEW_SECONDS = 90.0  # for a unit to stop and to run again: its machine may have to be given up meanwhile, and be noticed again
 _ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
@@ -187,12 +188,12 @@ class Fleet:
             self._names[cluster.run_id] = dict(found.members)
 
     def withdraw(self, cluster: Cluster, app: App) -> None:
-        """Remove an app's units, its containers, and its image where that was not there before; see `harness.core.protocols.Adopting.withdraw`.
+        """Remove an app's units, its containers, its image where that was not there before, and what the run wrote into etcd.
 
         On a cluster that is not ours nothing is touched that `deploy` has not noted. Raises `HarnessError` saying what is still there.
         """
         with cluster.network():
-            adoption.withdraw(cluster, app, self._api)
+            adoption.withdraw(cluster, app, self._api, lambda node: self.store(cluster, node, pace.limit(_CLEAR_SECONDS)))
 
     # -- Quorum
 

@@ -149,10 +149,11 @@ def begin(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) ->
     note(cluster, dataclasses.replace(found, deployed={**found.deployed, app.name: nodes}))
 
 
-def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) -> None:
-    """Remove an app's units, containers, and images that were not there before; see `harness.core.protocols.Adopting.withdraw`.
+def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api], values: Callable[[Node], on_nodes.Values]) -> None:
+    """Remove an app's units, containers, and images that were not there before, and what the run wrote into etcd.
 
-    On a cluster that is not ours only what was noted by `begin` is touched. Raises `HarnessError` naming what is still there.
+    See `harness.core.protocols.Adopting.withdraw`. On a cluster that is not ours only what was noted by `begin` is touched. Raises `HarnessError`
+    naming what is still there.
     """
     found = noted(cluster.run_id) if isinstance(cluster.provider, Running) else None
     if isinstance(cluster.provider, Running) and (found is None or app.name not in found.deployed):
@@ -199,6 +200,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
 
     together(cluster.nodes, stopped, f"removing {app.name}")
     if found is not None:
+        on_nodes.clear_values([cluster.node(name) for name in sorted(found.members.values())], values, "etcd")
         note(cluster, dataclasses.replace(found, deployed={name: each for name, each in found.deployed.items() if name != app.name}))
 
 

@@ -216,7 +216,7 @@ def begin(cluster: Cluster, app: App, daemons: Daemons) -> None:
     note(cluster, dataclasses.replace(found, deployed={**found.deployed, app.name: nodes}))
 
 
-def clear(cluster: Cluster, app: App, found: FoundMesos | None, values: Callable[[Node], zookeeper.Znodes]) -> None:
+def clear(cluster: Cluster, app: App, found: FoundMesos | None, values: Callable[[Node], on_nodes.Values]) -> None:
     """Remove what is left of an app that Marathon has no more: its containers, which Mesos keeps for hours.
 
     On a cluster that is not ours, of which `found` is the note, also its image where there was none before, and what the run's workloads wrote into
@@ -247,23 +247,8 @@ def clear(cluster: Cluster, app: App, found: FoundMesos | None, values: Callable
 
     together(cluster.nodes, one, f"removing {app.name}")
     if found is not None:
-        _clear_values(cluster, found.members, values)
+        on_nodes.clear_values([cluster.node(name) for name in found.members], values, "ZooKeeper")
         note(cluster, dataclasses.replace(found, deployed={name: each for name, each in found.deployed.items() if name != app.name}))
-
-
-def _clear_values(cluster: Cluster, members: Sequence[str], values: Callable[[Node], zookeeper.Znodes]) -> None:
-    """Remove what was written into ZooKeeper, through the first member that does it."""
-
-    def one(node: Node) -> None:
-        store = values(node)
-        try:
-            store.clear()
-        except HarnessError as error:
-            raise Unreachable(node.name, "what was written into ZooKeeper", str(error)) from error
-        finally:
-            store.close()
-
-    on_nodes.at_first([cluster.node(name) for name in members], one, "ZooKeeper", "the run's values at every member")
 
 
 # ---------------------------------------------------------------- looking
