@@ -134,9 +134,9 @@ class Bystanders:
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.decided, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=Interval(over.start, gap.start))
-        voters = self.expected.voters
+        voters, moments = self.expected.voters, _moments(spans, one, gap.start)
         why = _by_action(history, one, gap.start, voters) or _from_here(history, gap.start)
-        why = why or _left_alone(history, one, gap.start, voters) or _parted(history, one, gap.start, voters)
+        why = why or _left_alone(history, one, moments, voters) or _parted(history, one, moments, voters)
         why = why or _too_early(history, spans, gap.start) or _by_itself(history, spans, one, gap)
         return doubted(point, why)
 
@@ -239,21 +239,32 @@ def _by_itself(history: History, spans: Mapping[str, Sequence[Span]], one: _Byst
     return f"it had stopped there at {at(before.at)}, for {lasted(before.gone)}, before anything was broken, too"
 
 
-def _left_alone(history: History, one: _Bystander, time: float, voters: Voters) -> str:
+def _moments(spans: Mapping[str, Sequence[Span]], one: _Bystander, time: float) -> list[float]:
+    """Return when what stopped at some time may have been given up: then, or when it was started elsewhere, if it ran there as well.
+
+    What a cluster believes lost it stops once it hears of it again, which may be long after it could: swarm's nodes try once a minute or so.
+    """
+    others = (stay for stay in stays(spans) if stay.instance == one.instance and stay.node != one.node)
+    return [time, *(stay.start for stay in others if stay.start < time < stay.end)]
+
+
+def _left_alone(history: History, one: _Bystander, moments: Sequence[float], voters: Voters) -> str:
     """Say that faults which hit others may have left a node without a majority, or had just then; nothing where none did.
 
     Who is cut off by one fault alone is hit by it.
     """
     near = endurance(history).recovery + AT_ONCE
-    first = min((each.start for each in Absence.of(history, voters).when(one.node) if each.start <= time <= each.end + near), default=None)
+    alone = Absence.of(history, voters).when(one.node)
+    first = min((each.start for each in alone if any(each.start <= time <= each.end + near for time in moments)), default=None)
     return "" if first is None else f"{one.node} may have had no majority from {at(first)} on"
 
 
-def _parted(history: History, one: _Bystander, time: float, voters: Voters) -> str:
+def _parted(history: History, one: _Bystander, moments: Sequence[float], voters: Voters) -> str:
     """Say that a cut kept a node from others though both had a majority, or had just then: whoever leads may miss it. Nothing where none did."""
     for band in fault_bands(history):
         life = band.life(history.end)
-        if life.start <= time <= life.end + endurance(history).recovery and one.node in parted(history, band, voters):
+        near = Interval(life.start, life.end + endurance(history).recovery)
+        if any(near.holds(time) for time in moments) and one.node in parted(history, band, voters):
             return f"{band.called} kept {one.node} from others from {at(life.start)} on"
     return ""
 

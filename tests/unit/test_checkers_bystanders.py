@@ -293,6 +293,34 @@ def test_what_stops_where_a_cut_kept_it_from_others_with_a_majority_convicts_no_
     assert (found[0], "kept" in found[1]) == (verdict, verdict is Verdict.UNKNOWN), found[1]
 
 
+@pytest.mark.parametrize(("elsewhere", "verdict"), [(35, Verdict.UNKNOWN), (70, Verdict.BROKEN), (None, Verdict.BROKEN)])
+@pytest.mark.parametrize("together", [False, True])
+def test_what_was_given_up_in_a_cut_may_stop_long_after_it(elsewhere: float | None, verdict: Verdict, *, together: bool) -> None:
+    """It runs twice from then on, until its node and who leads hear of each other again."""
+    story = Story().phase(1, Phase.STEADY).endures(recovery=16.5).watched(99, "n1 n2 n3").members(0.5, "n1 n2 n3", 2, "n2")
+    story.node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
+    faults = (
+        [("a.fault", "n2", NODE, {}), ("a.fault", "n3", NODE, {})] if together else [("net.partition", "n3", LINK, {"shape": "bridge"})]
+    )
+    for number, (name, hit, kind, parameters) in enumerate(faults, 1):
+        story.fault(
+            name,
+            hit,
+            decided=20,
+            in_force=20.2,
+            healing=39,
+            healed=40,
+            traits=kind,
+            lost=hit if kind is NODE else "",
+            parameters=parameters,
+            number=number,
+        )
+    if elsewhere is not None:
+        story.node(elsewhere, "n2", "web@1")
+    found = _told(story.node(90, "n1"))
+    assert found[0] is verdict, found[1]
+
+
 def test_what_was_to_stop_may() -> None:
     """An app that has fewer instances by an action; one that was not done changes nothing."""
     for outcome, verdict in ((Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN)):
