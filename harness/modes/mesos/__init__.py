@@ -578,52 +578,22 @@ class Mesos:
 
     def _elects(self, cluster: Cluster, node: Node, deadline: Deadline, stop: threading.Event) -> None:
         """Wait until a member of ZooKeeper leads or follows."""
-        last = "not asked yet"
 
-        def serves() -> bool:
-            nonlocal last
-            try:
-                last = self._saying(cluster, node, _SAYING_SECONDS).mode
-            except Unreachable as e:
-                last = str(e)
-                return False
-            return last != zookeeper.LOOKING
+        def elected() -> tuple[bool, str]:
+            mode = self._saying(cluster, node, _SAYING_SECONDS).mode
+            return mode != zookeeper.LOOKING, mode
 
-        wait_until(
-            serves,
-            awaited="ZooKeeper to have a leader",
-            seconds=deadline.left(),
-            clock=cluster.clock,
-            every=0.5,
-            rest=on_nodes.REST,
-            stop=stop,
-            saw=lambda: last,
-        )
+        _until(elected, cluster, "ZooKeeper to have a leader", deadline, stop, every=0.5)
 
     def _lists(self, cluster: Cluster, node: Node, everyone: set[str], deadline: Deadline, stop: threading.Event) -> None:
         """Wait until every node is listed, asked at one node."""
-        last = "not asked yet"
 
-        def all_there() -> bool:
-            nonlocal last
-            try:
-                listed = {*self.view(cluster, node).nodes}
-            except Unreachable as e:
-                last = str(e)
-                return False
-            last = f"lists {', '.join(sorted(listed)) or 'none'}"
-            return everyone <= listed
+        def all_there() -> tuple[bool, str]:
+            listed = {*self.view(cluster, node).nodes}
+            return everyone <= listed, f"lists {', '.join(sorted(listed)) or 'none'}"
 
-        wait_until(
-            all_there,
-            awaited="the leading master to list an agent on every node, and Marathon to answer",
-            seconds=deadline.left(),
-            clock=cluster.clock,
-            every=0.1,
-            rest=on_nodes.REST,
-            stop=stop,
-            saw=lambda: last,
-        )
+        awaited = "the leading master to list an agent on every node, and Marathon to answer"
+        _until(all_there, cluster, awaited, deadline, stop, every=0.1)
 
     # -- Who a host is
 
@@ -866,6 +836,25 @@ class Mesos:
 
 _TOLD = re.compile(rf"(?P<app>[^@]+)@(?P<number>{numbering.UUID})")
 _TASK = re.compile(numbering.TASK)
+
+
+def _until(
+    asked: Callable[[], tuple[bool, str]], cluster: Cluster, awaited: str, deadline: Deadline, stop: threading.Event, *, every: float
+) -> None:
+    """Wait until something is so: `asked` returns whether it is, and what was seen. Raises `Expired` with what was seen last, or who was silent."""
+    last = "not asked yet"
+
+    def so() -> bool:
+        nonlocal last
+        try:
+            met, last = asked()
+        except Unreachable as e:
+            last = str(e)
+            return False
+        return met
+
+    seconds, clock = deadline.left(), cluster.clock
+    wait_until(so, awaited=awaited, seconds=seconds, clock=clock, every=every, rest=on_nodes.REST, stop=stop, saw=lambda: last)
 
 
 def _diagnosis(node: Node) -> str:
