@@ -230,6 +230,14 @@ def test_a_configuration_is_read_as_openssh_reads_it(text: str) -> None:
     same(text, "other")
 
 
+@pytest.mark.parametrize("name", ["fe80::1%eth0", "a%b%", "a%h", "100%"])
+def test_a_percent_sign_in_a_hosts_own_name_is_a_part_of_it(name: str) -> None:
+    """As of an address's zone; tokens stand in a HostName. Also where a Match asks for the name."""
+    for text in (f"Host {name}\n User ops\n", "Host *\n User ops\n", "Match host *%*\n User ops\n"):
+        same(text, name)
+        assert read(text).of(name).host == name
+
+
 _PATTERNS = st.lists(st.sampled_from(["db1", "db?", "*", "!db1", "d*1", '"db1"', "other", "!o*"]), min_size=1, max_size=3).map(" ".join)
 _CRITERIA = st.sampled_from(["host", "originalhost", "!host", "user", "localuser"])
 _OPENERS = st.one_of(

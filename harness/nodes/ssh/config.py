@@ -406,7 +406,7 @@ def _named(name: str, patterns: Iterable[str]) -> bool:
 
 def _matched(name: str, words: Sequence[str], first: Mapping[str, _Line]) -> bool:
     """Whether a Match line is for a name, by what was said before it."""
-    host = _expanded(first["hostname"].words[0], {"h": name}) if "hostname" in first else name
+    host = _called(name, first)
     user = first["user"].words[0] if "user" in first else surroundings.user()
     of = {"host": host.lower(), "originalhost": name.lower(), "user": user, "localuser": surroundings.user()}
     for criterion, patterns in zip(words[::2], words[1::2], strict=False):
@@ -417,11 +417,16 @@ def _matched(name: str, words: Sequence[str], first: Mapping[str, _Line]) -> boo
     return True
 
 
+def _called(name: str, first: Mapping[str, _Line]) -> str:
+    """Return the name that is connected to. Only a HostName has tokens: in a host's own name a % is a part of it, as of an address's zone."""
+    return _expanded(first["hostname"].words[0], {"h": name}) if "hostname" in first else name
+
+
 def _filled(name: str, first: Mapping[str, _Line], identities: Mapping[str, int]) -> Said:
     def said(keyword: str, default: str = "") -> str:
         return first[keyword].words[0] if keyword in first else default
 
-    host = _expanded(said("hostname", name), {"h": name})
+    host = _called(name, first)
     local = surroundings.user()
     tokens = {
         "d": str(Path("~").expanduser()),
