@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,13 @@ class Upon:
     committed: Committed
 
 
+def _number(ctx: click.Context, param: click.Parameter, seconds: float) -> float:
+    """Return a number as it is; bad usage where it is none: click takes NaN for one that lies in every range."""
+    if math.isnan(seconds):
+        raise click.BadParameter("found nan, expected a number", ctx, param)
+    return seconds
+
+
 @click.command("preflight", short_help="What a durable write takes on a disk, and which elections to expect.")
 @click.argument("scenario", metavar="[SCENARIO]", type=click.Path(path_type=Path), required=False)
 @click.option(
@@ -67,7 +75,14 @@ class Upon:
 @click.option(
     "--folder", metavar="DIR", help=f"Folder on the disk to be measured.  [default: where nodes' disks are, or {HOSTS_FOLDER} of hosts]"
 )
-@click.option("--seconds", type=click.FloatRange(1.0, LONGEST), default=5.0, show_default=True, help="How long each of two jobs goes on.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1.0, LONGEST),
+    default=5.0,
+    show_default=True,
+    callback=_number,
+    help="How long each of two jobs goes on.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def preflight_command(

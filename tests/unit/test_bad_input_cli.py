@@ -91,6 +91,14 @@ def test_all_problems_of_two_files_come_at_once(call: Callable[..., Result]) -> 
     assert not Path("results").exists()
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-nan", "inf", "0", "1e9", "x"])
+def test_no_number_of_seconds_is_bad_usage(call: Callable[..., Result], seconds: str) -> None:
+    """Before any disk is measured; to click NaN lies in every range."""
+    result = call("preflight", "--seconds", seconds)
+    assert result.exit_code == 2
+    assert "--seconds" in result.output
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("--mode", "flet"), ("--provider", "vagrnt"), ("--profile", "slow"), ("--seed", "abc"), ("--seed", "-3")]
 )
