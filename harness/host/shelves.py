@@ -298,8 +298,8 @@ def locked(
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with all that is in it; of a link to one the link alone. Raises `HarnessError` where it cannot be removed."""
-    if folder.is_symlink():
+    """Remove a folder with all that is in it; what is none, such as a link to one, alone. Raises `HarnessError` where it cannot be removed."""
+    if folder.is_symlink() or not folder.is_dir():  # a pipe would be opened, and waited for
         folder.unlink(missing_ok=True)
         return
     # The last process of a killed build may still be ending, and writing: once more then.

@@ -1165,3 +1165,21 @@ def test_what_was_compiled_and_could_not_start_is_in_no_layer(recipe: Path, tmp_
     )
     with pytest.raises(BadInput, match=f"{recipe}/images/{said}; expected"):
         layers._programs(commands, layers.recipes(None)[-1], "go", tmp_path / "work")
+
+
+@pytest.mark.parametrize("what", ["a folder", "a link", "a pipe", "a file", "nothing"])
+def test_whatever_has_the_name_of_what_is_kept_is_removed(tmp_path: Path, what: str) -> None:
+    """By itself alone: a pipe is not waited for, and what a link leads to stays."""
+    doomed, other = tmp_path / f".dead-{'1' * 16}", tmp_path / "other"
+    (other / "below").mkdir(parents=True)
+    made: dict[str, Callable[[], None]] = {
+        "a folder": lambda: (doomed / "below").mkdir(parents=True),
+        "a link": lambda: doomed.symlink_to(other),
+        "a pipe": lambda: os.mkfifo(doomed),
+        "a file": doomed.touch,
+        "nothing": lambda: None,
+    }
+    made[what]()
+    shelves.remove(doomed)
+    assert not os.path.lexists(doomed)
+    assert (other / "below").is_dir()
