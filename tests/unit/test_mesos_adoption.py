@@ -19,6 +19,7 @@ from harness.host import private, state
 from harness.modes.mesos import Mesos, mesos_adoption, zookeeper
 from harness.modes.mesos.mesos_timers import PROFILES, MesosTimers
 from harness.testing.ensemble import ZooKeeperServer
+from harness.testing.memory_provider import MemoryProvider
 from harness.testing.servers import Response
 from tests.unit.mesos_upstream import IDS, RUN, Upstream, fine, make, task
 from tests.unit.theirs import Theirs
@@ -96,6 +97,11 @@ class Found:
         return str(e.value)
 
 
+def own(path: str) -> Definition:
+    """Return a definition of an app's own, by its id."""
+    return Definition("mesos", file="a.json", text="", called=path, container="", label="", portless="", inner=1, most=9, body="{}")
+
+
 UNITS = [f"{each}.service" for each in ("zookeeper", "mesos-master", "mesos-agent", "marathon", "docker", "containerd")]
 
 
@@ -119,6 +125,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[Found]:
 
 def test_hosts_are_known_by_what_mesos_calls_them(found: Found) -> None:
     """By agents, by daemons, by the machine itself, and by address; in another process as well."""
+    found.cluster.apps = (App("web", 1),)
     mode = found.adopt()
     assert mode.members(found.cluster) == ("n1", "n2", "n3")
     assert mode.first(found.cluster, "marathon") == mode.first(found.cluster, "mesos-master") == "n2"
@@ -156,6 +163,23 @@ def test_members_are_those_that_zookeeper_is_configured_with() -> None:
         with pytest.raises(HarnessError, match="nobody has asked yet"):
             six.upstream.mode.members(six.cluster)
         assert six.adopt().members(six.cluster) == ("n1", "n2", "n3")
+
+
+def test_what_is_somebody_elses_is_told_by_nobody(found: Found) -> None:
+    """Neither by Marathon nor by nodes: two of a foreign app on one node are no conflict of this run's. On our own clusters everything is told."""
+    found.cluster.apps = (App("web", 1),)
+    found.adopt()
+    found.upstream.tasks = [task(1, "db1"), task(2, "db2", app="/prod/theirs"), task(3, "db2", app="/prod/theirs")]
+    assert [each.instance for each in found.upstream.view().placements] == ["web@1"]
+    name = found.cluster.instance
+    assert [name(each) for each in (f"web@{IDS[1]}", f"prod_theirs@{IDS[2]}", f"prod_theirs.instance-{IDS[3]}._app.1", "web@1")] == [
+        "web@1",
+        "",
+        "",
+        "web@1",
+    ]
+    found.cluster.provider = MemoryProvider()
+    assert name(f"prod_theirs@{IDS[2]}") == "prod_theirs@1"
 
 
 # ---------------------------------------------------------------- what is not taken over
@@ -229,14 +253,16 @@ def test_what_is_so_for_a_moment_only_is_waited_for(found: Found) -> None:
 
 def test_what_an_app_would_take_from_another_is_told(found: Found) -> None:
     """Its id, its service port, and containers that would be taken for its own."""
-    found.cluster.apps = (App("web", 2, port=8100), App("shop", 1, port=8200))
+    found.cluster.apps = (App("web", 2, port=8100), App("shop", 1, port=8200), App("cart", 1, native=own("/prod/cart")))
     found.upstream.apps = {
+        "/cart": {"id": "/cart", "instances": 1},
         "/web": {"id": "/web", "instances": 1},
         "/theirs": {"id": "/theirs", "container": {"docker": {"portMappings": [{"servicePort": 8200}]}}},
     }
     found.containers["n3"] = [("c0ffee", f"shop.instance-{IDS[1]}._app.1", False), ("beef", f"other.instance-{IDS[1]}._app.1", True)]
     told = found.refusal()
     assert "Marathon has an app /web already, which is none of this run's; give the app another name" in told
+    assert "Marathon has an app /cart already" in told, "containers are told by the name as well"
     assert "shop has the service port 8200, as the app /theirs that is there already" in told
     assert "n3 has a container c0ffee of an app /shop that is not ours" in told
     assert "beef" not in told
@@ -244,8 +270,9 @@ def test_what_an_app_would_take_from_another_is_told(found: Found) -> None:
 
 def test_a_node_that_gives_no_answer_is_named(found: Found) -> None:
     """And one whose answer is none."""
-    found.upstream.node("n2").programs["python3"] = lambda argv, _: Result(argv, 0, b"rubbish(", b"")
-    assert "n2 does not tell what runs there" in found.refusal()
+    for rubbish in (b"rubbish(", b"{}", b"7", b"{'names': 7, 'keeper': {}, 'addresses': {}, 'units': {}}", b"{'names': [], 'keeper': []}"):
+        found.upstream.node("n2").programs["python3"] = lambda argv, _, said=rubbish: Result(argv, 0, said, b"")  # type: ignore[misc]
+        assert "n2: expected what runs there, saw" in found.refusal()
     found.upstream.node("n2").on = False
     assert "n2: " in found.refusal()
 

@@ -66,7 +66,8 @@ class Numbering(Protocol):
     def instance(self, cluster: Cluster, told: str) -> str:
         """Return what an instance is called in a run, ``web@1``, that a node or a container calls by its id; any other text as it stands.
 
-        An id that was never heard of is asked for, quickly, and stays as it stands where nobody answers. Called inside `cluster.network()`.
+        Empty for one of an app that is none of the run's, on a cluster of somebody else. An id that was never heard of is asked for, quickly,
+        and stays as it stands where nobody answers. Called inside `cluster.network()`.
         """
 
 

@@ -334,6 +334,8 @@ class Mesos:
         found = _TOLD.fullmatch(told) or _TASK.fullmatch(told)
         if found is None:
             return told
+        if self._foreign(cluster, found["app"]):
+            return ""
         app = self._known(cluster).get(found["app"], found["app"])
         number = self._number(cluster, app, found["number"])
         if number is None:
@@ -541,7 +543,7 @@ class Mesos:
             hosts = there.agents()
             if isinstance(hosts, str):
                 raise Unreachable(rest.node, "the leading master", f"{there.node}, which it follows, sends to {hosts}")
-        tasks = rest.tasks()
+        tasks = [each for each in rest.tasks() if not self._foreign(cluster, numbering.begun(each.app))]
         self._note(cluster, tasks)
         names = self._hosts(cluster)
         placements = [self._placement(cluster, each, names) for each in tasks]
@@ -627,11 +629,16 @@ class Mesos:
     @staticmethod
     def _known(cluster: Cluster) -> dict[str, str]:
         """Return the apps of a cluster by what tasks' ids begin with: the path of an app, with underscores for slashes."""
-        return {marathon_apps.path(app).strip("/").replace("/", "_"): app.name for app in cluster.apps}
+        return {numbering.begun(marathon_apps.path(app)): app.name for app in cluster.apps}
+
+    def _foreign(self, cluster: Cluster, begun: str) -> bool:
+        """Whether tasks whose ids begin so are somebody else's, on a cluster that is: nobody has promised this run anything about them."""
+        known = self._known(cluster)
+        return isinstance(cluster.provider, Running) and begun not in {*known, *known.values()}
 
     def _called(self, cluster: Cluster, path: str) -> str:
         """Return the app of ours that Marathon has by a path; of any other app what its tasks' ids begin with."""
-        begun = path.strip("/").replace("/", "_")
+        begun = numbering.begun(path)
         return self._known(cluster).get(begun, begun)
 
     def _note(self, cluster: Cluster, tasks: Sequence[MarathonTask]) -> None:

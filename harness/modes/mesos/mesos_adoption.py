@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
@@ -119,6 +119,34 @@ class Daemons:
     units: Mapping[str, str]  # daemon → unit
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What `_PROGRAM` printed on a node."""
+
+    names: frozenset[str] = frozenset()
+    settings: Mapping[str, str] = field(default_factory=dict)  # of ZooKeeper
+    members: tuple[str, ...] = ()  # hosts that it is configured with
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host → where it is, asked there
+    units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read it. Raises `ValueError`, `KeyError`, `TypeError` or `AttributeError` for anything else."""
+        told: Any = literal(text)
+        keeper = told["keeper"]
+        return cls(
+            frozenset(map(str, told["names"])),
+            _texts(keeper.get("settings", {})),
+            tuple(str(each) for each in keeper.get("members", {}).values()),
+            {str(host): tuple(map(str, at)) for host, at in told["addresses"].items()},
+            {str(unit): _texts(said) for unit, said in told["units"].items()},
+        )
+
+
+def _texts(told: Any) -> dict[str, str]:
+    return {str(key): str(value) for key, value in told.items()}
+
+
 @dataclass(slots=True)
 class _Seen:
     """What there is on one node; where something gave no good answer, in words what came instead."""
@@ -131,7 +159,7 @@ class _Seen:
     stand_in: bool = False
     marathon: str | None = None  # the host of the Marathon that leads, as this one has it; empty where that knows none
     silent: dict[str, str] = field(default_factory=dict)
-    told: dict[str, Any] = field(default_factory=dict)  # by `_PROGRAM`
+    told: _Told = field(default_factory=_Told)
 
 
 @dataclass(slots=True)
@@ -304,10 +332,9 @@ def _see(cluster: Cluster, node: Node, daemons: Daemons) -> _Seen:
     if not result.ok:
         raise CommandFailed(node.name, ("python3", "-c", "…"), result.exit, result.err.decode(errors="replace"), "needs python3")
     try:
-        told = literal(result.text)
-        seen.told = {key: told[key] for key in ("names", "keeper", "addresses", "units")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{node.name} does not tell what runs there: {result.text[:200]!r}") from error
+        seen.told = _Told.read(result.text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HarnessError(f"{node.name}: expected what runs there, saw {result.text[:200]!r}") from error
     return seen
 
 
@@ -321,10 +348,10 @@ def _note_hosts(cluster: Cluster, found: _Look) -> None:
     """Note what each node may be called by Mesos and Marathon: as its agent says, by its address, and as the machine and its daemons call it."""
     agents = Counter(seen.agent for seen in found.seen.values() if seen.agent is not None)
     found.lasting += [f"{count} agents call their hosts {host}: nobody can tell them apart" for host, count in agents.items() if count > 1]
-    others = Counter(name for seen in found.seen.values() for name in {*seen.told["names"]})
+    others = Counter(name for seen in found.seen.values() for name in seen.told.names)
     for node in cluster.nodes:
         seen = found.seen[node.name]
-        found.hosts |= {name: node.name for name in seen.told["names"] if others[name] == 1 and name not in agents}
+        found.hosts |= {name: node.name for name in seen.told.names if others[name] == 1 and name not in agents}
         found.hosts[node.address] = node.name
     found.hosts |= {seen.agent: name for name, seen in found.seen.items() if seen.agent is not None}
 
@@ -335,10 +362,10 @@ def _note_members(cluster: Cluster, found: _Look) -> None:
     members = {name for name, seen in found.seen.items() if seen.keeper is not None and seen.keeper.mode != "observer"}
     for name, seen in found.seen.items():
         told = seen.told
-        wanted = [(f"ZooKeeper of {name} has a member", host) for host in dict(told["keeper"]).get("members", {}).values()]
+        wanted = [(f"ZooKeeper of {name} has a member", host) for host in told.members]
         wanted += [(f"the master of {name} is given a ZooKeeper", host) for host in _ensemble((seen.flags or {}).get("zk", ""))]
         for whose, host in wanted:
-            at = told["addresses"].get(host, [])
+            at = told.addresses.get(host, ())
             own = any(each == _EVERY_ADDRESS or each.startswith("127.") for each in at)
             known = {name} if own else {addresses[each] for each in at if each in addresses}
             members |= known
@@ -424,8 +451,11 @@ def _taken(cluster: Cluster, daemons: Daemons, apps: Sequence[App], members: Seq
         return [str(error)]
     said = []
     for app in apps:
-        if marathon_apps.path(app) in there:
-            said.append(f"Marathon has an app {marathon_apps.path(app)} already, which is none of this run's; give the app another name")
+        # Containers are told by either, where its own definition says another id than its name.
+        said += [
+            f"Marathon has an app {path} already, which is none of this run's; give the app another name"
+            for path in sorted({marathon_apps.path(app), f"/{app.name}"} & {*there})
+        ]
         for path, ports in there.items():
             if path != marathon_apps.path(app) and (both := marathon_apps.services(app) & ports):
                 said.append(f"{app.name} has the service port {min(both)}, as the app {path} that is there already; give it another port")
@@ -442,7 +472,7 @@ def _containers(node: Node, app: App, *, every: bool) -> list[str]:
     """Return the ids of an app's containers on a node, those that run or all that there are, by the label that Marathon gives each."""
     which = ("--all",) if every else ()
     told = on_nodes.docker(node, "ps", *which, "--format", '{{.ID}} {{.Label "MESOS_TASK_ID"}}', "--filter", "label=MESOS_TASK_ID")
-    begun = marathon_apps.path(app).strip("/").replace("/", "_")
+    begun = numbering.begun(marathon_apps.path(app))
     rows = [line.partition(" ") for line in told.splitlines()]
     return [number for number, _, task in rows if numbering.app_of(task.strip()) == begun]
 
@@ -462,7 +492,7 @@ def _timers(found: _Look, profile: MesosTimers) -> tuple[MesosTimers, list[str]]
     for name in found.members:
         for timer, seconds in read_flags(found.seen[name].flags or {}).items():
             seen[timer][name] = seconds
-        settings = dict(found.seen[name].told["keeper"]).get("settings", {})
+        settings = found.seen[name].told.settings
         with suppress(KeyError, ValueError):
             seen["zk_tick"][name] = _as_if(float(settings["tickTime"]) / 1000.0, float(settings["syncLimit"]), SYNC_TICKS)
     for name, each in found.seen.items():
@@ -509,7 +539,7 @@ def span(text: str) -> float | None:
 
 
 def _loaded(seen: _Seen, daemons: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    units = {name: seen.told["units"].get(f"{name}.service", {}) for name in daemons}
+    units = {name: seen.told.units.get(f"{name}.service", {}) for name in daemons}
     return {name: unit for name, unit in units.items() if unit.get("LoadState") == "loaded"}
 
 
@@ -518,7 +548,7 @@ def _unitless(found: _Look, units: Mapping[str, str]) -> list[str]:
     said = []
     for daemon, unit in units.items():
         wanted = found.seen if daemon not in {"zookeeper", "mesos-master", "marathon"} else found.members
-        without = [name for name in wanted if found.seen[name].told["units"].get(unit, {}).get("LoadState") != "loaded"]
+        without = [name for name in wanted if found.seen[name].told.units.get(unit, {}).get("LoadState") != "loaded"]
         if without and daemon not in {"haproxy", "haproxy-feeder"}:
             said.append(
                 f"{', '.join(without)}: there is no unit {unit}, so that nothing can be done to {daemon} there by that name; give its unit that "

@@ -28,8 +28,13 @@ def instance_id(task: str) -> str | None:
     return found["number"] if found else None
 
 
+def begun(path: str) -> str:
+    """Return what the ids of an app's tasks begin with: its path, with underscores for slashes."""
+    return path.strip("/").replace("/", "_")
+
+
 def app_of(task: str) -> str | None:
-    """Return what a task's id begins with: its app's path with underscores for slashes; None for what is no task of Marathon's."""
+    """Return what a task's id begins with (see `begun`); None for what is no task of Marathon's."""
     found = _TASK.fullmatch(task)
     return found["app"] if found else None
 
