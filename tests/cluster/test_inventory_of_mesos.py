@@ -13,7 +13,7 @@ import pytest
 from harness.conductor import Options, conduct
 from harness.conductor.rehearsal import rehearse
 from harness.core.errors import HarnessError
-from harness.core.protocols import Cluster, Electing, Node, Viewing
+from harness.core.protocols import Cluster, Electing, Node, Registers, Viewing
 from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict, Who
 from harness.history.events import FaultStage
 from harness.modes.mesos import Mesos
@@ -146,6 +146,26 @@ def test_who_is_who_is_known_also_in_another_process(use: Hosts) -> None:
         fast = Mesos.from_timers("fast", {}).budget(Traits(Loss.NODE), Who.OTHER)
         assert cluster.mode.budget(Traits(Loss.NODE), Who.OTHER).seconds == fast.seconds
         assert cluster.mode.remarks == ()  # type: ignore[attr-defined]
+
+
+def test_an_app_is_withdrawn_by_another_process_without_a_trace(use: Hosts) -> None:
+    """By what was noted alone: its containers, and what the run wrote into ZooKeeper; twice."""
+    app = App("web", 2, pin="n1", conflicts=False)
+    with _created(3, app) as cluster:
+        before, kept = {node.name: _left(node) for node in use.theirs.nodes}, _kept(use)
+        mode = cluster.mode
+        mode.adopt(cluster)  # type: ignore[attr-defined]
+        mode.deploy(cluster, app)
+        store = cluster.can(Registers).store(cluster, cluster.nodes[0], 10.0)
+        store.put("contract/1", "x")
+        store.close()
+        assert any(_left(node) - before[node.name] for node in use.theirs.nodes)
+        assert _kept(use) != kept
+        for _ in range(2):
+            other = Cluster(cluster.run_id, PROVIDERS["inventory"]().adopt(cluster.run_id), PROVIDERS["inventory"](), Mesos(), apps=(app,))
+            other.mode.withdraw(other, app)  # type: ignore[attr-defined]
+            assert {node.name: sorted(more) for node in use.theirs.nodes if (more := _left(node) - before[node.name])} == {}
+            assert _kept(use) == kept
 
 
 def test_a_rehearsal_says_what_runs_there_and_changes_nothing(use: Hosts, tmp_path: Path) -> None:
