@@ -84,6 +84,8 @@ class Mesos:
 
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
     """Profiles of timers by name: ``default`` is upstream's, ``fast`` is for CI. Seconds."""
+    remarks: Sequence[str] = ()
+    """What `adopt` could not find out; see `harness.core.protocols.Adopting`."""
 
     def __init__(
         self,
@@ -107,7 +109,6 @@ class Mesos:
         self._applied: dict[tuple[str, str], int] = {}  # run id, node → the epoch that it told of last
         self._found: dict[str, adoption.FoundMesos] = {}  # run id → what was found there
         self._stand_in = True  # master, agent and Marathon are, where they come from no images
-        self.remarks: Sequence[str] = ()
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Self:
