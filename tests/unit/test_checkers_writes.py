@@ -66,6 +66,13 @@ def test_a_read_that_began_before_the_acknowledgement_may_miss_it() -> None:
     assert judged(story.done(10).read(9.1, "a", "1")).verdict is Verdict.HELD
 
 
+@pytest.mark.parametrize(("read", "verdict"), [(0.5, Verdict.HELD), (3, Verdict.BROKEN)])
+def test_a_key_that_is_written_twice_is_there_from_its_first_acknowledgement_on(read: float, verdict: Verdict) -> None:
+    """Whoever finds nothing after that has missed it."""
+    story = Story().write(1, "a", "1").write(5, "a", "1").read(read, "a", None).done(10)
+    assert judged(story.read(9.1, "a", "1")).verdict is verdict
+
+
 def test_a_last_read_that_failed_is_unknown() -> None:
     """Could not read is not lost; a second try that works is enough."""
     story = Story().write(1, "a", "1").done(10).read(9.1, "a", None, Outcome.UNKNOWN)

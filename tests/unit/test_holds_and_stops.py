@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from harness.conductor import Options, Session, Stopped, holding
 from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
-from harness.core.protocols import Cluster
+from harness.core.protocols import Cluster, Node
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Result, Stage
 from harness.history.events import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan
 from harness.history.recorder import Recorder
@@ -133,6 +133,18 @@ def test_a_fault_that_cannot_be_asked_for_at_the_end_is_healed_all_the_same(sess
     assert _held(session) == 5.0
     said = [event.detail for _, event in _history(session).each(FaultStage) if event.stage is Stage.FAILED]
     assert said == ["cannot be asked whether it is still in force when it was to be mended: no answer yet"]
+
+
+def test_a_fault_is_healed_only_where_nothing_of_it_is_left_on_any_node(session: Session, fault: type[Scripted]) -> None:
+    """A heal that mended one of two nodes is tried again."""
+
+    def heal(self: Scripted, cluster: Cluster, targets: Sequence[Node]) -> None:
+        fault.calls.append("heal")
+        fault.broken.discard("n1" if fault.calls.count("heal") == 1 else "n2")
+
+    fault.heal = heal  # type: ignore[method-assign]
+    session.break_(fault(), "!n3", Hold(5.0))
+    assert (fault.calls.count("heal"), fault.broken) == (2, set())
 
 
 @pytest.mark.parametrize("until", ["recovered", "leader-moved"])

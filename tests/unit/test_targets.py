@@ -311,3 +311,8 @@ def test_what_is_written_in_words_is_told_as_it_is_written_here(text: str, posit
 def test_two_nodes_by_name_are_written_with_two_nots() -> None:
     """As the hint has it."""
     assert fixed(parse("!(!n1 & !n2)"), ["n1", "n2", "n3"]) == ("n1", "n2")
+
+
+def test_what_hangs_on_what_happens_is_not_fixed_though_it_names_all_others() -> None:
+    """Who does not lead is known only once somebody does."""
+    assert fixed(parse("!leader"), ["n1", "n2", "n3"]) == ()
