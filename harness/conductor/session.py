@@ -139,8 +139,8 @@ class Session:
                 )
                 self.recorder.record(Endures(mode.endurance(), beats))
             self._fingerprint(BEFORE)
+            stack.callback(self._stop_calls, cut=True)
             for driver in self._drivers:
-                stack.callback(driver.stop)
                 driver.start()
             # Whatever ends the block: what goes on then is mended first, the newest before the others.
             stack.callback(lambda: self._mend(self._going[::-1]))
@@ -211,13 +211,18 @@ class Session:
             self._await_whole(self.plan.settle, AFTER)
         self._check(AFTER, self._after())
         self._fingerprint(AFTER)
-        for stopped in stops.spread(self._drivers, lambda driver: driver.stop(), "stop-calls"):
-            stopped.result()
+        self._stop_calls()
         self.recorder.record(PhaseBegan(Phase.FINAL))
         left = Deadline(self.options.clock, pace.limit(FINALS_SECONDS) + self.plan.slack)
         for driver in self._drivers:
             stops.beside(functools.partial(driver.finals, left.left()), "finals")
         stops.go_on()
+
+    def _stop_calls(self, *, cut: bool = False) -> None:
+        """Have nobody call any more. Where a run ends early (`cut`), what is still asked then is not waited for; else all was stopped by then."""
+        with stops.deaf() if cut else contextlib.nullcontext():
+            for stopped in stops.spread(self._drivers, lambda driver: driver.stop(cut=cut), "stop-calls"):
+                stopped.result()
 
     def pause(self, seconds: float) -> None:
         """Let so many seconds pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written.

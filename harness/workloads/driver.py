@@ -85,6 +85,7 @@ class Driver:
         # As many calls as can be under way when none is answered.
         self._most = min(MOST_THREADS, math.ceil(self.workload.rate * self._deadline) + SPARE_THREADS)
         self._stop = threading.Event()
+        self._cut = threading.Event()  # no answer is wanted any more
         self._due: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
@@ -110,15 +111,17 @@ class Driver:
             self._nobody = fitted is None
             self.workload = fitted or self.workload
 
-    def stop(self) -> None:
-        """Make no more calls, and wait for those under way: at most their deadline and a second. Twice is fine.
+    def stop(self, *, cut: bool = False) -> None:
+        """Make no more calls, and wait for those under way: at most their deadline and a second, or where they are `cut` off a second. Twice is fine.
 
         A call that takes longer is left behind with a note; what it answers is still recorded while the history is open.
         """
         if self._scheduler is None:
             return
         self._stop.set()
-        left = Deadline(self._cluster.clock, self._deadline + GRACE_SECONDS)
+        if cut:
+            self._cut.set()
+        left = Deadline(self._cluster.clock, GRACE_SECONDS if cut else self._deadline + GRACE_SECONDS)
         self._scheduler.wait(left.left())
         with suppress(queue.Empty):
             while True:
@@ -129,9 +132,7 @@ class Driver:
             worker.wait(left.left())
         late = sum(not worker.over for worker in self._workers)
         if late:
-            self._recorder.record(
-                Note(f"{late} {self.workload.name} calls did not end within {given(self._deadline + GRACE_SECONDS)}; left behind")
-            )
+            self._recorder.record(Note(f"{late} {self.workload.name} calls did not end within {given(left.seconds)}; left behind"))
         self._scheduler = None
         self._workers = []
 
@@ -229,6 +230,10 @@ class Driver:
         self._due.put(call)
 
     def _work(self) -> None:
+        with stops.listening(lambda: stops.CutOff("the run was over") if self._cut.is_set() else None):
+            self._call()
+
+    def _call(self) -> None:
         client: Client | None = None
         while True:
             with self._lock:
@@ -251,6 +256,9 @@ class Driver:
         try:
             client = client or self.workload.connect(self._cluster)
             reply = client.invoke(call)
+        except stops.CutOff as why:
+            _close(client)
+            client, reply = None, Reply(Outcome.UNKNOWN, error=str(why), ours=True)
         except Exception as error:  # noqa: BLE001 - a client that raises is a bug of ours; the call's fate is unknown and the run goes on
             _close(client)
             client, reply = None, _bug(error)

@@ -93,7 +93,7 @@ class Performer:
     def refit(self) -> None:
         """Let it go on: what it calls is its own matter."""
 
-    def stop(self) -> None:
+    def stop(self, *, cut: bool = False) -> None:  # noqa: ARG002 - it is ended either way
         """End it, and wait until all that it said is recorded. Twice is fine."""
         self._stopping.set()
         if self._begun is None:

@@ -678,6 +678,21 @@ def test_a_stopped_driver_calls_no_more_and_may_be_stopped_again(drive: Callable
     Driver(Calls(), cluster_of(["127.0.0.1"]), driven.recorder, seeded(1), Ops()).stop()
 
 
+def test_what_is_still_asked_when_a_run_ends_early_is_cut_off(drive: Callable[[Any], Driven]) -> None:
+    """A question that may take an hour is not waited for: nobody knows what it would have been answered, and nobody is blamed."""
+
+    def never(_: Call) -> Reply:
+        return wait_until(lambda: None, awaited="an answer", seconds=3600.0, clock=SystemClock())
+
+    workload = Calls(behave=never)
+    driven = drive(workload)
+    workload.seen.get(timeout=PATIENT)
+    driven.driver.stop(cut=True)
+    told = [(event.outcome, event.error, event.ours) for _, event in driven.history().each(Answered)]
+    assert told == [(Outcome.UNKNOWN, "the run was over", True)]
+    assert not list(driven.history().each(Note))
+
+
 def test_the_last_calls_cover_every_key_that_was_written(drive: Callable[[Any], Driven]) -> None:
     """The workload's own, and those that it does not know of."""
     driven = drive(Calls(last=[Call("read", "1"), Call("read", "elsewhere")]))
