@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,30 +18,16 @@ from harness.runs.run import cluster_of, find, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
 
 @contextlib.contextmanager
 def _half_way(command: str) -> Iterator[None]:
-    """Say of one that is interrupted, by Ctrl-C or by SIGTERM (a time limit, a service that ends), that it can be run again."""
-    asked: list[int] = []
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt) if threading.current_thread() is threading.main_thread() else None
+    """Say of one that is interrupted, by Ctrl-C or by SIGTERM, that it can be run again."""
     try:
         yield
     except KeyboardInterrupt:
         say(f"stopped half-way: run `whalefall {command}` again to do the rest", err=True)
-        if asked:
-            raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         raise
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
 @click.command("heal", short_help="Mend what a dead run left broken.")

@@ -1,4 +1,4 @@
-"""A run that is asked to end early, by signal."""
+"""A run, or any other command, that is asked to end early, by signal."""
 
 from __future__ import annotations
 
@@ -21,6 +21,30 @@ if TYPE_CHECKING:
 
 TELL_SECONDS = 2.0
 """How long the last word may take to be said."""
+
+
+@contextlib.contextmanager
+def interrupted_by_sigterm() -> Iterator[list[int]]:
+    """Have SIGTERM (a time limit, a service that ends) interrupt the block as Ctrl-C does. Yields the list of what was heard, which it grows.
+
+    Else it would end this process on the spot: what was begun would run on, and what was to be removed in the end would stay. Whoever listens to it
+    inside, as `Stop` does, has it alone. Where it is ignored, or somebody else's already, it stays so.
+    """
+    heard: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # the clean-up that follows must not be torn down as well
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield heard
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
+from harness.cli.stopping import interrupted_by_sigterm
 from harness.core.errors import BadInput, BadPlugIns, HarnessError, Problem, UnknownRun, in_words
 from harness.core.plain import below, in_line, plain
 from harness.core.values import Verdict
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 HARNESS_FAILED = 4
 INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
 WORST_FIRST = (BAD_INPUT, HARNESS_FAILED, EXIT[Verdict.BROKEN], EXIT[Verdict.UNKNOWN], EXIT[Verdict.HELD])
 """Of several runs the worst counts, in this order."""
 
@@ -126,7 +128,9 @@ class CommandGroup(click.Group):
         plainly: Callable[[], Any] = functools.partial(super().main, *args, standalone_mode=False, **kwargs)
         if not alone:
             return plainly()
-        sys.exit(self._status(plainly))
+        with interrupted_by_sigterm() as heard:
+            status = self._status(plainly)
+        sys.exit(TERMINATED if heard and status == INTERRUPTED else status)
 
     def _status(self, plainly: Callable[[], Any]) -> int:
         """Do what was asked and return the exit status. Where nothing can be printed any more, that of a harness that failed: 1 would be *broken*."""

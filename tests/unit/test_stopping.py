@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli import main
 from harness.cli.stopping import Stop
+from harness.cli.telling import CommandGroup
 from harness.core.errors import HarnessError
 from harness.core.values import Effect, Verdict
 from harness.testing.histories import Story
@@ -54,6 +55,25 @@ def test_a_signal_stops_the_run_and_no_other_is_begun(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_any_command_only_when_what_it_began_is_ended(number: signal.Signals, status: int) -> None:
+    """A time limit of a CI job ends a measurement, or the reading of an inventory, as Ctrl-C does: no process runs on, and no file stays."""
+    group = CommandGroup("whalefall")
+    ended: list[str] = []
+
+    @group.command("long")
+    def long() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            ended.append("what it began")
+
+    before = signal.getsignal(number)
+    result = CliRunner().invoke(group, ["long"])
+    assert (result.exit_code, result.output, ended) == (status, "stopped\n", ["what it began"])
+    assert signal.getsignal(number) is before
+
+
 @pytest.mark.parametrize(
     ("first", "second", "hurries"),
     [
@@ -81,6 +101,7 @@ def test_a_second_signal_hurries_where_somebody_is_at_the_keyboard(first: signal
 IN_THE_MIDDLE = """
 import os, signal, threading
 from harness.cli.stopping import Stop
+from harness.cli.telling import CommandGroup
 
 lock = threading.Lock()
 
