@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,22 @@ def test_a_process_that_has_loaded_ansible_refuses_what_a_new_one_does(
         refused.append(str(caught.value))
     assert refused[0] == refused[1]
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_copy_of_an_inventory_that_a_killed_harness_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the next one that asks, once nobody can use it any more; what is only called so, as somebody's link, stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old, new, mine = tmp_path / f"{loading._MADE}old", tmp_path / f"{loading._MADE}new", tmp_path / "mine"
+    for each in (old, new, mine):
+        (each / "inventory").mkdir(parents=True)
+    link = tmp_path / f"{loading._MADE}link"
+    link.symlink_to(mine)
+    for each in (old, mine):
+        os.utime(each, (0, 0))
+    os.utime(link, (0, 0), follow_symlinks=False)
+    loading._clear_up()
+    assert sorted(tmp_path.iterdir()) == sorted([link, mine, new])
+    assert (mine / "inventory").is_dir()
 
 
 @pytest.mark.parametrize("name", REFUSED)

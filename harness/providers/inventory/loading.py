@@ -9,10 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
+import stat
 import string
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +37,13 @@ if TYPE_CHECKING:
 READER = Path(__file__).with_name("ansible_reader.py")
 SECONDS = 120.0
 """How long the process may take. On a machine with nothing else to do it takes one second."""
+OVER_SECONDS = 3600.0
+"""Age of a folder of such a process's that nobody uses any more: each ends long before."""
 MOST_FILES = 1000
 """Files beside an inventory at most."""
 BESIDE = ("group_vars", "host_vars")
 YAML = (".yml", ".yaml", ".json")
+_MADE = "whalefall-inventory-"
 _ENCRYPTED = b"$ANSIBLE_VAULT"
 MOST_HOSTS = 10_000
 """Hosts that one line may stand for at most: Ansible makes all of them before anybody can count."""
@@ -172,7 +179,8 @@ def _which(folder: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=8)
 def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
     """Ask, once for each content."""
-    with tempfile.TemporaryDirectory(prefix="whalefall-inventory-") as made:
+    _clear_up()
+    with tempfile.TemporaryDirectory(prefix=_MADE) as made:
         home, copy = Path(made) / "home", Path(made) / "inventory"
         for name, content in files:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -207,6 +215,16 @@ def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
         },
         {},
     )
+
+
+def _clear_up() -> None:
+    """Remove the copies of inventories that were left behind by a harness of this user's that was killed while it asked."""
+    with suppress(OSError):
+        for each in Path(tempfile.gettempdir()).glob(f"{_MADE}*"):
+            with suppress(OSError):
+                found = each.lstat()
+                if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and time.time() - found.st_mtime > OVER_SECONDS:
+                    shutil.rmtree(each, ignore_errors=True)
 
 
 def _run(file: Path, home: Path, path: Path) -> dict[str, Any]:
