@@ -312,7 +312,7 @@ def build(
         root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
         _programs(commands, recipe, go, work)
         if recipe.is_base:
-            _debian(commands, root)
+            _debian(commands, root, work)
         with over:
             stamp = _stamp(shelf.folder, [recipe.base]) if recipe.base else None
             commands.say(f"putting the layer {recipe.what} together")
@@ -329,7 +329,8 @@ def build(
             shelf.put(made, recipe.key)
 
 
-def _debian(commands: building.BuildCommands, root: Path) -> None:
+def _debian(commands: building.BuildCommands, root: Path, work: Path) -> None:
+    """Make the base's Debian root. What mmdebstrap needs for a while is in `work`: it clears up nothing where it is killed."""
     node = files.fixtures() / "node"
     suite = (node / "suite").read_text(encoding="utf-8").strip()
     commands.say(f"making a Debian root ({suite})")
@@ -347,7 +348,7 @@ def _debian(commands: building.BuildCommands, root: Path) -> None:
             str(root),
             *([mirror] if mirror else []),
         ],
-        env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": "/tmp"},  # noqa: S108 - of its own namespace
+        env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": str(work)},
         mark="I: ",
     )
 
@@ -378,7 +379,8 @@ def _compile(commands: building.BuildCommands, source: Path, there: Path, made: 
     go, package, link = how
     argv = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={link}", "-o", str(made), "--", package]
     try:
-        commands.run(argv, cwd=there, env=_go_environment())
+        # Go clears up nothing where it is killed: what it needs for a while lies where the build's own things do, beside what it compiles.
+        commands.run(argv, cwd=there, env={**_go_environment(), "TMPDIR": str(there.parent)})
     except CommandFailed as error:
         if wrong := contexts.uncompiled(source, error.err):
             raise BadInput(wrong) from error

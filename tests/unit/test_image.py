@@ -59,7 +59,7 @@ class Builder:
         self.held = ""
         self.begun = threading.Event()
 
-    def debian(self, _commands: object, root: Path) -> None:
+    def debian(self, _commands: object, root: Path, _work: Path) -> None:
         """Make a root with one file, or fail."""
         self.builds += 1
         self.go_on.wait(20)
@@ -924,6 +924,20 @@ def test_of_a_long_step_it_is_told_that_it_goes_on(tmp_path: Path, monkeypatch: 
     assert told[0] == "installing a kernel"
     assert any(line.startswith("installing a kernel: 1 s so far") for line in told)
     assert any(line.endswith("s so far (unpacking linux)") for line in told)
+
+
+def test_what_a_build_is_killed_in_the_middle_of_leaves_nothing_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither Go nor mmdebstrap clears up when it is killed, and Ctrl-C does that: the build's folder is removed, and nobody looks into /tmp."""
+    ran: dict[str, str] = {}
+    monkeypatch.setenv("TMPDIR", "/tmp/elsewhere")
+    monkeypatch.setattr(building.BuildCommands, "run", lambda _, argv, **how: ran.update({Path(argv[0]).name: how["env"]["TMPDIR"]}))
+    monkeypatch.setattr("harness.host.elf.not_startable", lambda *_: "")
+    commands = building.BuildCommands(tmp_path / "log", lambda _: None)
+    copy = tmp_path / "work" / "go" / "web"
+    layers._debian(commands, tmp_path / "work" / "layer" / "root", tmp_path / "work")
+    layers._compile(commands, tmp_path / "web", copy, tmp_path / "work" / "bin" / "web", ["/usr/bin/go", ".", ""])
+    assert ran.keys() == {"mmdebstrap", "go"}
+    assert all(Path(each).is_relative_to(tmp_path / "work") and Path(each) != copy for each in ran.values())
 
 
 def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
