@@ -45,6 +45,8 @@ def trouble(error: BaseException, place: Path | str | None = None) -> str:
     """
     if isinstance(error, RuntimeError) and str(error) == "can't start new thread":  # a library's: Python has no other word for it
         return f"cannot start a thread: {NO_MORE}"
+    if isinstance(error, MemoryError):
+        return f"there is no memory left for it: {REMEDIES[errno.ENOMEM]}, or raise its limit (ulimit -v)"
     if not isinstance(error, OSError) or error.errno not in REMEDIES:
         return ""
     if error.filename is None and error.errno in {errno.EAGAIN, errno.ENOMEM}:  # of a fork

@@ -223,3 +223,11 @@ def test_what_others_could_not_start_is_no_bug(error: Exception, capsys: pytest.
     said = capsys.readouterr().err
     assert NO_MORE in said
     assert "bug" not in said
+
+
+def test_memory_that_is_short_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python has no other word for it, whatever asked for it."""
+    assert telling.tell(MemoryError()) == telling.HARNESS_FAILED
+    said = capsys.readouterr().err
+    assert "no memory left" in said
+    assert "bug" not in said
