@@ -110,7 +110,7 @@ def test_a_fault_that_hit_nobody_is_unknown() -> None:
 
 
 def calm(*, hit: str = "") -> Story:
-    """A run in which nothing happened: its one fault found nobody to hit; or hit somebody, and could not be made, nor mended."""
+    """A run in which nothing happened: its one fault found nobody to hit; or was to hit somebody, and failed, and was not mended."""
     story = Story().phase(0.0, Phase.STEADY).phase(9.0, Phase.FAULTS).phase(13.6, Phase.SETTLING).watched(69.0, "n1 n2 n3")
     story.node(0.5, "n1", "web@1").node(0.5, "n2", "web@2").node(0.5, "n3").members(0.7, "n1 n2 n3", 2, "n1").writes(2.0, 68.0)
     for node in NODES:
@@ -118,11 +118,13 @@ def calm(*, hit: str = "") -> Story:
         story.fingerprint(0.9, node, "before", {"nft_tables": []}).fingerprint(67.0, node, "after", {"nft_tables": []})
     story.gets(2.0, 68.0, "web@1", by="n1").gets(2.0, 68.0, "web@2", by="n2").whole(1.0, "before").whole(16.0, "after")
     detail = "no target for 'leader & follower': nothing is left"
+    if hit:
+        story.tell(13.6, FaultStage(1, "node.kill", (hit,), Stage.DECIDED))
     return story.tell(13.6, FaultStage(1, "node.kill", tuple(hit.split()), Stage.FAILED, {}, detail)).done(70.0)
 
 
 def test_a_fault_that_found_nobody_is_the_reason_and_makes_none_of_what_came_after_it() -> None:
-    """Nothing of it lasts, so that what was told after it is from after it: beside one that hit somebody, and of which that is not known."""
+    """Nothing of it lasts, so that what was told after it is from after it: beside one that was begun on somebody, and of which that is not known."""
     history = calm().history()
     finding = judged(history)
     assert (finding.verdict, finding.summary) == (UNKNOWN, "node.kill hit nobody: no target for 'leader & follower': nothing is left")
