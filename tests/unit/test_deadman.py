@@ -583,6 +583,23 @@ def test_a_fault_that_a_node_undid_was_not_held(world: World, session: Session) 
     assert Stage.HEALED in _stages(session)
 
 
+@pytest.mark.parametrize("again", [(), ("n1",), ("n1", "n2")])
+def test_what_a_nodes_own_remedy_left_in_force_is_mended_once_more(world: World, session: Session, again: tuple[str, ...]) -> None:
+    """On however many of its targets: one that is whole does not speak for the other. Where all are whole, nothing is done twice."""
+
+    def remedy(argv: tuple[str, ...], stdin: bytes) -> Result:
+        world.fault.broken.update(again)
+        return Result(argv, 0, b"at work\n", b"")
+
+    world.nodes[0].programs["sh"] = remedy
+    session.break_(world.fault(), "!n3", Hold(0.1))
+    assert world.fault.broken == set()
+    assert world.log.count("heal") == (2 if again else 1)
+    notes = [event.text for _, event in History.load(session.recorder.path).each(Note)]
+    assert any("mended once more" in note for note in notes) is bool(again)
+    assert _open(session) == []
+
+
 def test_nodes_that_end_with_this_machine_get_no_timers(world: World, tmp_path: Path) -> None:
     """Nobody is left there to mend."""
     plan = Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), (), 1.0, (), (), None)

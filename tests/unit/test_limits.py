@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 import pytest
 
-from harness.conductor.permission import reach
+from harness.conductor.permission import must_be_allowed, reach
+from harness.core.clock import SystemClock
+from harness.core.errors import Unsupported
+from harness.core.protocols import Cluster
+from harness.core.values import HERE, Unavailable
+from harness.faults.partition import Partition
+from harness.nodes.this_machine import node_of
+from harness.testing.bare import BareMode
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+
+if TYPE_CHECKING:
+    from harness.core.protocols import Action, Fault
 
 NAMES = ("n1", "n2", "n3")
 APPS = {"web": 2, "one": 1}
@@ -54,3 +68,52 @@ def test_more_than_is_allowed_at_once_is_refused() -> None:
 def test_nodes_of_our_own_have_no_limits() -> None:
     """Nobody is spared, and any number may be broken."""
     assert reach("all", NAMES, APPS).refused == ()
+
+
+class _Guarded(MemoryProvider):
+    """Hosts of somebody else: n1 is spared, two may be broken at once, and some allow nothing."""
+
+    name: ClassVar[str] = "guarded"
+    refusing: frozenset[str] = frozenset()
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return n1."""
+        return frozenset({"n1"})
+
+    def at_once(self, run_id: str) -> int:
+        """Return two."""
+        return 2
+
+    def refusal(self, run_id: str, node: str, what: Fault | Action) -> Unavailable | None:
+        """Refuse everything on those that allow nothing."""
+        return Unavailable("it is not allowed there", "allow it") if node in self.refusing else None
+
+
+@pytest.mark.parametrize(
+    ("hit", "broken", "refusing", "said"),
+    [
+        (("n2",), ("n3",), (), None),
+        (("n2", "n3"), ("n3",), (), None),
+        (("n2",), ("n3", "n4"), (), "would break 3 at once, and 2 is allowed"),
+        (("n2",), (), ("n3",), "not allowed"),  # the other end of the cut
+        (("n2",), (), ("n1",), None),  # which is spared
+        ((HERE,), (), ("n1",), None),
+        ((HERE,), (), ("n4",), "not allowed"),
+        ((HERE,), ("n2", "n3"), (), None),
+    ],
+)
+def test_when_a_fault_fires_all_that_it_may_reach_must_allow_it(
+    hit: tuple[str, ...], broken: tuple[str, ...], refusing: tuple[str, ...], said: str | None
+) -> None:
+    """With what is broken already; a spared node is no target, and what is run on this machine may reach every other."""
+    provider = _Guarded()
+    provider.refusing = frozenset(refusing)
+    nodes = [MemoryNode(name, f"10.0.0.{at}") for at, name in enumerate((*NAMES, "n4"), start=1)]
+    cluster = Cluster("run", nodes, provider, BareMode(), SystemClock())
+    fault = Partition(shape="isolate")
+    targets = [node_of(cluster, name) for name in hit]
+    if said is None:
+        must_be_allowed(cluster, fault, targets, broken)
+    else:
+        with pytest.raises(Unsupported, match=said):
+            must_be_allowed(cluster, fault, targets, broken)
