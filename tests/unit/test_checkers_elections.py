@@ -177,6 +177,15 @@ def test_a_leader_that_a_fault_took_is_replaced_by_an_election_however_slow_the_
     assert _judged(_once().stalled(29.5, 33, "n2").pressed(25, 40, 60.0), Elections(0)).verdict is BROKEN
 
 
+@pytest.mark.parametrize(("slow", "verdict"), [(60.0, UNKNOWN), (1.0, BROKEN)])
+def test_a_leader_that_a_fault_took_long_ago_may_be_lost_to_a_slow_machine(slow: float, verdict: Verdict) -> None:
+    """It was cut off, came back and led again: what it is lost to then is another matter."""
+    story = _moved(_cut(_story()), 31.5, 40.5, 3, "n2")
+    story = _moved(_moved(story, 60, 63, 4, "n1", nodes="n1 n2 n3"), 75, 78, 5, "n3", nodes="n1 n2 n3")
+    finding = _judged(story.pressed(55, 82, slow), Elections(1))
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(("before", "verdict"), [(0, BROKEN), (1, UNKNOWN), (3, UNKNOWN)])
 def test_elections_as_frequent_before_anything_was_broken_convict_no_fault(before: int, verdict: Verdict) -> None:
     """One that came by itself in half a minute is several in the minute that is judged, and so is a longer time without a leader."""
