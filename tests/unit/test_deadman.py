@@ -600,6 +600,25 @@ def test_what_a_nodes_own_remedy_left_in_force_is_mended_once_more(world: World,
     assert _open(session) == []
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_fault_that_cannot_be_asked_at_its_end_is_not_known_to_be_held(
+    world: World, session: Session, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    """It is no longer certain that it was in force; one that answers was."""
+    asked: list[str] = []
+
+    def in_force(self: Scripted, cluster: Cluster, target: Node) -> bool:
+        asked.append(target.name)
+        if silent and len(asked) == 2:
+            raise HarnessError("n1 gave no answer")
+        return target.name in world.fault.broken
+
+    monkeypatch.setattr(world.fault, "in_force", in_force)
+    session.break_(world.fault(), "n1", Hold(0.1))
+    assert ("n1 gave no answer" in _stages(session).get(Stage.FAILED, "")) is silent
+    assert Stage.HEALED in _stages(session)
+
+
 def test_nodes_that_end_with_this_machine_get_no_timers(world: World, tmp_path: Path) -> None:
     """Nobody is left there to mend."""
     plan = Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), (), 1.0, (), (), None)
