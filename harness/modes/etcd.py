@@ -67,7 +67,12 @@ class Etcd:
         return self._range(_span(prefix))
 
     def clear(self, prefix: str) -> None:
-        """Remove all keys that start with a (not empty) prefix; that there are none is fine. Raises `NotDone` or `InDoubt`."""
+        """Remove all keys that start with a prefix; that there are none is fine. Raises `NotDone` or `InDoubt`, and `ValueError` for an empty one.
+
+        That would be every key there is, in an etcd that may be somebody else's.
+        """
+        if not prefix:
+            raise ValueError("an empty prefix is every key there is")
         self._ask("kv/deleterange", _span(prefix))
 
     def status(self) -> Status:

@@ -65,6 +65,8 @@ def test_only_keys_of_the_prefix_are_cleared(member: EtcdServer) -> None:
     with client(member) as etcd:
         for each in ("a/", "a/", "c/"):
             etcd.clear(each)
+        with pytest.raises(ValueError, match="every key there is"):
+            etcd.clear("")
         assert member.store == {"a": "0", "a0": "3"}
         member.trouble = Response(503)
         with pytest.raises(InDoubt):
