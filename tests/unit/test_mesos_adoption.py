@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -314,6 +315,19 @@ def test_what_cannot_be_read_is_the_profiles_and_a_remark_says_so(found: Found) 
     assert any(each.endswith("could not be read on any node; the profile's own are used") for each in mode.remarks)
 
 
+@pytest.mark.parametrize("tick", ["0", "-1", "nan", "inf", "1e999"])
+@pytest.mark.parametrize("pings", ["-1", "-7", "nan", "inf"])
+def test_a_time_that_cannot_be_is_none(found: Found, tick: str, pings: str) -> None:
+    """A budget of nothing would convict every cluster, and one without an end none; and the note could not be read again."""
+    found.upstream.flags |= {"agent_ping_timeout": "2secs", "max_agent_ping_timeouts": pings}
+    for each in found.told.values():
+        each["keeper"]["settings"] = {"tickTime": tick, "syncLimit": "5"} if each["keeper"] else {}
+    mode = found.adopt()
+    timers = PROFILES["default"]
+    assert (mode._timers.agent_ping_timeout, mode._timers.zk_tick) == (timers.agent_ping_timeout, timers.zk_tick)
+    assert any("agent_ping_timeout" in each and "could not be read on any node" in each for each in mode.remarks)
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("20s", 20.0), ("1min 30s", 90.0), ("100ms", 0.1), ("infinity", None), ("", None)])
 def test_spans_are_read_as_systemd_writes_them(text: str, seconds: float | None) -> None:
     """What is none is none."""
@@ -466,3 +480,18 @@ def test_the_program_tells_of_zookeeper_and_of_names(tmp_path: Path) -> None:
     assert found["addresses"]["127.0.0.9"] == ["127.0.0.9"]
     assert found["addresses"]["no-such-host.invalid"] == []
     assert "hunter2" not in told
+
+
+def test_the_program_waits_for_nothing_that_a_process_names(tmp_path: Path) -> None:
+    """Anybody on a host may call a process as ZooKeeper's are called, and name a pipe; and a host may have a name that no name server takes."""
+    pipe = tmp_path / "zoo.cfg"
+    os.mkfifo(pipe)
+    argv = [sys.executable, "-c", "import sys; sys.stdin.read()", "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(pipe)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE)
+    try:
+        program = [sys.executable, "-c", mesos_adoption._PROGRAM, "--", "a..b", "x" * 70]
+        told = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60.0).stdout
+    finally:
+        process.communicate()
+    found = ast.literal_eval(told)
+    assert (found["keeper"], found["addresses"]) == ({}, {"a..b": [], "x" * 70: []})

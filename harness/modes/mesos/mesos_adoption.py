@@ -7,6 +7,7 @@ is every app before it is deployed.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,8 @@ _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "secs": 1.0, "mins": 60.0
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w)")
 _SPANS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - what a member's own line may say of itself
+DELAY: Final = "restart_delay"
+"""The timer that may be nothing."""
 _RESTARTED: Final = ("mesos-master", "mesos-agent", "marathon")
 """Daemons that end by themselves when something is wrong, and that systemd starts again."""
 
@@ -46,7 +49,7 @@ _RESTARTED: Final = ("mesos-master", "mesos-agent", "marathon")
 # python3-minimal. The arguments are units, then "--", then hosts whose addresses are wanted. Of other arguments and environments nothing is told:
 # they may hold secrets.
 _PROGRAM: Final = (
-    f"\nimport glob, os, re, socket, subprocess, sys\n{READ}"
+    f"\nimport glob, os, re, socket, stat, subprocess, sys\n{READ}"
     r"""
 cut = sys.argv.index("--")
 units, hosts = sys.argv[1:cut], set(sys.argv[cut + 1:])
@@ -54,6 +57,13 @@ names = {socket.gethostname(), socket.getfqdn()}
 keeper = {}
 server = re.compile(r"\s*(server\.[0-9]+)\s*=\s*(\[[^]]*\]|[^:\s]+):(.*?)\s*$", re.M)
 setting = re.compile(r"\s*(tickTime|syncLimit|dynamicConfigFile)\s*=\s*(.*?)\s*$", re.M)
+def named(path):  # any process may name any file: one that is none could be waited for, or have no end
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return ""
+    with open(handle, "rb") as file:
+        return file.read(1 << 20).decode(errors="replace") if stat.S_ISREG(os.fstat(handle).st_mode) else ""
 for path in glob.glob("/proc/[0-9]*/cmdline"):
     process = path[:-len("cmdline")]
     words = read(path).rstrip("\0").split("\0")
@@ -68,10 +78,10 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
             home = os.readlink(process + "cwd")
         except OSError:
             home = "/"
-        text = read(process + "root" + os.path.join(home, words[-1]))
+        text = named(process + "root" + os.path.join(home, words[-1]))
         settings = dict(setting.findall(text))
         dynamic = settings.pop("dynamicConfigFile", "")
-        text += read(process + "root" + os.path.join(home, dynamic)) if dynamic else ""
+        text += named(process + "root" + os.path.join(home, dynamic)) if dynamic else ""
         members = {name: host.strip("[]") for name, host, rest in server.findall(text) if ":observer" not in rest}
         keeper = {"settings": settings, "members": members} if text else {}
         hosts.update(members.values())
@@ -79,7 +89,7 @@ addresses = {}
 for host in hosts:
     try:
         addresses[host] = sorted({each[4][0] for each in socket.getaddrinfo(host, None, socket.AF_INET)})
-    except OSError:
+    except (OSError, ValueError):
         addresses[host] = []
 shown = []
 for unit in units:
@@ -498,7 +508,7 @@ def _timers(found: _Look, profile: MesosTimers) -> tuple[MesosTimers, list[str]]
     for name, each in found.seen.items():
         delays = [span(unit.get("RestartUSec", "")) for unit in _loaded(each, _RESTARTED).values()]
         if known := [delay for delay in delays if delay is not None]:
-            seen["restart_delay"][name] = max(known)
+            seen[DELAY][name] = max(known)
     if (told := found.settings) is not None:
         for timer, milliseconds in dataclasses.asdict(told).items():
             # That of masters and of Marathon is one timer, so the longer one counts.
@@ -510,8 +520,15 @@ def _timers(found: _Look, profile: MesosTimers) -> tuple[MesosTimers, list[str]]
             remarks.append(
                 f"the master of {name} bears {pings} pings without an answer, and not {PINGS}: agent_ping_timeout is told as if it did"
             )
-    made, more = profiles.in_force(profile, seen)
+    made, more = profiles.in_force(profile, {timer: _possible(timer, by_node) for timer, by_node in seen.items()})
     return made, [*remarks, *more]
+
+
+def _possible(timer: str, by_node: Mapping[str, float]) -> dict[str, float]:
+    """Return what of a timer can be so: no time at all is a delay alone, and what has no end, or is less than nothing, is none."""
+    return {
+        name: seconds for name, seconds in by_node.items() if math.isfinite(seconds) and (seconds > 0 or (timer == DELAY and seconds == 0))
+    }
 
 
 def read_flags(flags: Mapping[str, str]) -> dict[str, float]:
