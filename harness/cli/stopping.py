@@ -33,7 +33,8 @@ def interrupted_by_sigterm() -> Iterator[list[int]]:
     heard: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # the clean-up that follows must not be torn down as well
+        # The clean-up that follows must not be torn down as well; what is ignored would be by all that it starts, too.
+        signal.signal(number, lambda *_: None)
         heard.append(number)
         raise KeyboardInterrupt
 

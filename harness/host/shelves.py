@@ -300,7 +300,10 @@ def locked(
 def remove(folder: Path) -> None:
     """Remove a folder with all that is in it; what is none, such as a link to one, alone. Raises `HarnessError` where it cannot be removed."""
     if folder.is_symlink() or not folder.is_dir():  # a pipe would be opened, and waited for
-        folder.unlink(missing_ok=True)
+        try:
+            folder.unlink(missing_ok=True)
+        except OSError as e:
+            raise HarnessError(f"cannot remove {folder}: {e}; remove it by hand") from e
         return
     # The last process of a killed build may still be ending, and writing: once more then.
     for attempt in range(3):

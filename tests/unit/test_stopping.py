@@ -66,6 +66,9 @@ def test_a_signal_ends_any_command_only_when_what_it_began_is_ended(number: sign
         try:
             signal.raise_signal(number)
         finally:
+            child = subprocess.Popen(["sleep", "60"])  # as the clean-up starts some: it must hear what it is sent
+            child.terminate()
+            assert child.wait(20.0) == -signal.SIGTERM
             ended.append("what it began")
 
     before = signal.getsignal(number)
