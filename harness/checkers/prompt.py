@@ -148,14 +148,14 @@ class Prompt:
         return replace(op, outcome=Outcome.FAIL) if op.ok and (op.latency or 0.0) > self.p99 else op
 
     def _own_load(self, history: History, window: Window, seen: Interval, after: Took) -> bool:
-        """Whether a load would be the doing of what was in force: that takes nothing away, and all was well again once it was over.
+        """Whether a load would be the doing of what was there all that time: that takes nothing away, and all was well again once it was over.
 
         A machine that had too much to do without any fault, too, has somebody else's load: of no less nobody knows what it does to a cluster that is
         busy itself. Where it was next to nothing beside the other, that other is the fault's.
         """
         bands = fault_bands(history)
         lives = [each.life(history.end) for each in bands if each.in_force is not None and each.traits.loses is Loss.NOTHING]
-        if not common(lives, window.pieces) or after.calls < FEWEST or after.p99 > self.p99:
+        if without(window.pieces, lives) or after.calls < FEWEST or after.p99 > self.p99:
             return False
         broken = [Interval(life.start, life.end + SEEN_LATE) for life in (each.life(history.end) for each in bands)]
         others = slowness(history, without([seen], broken)).factor

@@ -97,6 +97,17 @@ def test_a_load_that_was_there_without_the_fault_is_not_the_faults_own() -> None
         assert _judged(story).verdict is verdict, (before, meanwhile, after)
 
 
+@pytest.mark.parametrize(("since", "until", "verdict"), [(49, 55, UNKNOWN), (25, 31, UNKNOWN), (25, 55, BROKEN)])
+def test_a_load_is_not_the_doing_of_what_was_there_for_a_part_of_the_time(since: float, until: float, verdict: Verdict) -> None:
+    """A fault that takes nothing away beside a cut: only where it was there all along is the load its own, and slow answers the faults'."""
+    story = _story(meanwhile=0.5, traits=Traits(Loss.LINK)).pressed(30, 50, 30)
+    story.fault(
+        "command", "n2", decided=since, in_force=since + 0.1, healing=until, healed=until + 0.1, traits=Traits(Loss.NOTHING), number=2
+    )
+    found = _judged(story)
+    assert found.verdict is verdict, found.summary
+
+
 def test_what_machines_did_by_themselves_convicts_nobody() -> None:
     """One that was off, or stood still, though no fault took it; and a load that is not the doing of a fault that takes something away."""
     bad = _story(bad=40)
